@@ -1,0 +1,172 @@
+"""YAML files of the user's, checked by pydantic, with errors that name file, line and key.
+
+Settings, presets and recipes are all read through :func:`load_document`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from obs_stylizer.errors import DocumentError
+
+MAX_BYTES = 1_000_000
+
+
+class Section(BaseModel):
+    """Base of every piece of a document: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def load_document(
+    path: Path, schema: type[Document], error: type[DocumentError] = DocumentError
+) -> Document:
+    """Read ``path`` as YAML and check it against ``schema``.
+
+    Raises:
+        DocumentError: (or the subclass passed as ``error``) the file is missing, unreadable,
+            no YAML, or does not fit; file, line and key are named.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+        text = raw.decode("utf-8")
+    except FileNotFoundError:
+        raise error("there is no such file", path=path) from None
+    except (OSError, UnicodeDecodeError) as cause:
+        raise error(f"cannot be read: {cause}", path=path) from cause
+    if len(raw) > MAX_BYTES:
+        raise error("is larger than a megabyte, so it is no file of ours", path=path)
+    return parse_document(text, path, schema, error)
+
+
+def parse_document(
+    text: str, path: Path, schema: type[Document], error: type[DocumentError] = DocumentError
+) -> Document:
+    """Check YAML ``text`` against ``schema``; ``path`` is only named in errors.
+
+    Raises:
+        DocumentError: (or ``error``) as :func:`load_document`.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as cause:
+        mark = getattr(cause, "problem_mark", None)
+        problem = getattr(cause, "problem", None) or "is no YAML"
+        raise error(
+            str(problem),
+            "check indentation, quotes and colons near that line",
+            path=path,
+            line=mark.line + 1 if mark else None,
+        ) from cause
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise error("must be a list of “key: value” lines", path=path, line=1)
+    repeated = _first_repeated_key(root)
+    if repeated is not None:
+        key, line = repeated
+        raise error("stands there twice", "keep one of them", path=path, line=line, key=key)
+    try:
+        return schema.model_validate(values)
+    except ValidationError as cause:
+        raise _explain(cause, root, path, schema, error) from cause
+
+
+def _first_repeated_key(node: yaml.Node | None) -> tuple[str, int] | None:
+    """Return the first key given twice in one mapping; YAML itself keeps the last in silence."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                return str(key.value), key.start_mark.line + 1
+            seen.add(key.value)
+            found = _first_repeated_key(value)
+            if found:
+                return found
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            found = _first_repeated_key(value)
+            if found:
+                return found
+    return None
+
+
+def _explain(
+    cause: ValidationError,
+    root: yaml.Node | None,
+    path: Path,
+    schema: type[BaseModel],
+    error: type[DocumentError],
+) -> DocumentError:
+    """Turn pydantic's first complaint into one line that names the place and the remedy."""
+    first = cause.errors(include_url=False)[0]
+    location = [part for part in first["loc"] if isinstance(part, str | int)]
+    line, known = _line_of(root, location)
+    key = ".".join(str(part) for part in location[:known] or location)
+    remedy = ""
+    message = str(first["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if first["type"] == "extra_forbidden":
+        message = "is no known key"
+        names = sorted(_fields_at(schema, location[:-1]))
+        near = difflib.get_close_matches(str(location[-1]), names, n=1)
+        remedy = f"did you mean “{near[0]}”?" if near else f"known keys: {', '.join(names)}"
+    elif first["type"] == "missing":
+        message, remedy = "is missing", "add it"
+    else:
+        message = message[:1].lower() + message[1:]
+        given = first.get("input")
+        if isinstance(given, str | int | float | bool):
+            message += f", not {given!r}"
+    more = cause.error_count() - 1
+    if more:
+        message += f" (and {more} more)"
+    return error(message, remedy, path=path, line=line, key=key)
+
+
+def _line_of(root: yaml.Node | None, location: Sequence[str | int]) -> tuple[int | None, int]:
+    """Return the line where ``location`` stands and how many of its parts the file has."""
+    node, line = root, root.start_mark.line + 1 if root else None
+    for depth, part in enumerate(location):
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    node, line = value, key.start_mark.line + 1
+                    break
+            else:
+                return line, len(location) if depth == len(location) - 1 else depth
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                return line, depth
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line, depth
+    return line, len(location)
+
+
+def _fields_at(schema: type[BaseModel], location: Sequence[str | int]) -> set[str]:
+    """Return the names allowed at ``location`` inside ``schema``, as far as they can be told."""
+    current: Any = schema
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = getattr(current, "model_fields", {}).get(part)
+        candidates = (
+            [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        )
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not models:
+            return set(getattr(current, "model_fields", {}))
+        current = models[0]
+    return set(current.model_fields)

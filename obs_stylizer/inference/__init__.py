@@ -1,0 +1,1 @@
+"""Generators on any vendor's hardware: model files, execution providers, sessions."""

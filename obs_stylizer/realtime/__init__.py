@@ -1,0 +1,1 @@
+"""Mailboxes, pacing and statistics of the live path."""

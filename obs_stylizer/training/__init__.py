@@ -1,0 +1,1 @@
+"""Training, evaluation and export of generators. Needs the ``training`` extra (torch)."""
