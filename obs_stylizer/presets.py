@@ -1,0 +1,195 @@
+"""What a preset is, and the library of all there are.
+
+A preset is one YAML file; its name is the file's name without ``.yaml``. The bundled ones
+come with the program, the user's own stand in a folder of theirs and win where names agree.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from obs_stylizer.documents import Section, load_document
+from obs_stylizer.errors import PresetError, StylizerError, UsageError
+from obs_stylizer.frames import FrameSize
+
+log = logging.getLogger(__name__)
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Adjustments(Section):
+    """Changes of the picture that need no generator. All neutral by default."""
+
+    denoise: Unit = 0.0
+    """Smooth away camera noise: 0 none to 1 strong."""
+    brightness: float = Field(default=0.0, ge=-1, le=1)
+    """Added to every channel: -1 black to 1 white."""
+    contrast: float = Field(default=1.0, ge=0, le=4)
+    """Distance from middle grey, times this."""
+    saturation: float = Field(default=1.0, ge=0, le=4)
+    """Distance from grey, times this; 0 is black and white."""
+    gamma: float = Field(default=1.0, ge=0.2, le=5)
+    """Above 1 lifts the shadows, below 1 deepens them."""
+    sharpen: Unit = 0.0
+    """Unsharp masking: 0 none to 1 strong."""
+
+    @property
+    def neutral(self) -> bool:
+        """Whether nothing would change."""
+        return self == Adjustments()
+
+
+class Preset(Section):
+    """Everything that one style on air needs."""
+
+    title: str = Field(min_length=1, max_length=80)
+    """Name for people."""
+    description: str = ""
+    """One line that a streamer understands."""
+    model: str = ""
+    """Name of a bundled generator, or a path (relative to this file); empty for none."""
+    styles: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
+    """For a generator of several styles: weight of each, in any proportion."""
+    strength: Unit = 1.0
+    """0 shows the frame as it is, 1 the style alone."""
+    process_size: str | None = None
+    """WIDTHxHEIGHT at which the generator works; more is finer and slower."""
+    hotkey: str = ""
+    """Global key combination, as in ctrl+alt+1."""
+    crossfade_ms: int = Field(default=300, ge=0, le=10_000)
+    """Milliseconds to blend from the preset before; 0 cuts."""
+    mirror: bool = False
+    """Flip left and right, as in a mirror."""
+    fit: Literal["crop", "fit", "stretch"] = "crop"
+    """Where shapes differ: crop the edges, fit with black bars, or stretch."""
+    before: Adjustments = Adjustments()
+    """Adjustments of the frame before the generator."""
+    after: Adjustments = Adjustments()
+    """Adjustments of the styled picture."""
+    temporal_smoothing: Annotated[float, Field(ge=0, le=0.95)] = 0.0
+    """Share of the last picture kept where nothing moves: calms flicker, 0 is off."""
+    licence: str = "CC0-1.0"
+    """Licence of this preset."""
+    author: str = ""
+    """Who made it."""
+
+    @field_validator("process_size")
+    @classmethod
+    def _check_size(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(FrameSize.parse(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPreset:
+    """A preset, its name, and the file it came from."""
+
+    name: str
+    preset: Preset
+    path: Path
+    bundled: bool
+
+
+BYPASS = "bypass"
+
+
+def load_preset(path: Path) -> Preset:
+    """Read one preset file.
+
+    Raises:
+        PresetError: naming file, line, key and remedy.
+    """
+    return load_document(path, Preset, PresetError)
+
+
+class PresetLibrary:
+    """All presets of some folders; later folders win. Follows changes of the files.
+
+    A file that breaks while on air keeps its last good content and is reported once.
+    """
+
+    def __init__(self, folders: Sequence[Path], bundled: Path | None = None) -> None:
+        self._folders = tuple(folders)
+        self._bundled = bundled
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._good: dict[Path, Preset] = {}
+        self._errors: dict[Path, StylizerError] = {}
+        self.refresh()
+
+    def refresh(self) -> set[str]:
+        """Read what is new or changed; return the names whose preset is now another."""
+        changed = set()
+        present = set()
+        for path in self._files():
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            present.add(path)
+            stamp = (stat.st_mtime_ns, stat.st_size)
+            if self._seen.get(path) == stamp:
+                continue
+            self._seen[path] = stamp
+            try:
+                preset = load_preset(path)
+            except PresetError as error:
+                self._errors[path] = error
+                log.warning(
+                    "%s%s", error, "; the last good one stays" if path in self._good else ""
+                )
+                continue
+            self._errors.pop(path, None)
+            if self._good.get(path) != preset:
+                self._good[path] = preset
+                changed.add(path.stem)
+        for path in self._seen.keys() - present:
+            del self._seen[path]
+            self._errors.pop(path, None)
+            if self._good.pop(path, None) is not None:
+                changed.add(path.stem)
+        return changed
+
+    def _files(self) -> Iterator[Path]:
+        for folder in self._folders:
+            if folder.is_dir():
+                yield from sorted(folder.glob("*.yaml"))
+
+    def names(self) -> list[str]:
+        """Names of all good presets, sorted."""
+        return sorted({path.stem for path in self._good})
+
+    def all(self) -> list[NamedPreset]:
+        """Every good preset, sorted by name."""
+        return [self.get(name) for name in self.names()]
+
+    @property
+    def errors(self) -> dict[Path, StylizerError]:
+        """What is wrong with which file."""
+        return dict(self._errors)
+
+    def get(self, name: str) -> NamedPreset:
+        """Return the preset of that name.
+
+        Raises:
+            PresetError: there is none, or its file is wrong.
+        """
+        for folder in reversed(self._folders):
+            path = folder / f"{name}.yaml"
+            if path in self._good:
+                return NamedPreset(name, self._good[path], path, folder == self._bundled)
+            if path in self._errors:
+                raise self._errors[path]
+        near = get_close_matches(name, self.names(), n=1)
+        raise PresetError(
+            f"there is no preset “{name}”",
+            f"did you mean “{near[0]}”?" if near else "see: obs-stylizer presets list",
+        )

@@ -1,0 +1,143 @@
+"""What the configuration is: ``config.yaml``, and where the program's folders are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import Field, field_validator
+
+from obs_stylizer.documents import Section, load_document
+from obs_stylizer.errors import SettingsError, UsageError
+from obs_stylizer.frames import FrameSize
+
+_APP = "obs-stylizer"
+
+
+def config_folder() -> Path:
+    """Where ``config.yaml`` and the user's ``presets`` folder are."""
+    return platformdirs.user_config_path(_APP, appauthor=False)
+
+
+def config_file() -> Path:
+    """The configuration file that is read where ``--config`` names no other."""
+    return config_folder() / "config.yaml"
+
+
+def runtime_folder() -> Path:
+    """Where a running daemon leaves its claims on ports and devices."""
+    return platformdirs.user_cache_path(_APP, appauthor=False) / "run"
+
+
+def bundled_folder(name: str) -> Path:
+    """Return the program's own ``onnx`` or ``presets`` folder.
+
+    In an installed package they are in ``_bundled``; in a checkout at its root.
+    """
+    packaged = Path(__file__).parent / "_bundled" / name
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / name
+
+
+def preset_folders() -> tuple[Path, Path]:
+    """The bundled presets and the user's own; the latter win."""
+    return bundled_folder("presets"), config_folder() / "presets"
+
+
+class WebSettings(Section):
+    """The web server: stream and panel."""
+
+    port: int = Field(default=8765, ge=1, le=65535)
+    """TCP port on 127.0.0.1."""
+
+
+class ObsSettings(Section):
+    """How to reach OBS."""
+
+    host: str = "127.0.0.1"
+    """Machine that OBS runs on."""
+    port: int = Field(default=4455, ge=1, le=65535)
+    """Port of obs-websocket."""
+    password: str = Field(default="", repr=False)
+    """Its password; the environment variable OBS_WEBSOCKET_PASSWORD goes before it."""
+    scenes: dict[str, str] = Field(default_factory=dict)
+    """Preset for each OBS scene, by name."""
+
+
+class WorkerSettings(Section):
+    """When the worker process is replaced."""
+
+    hang_seconds: float = Field(default=3.0, ge=0.5, le=60)
+    """Seconds without a sign of life after which it is replaced."""
+    start_seconds: float = Field(default=60.0, ge=5, le=600)
+    """Seconds it may take to start."""
+    gpu_failures: int = Field(default=3, ge=1, le=20)
+    """Failures in a row on a GPU after which ``on_gpu_failure`` is done."""
+    on_gpu_failure: Literal["cpu", "bypass", "stop"] = "cpu"
+    """Go on with the CPU, with the plain picture, or with the standby picture."""
+
+
+class Settings(Section):
+    """All of ``config.yaml``. Every key may be left out."""
+
+    source: str = ""
+    """camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH, image:PATH or pattern;
+    empty: the first camera, else the pattern."""
+    sinks: tuple[str, ...] = ()
+    """virtual-camera[:DEVICE], http[:PORT], file:PATH or null;
+    empty: the virtual camera, else the stream."""
+    preset: str = ""
+    """Name of the preset to start with; empty: the first by name."""
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
+    """0 to 1; empty: the preset's own."""
+    size: str = "1280x720"
+    """WIDTHxHEIGHT of the picture sent."""
+    process_size: str | None = None
+    """WIDTHxHEIGHT at which the generator works; empty: the preset's own."""
+    fps: float | None = Field(default=None, ge=1, le=240)
+    """Frames a second sent; empty: the source's rate, or 30."""
+    provider: Literal["auto", "cpu", "cuda", "dml", "tensorrt", "coreml", "openvino", "webgpu"] = (
+        "auto"
+    )
+    """What runs the generator."""
+    device: str = ""
+    """Which of several adapters, by name or index."""
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = "auto"
+    """Number format; auto is the fastest that keeps the picture."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """CPU threads of the generator; 0 for all cores."""
+    spin: bool = False
+    """Let idle threads wait busily: a little quicker alone, worse beside a game."""
+    preload: bool = True
+    """Load every preset's generator in idle moments, so that switching is instant."""
+    standby_seconds: float = Field(default=2.0, ge=0.2, le=3600)
+    """Seconds without a fresh frame after which the standby picture is shown."""
+    worker: WorkerSettings = WorkerSettings()
+    """When the worker process is replaced."""
+    web: WebSettings = WebSettings()
+    """The web server."""
+    obs: ObsSettings = ObsSettings()
+    """OBS."""
+    hotkeys: dict[str, str] = Field(default_factory=dict)
+    """Key combination for each command, by name."""
+
+    @field_validator("size", "process_size")
+    @classmethod
+    def _check_size(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(FrameSize.parse(value))
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the configuration; without ``path`` the platform's own, which need not exist.
+
+    Raises:
+        SettingsError: naming file, line, key and remedy.
+    """
+    if path is None:
+        path = config_file()
+        if not path.exists():
+            return Settings()
+    return load_document(path, Settings, SettingsError)
