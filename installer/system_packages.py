@@ -1,0 +1,80 @@
+"""Programs of the system that the tests use: installed where that is possible, else named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from progress import say
+
+
+@dataclass(frozen=True)
+class SystemPackage:
+    """A package of Debian and Ubuntu, and what shows that it is there already."""
+
+    name: str
+    # A program on the path, or a file if it starts with a slash.
+    shown_by: str
+    purpose: str
+
+    def is_present(self) -> bool:
+        """Whether the machine has what the package brings."""
+        if self.shown_by.startswith("/"):
+            return Path(self.shown_by).exists()
+        return shutil.which(self.shown_by) is not None
+
+
+FOR_TESTS = (
+    SystemPackage("xvfb", "Xvfb", "a screen to capture"),
+    SystemPackage("gcc", "gcc", "the stand-in for a virtual camera"),
+    SystemPackage("libc6-dev", "/usr/include/stdio.h", "the stand-in for a virtual camera"),
+)
+
+
+def provide(packages: Sequence[SystemPackage]) -> None:
+    """Installs what is missing if that is allowed, else says what is missing.
+
+    Nothing fails here: a test that misses its program is skipped and says so.
+    """
+    missing = [package for package in packages if not package.is_present()]
+    if not missing:
+        return
+    names = [package.name for package in missing]
+    if sys.platform == "win32" or shutil.which("apt-get") is None:
+        wanted = ", ".join(f"{package.shown_by} ({package.purpose})" for package in missing)
+        say(f"Not on this machine, so some tests will be skipped: {wanted}")
+        return
+    by_hand = f"sudo apt-get install --no-install-recommends {' '.join(names)}"
+    if os.geteuid() != 0:
+        say(f"Some tests will be skipped; for them, first run: {by_hand}")
+        return
+    say(f"Installing system packages for the tests: {' '.join(names)} …")
+    error = _apt_get("install", "--no-install-recommends", *names)
+    if error:
+        # The lists of packages may be absent or out of date: fetched only if needed.
+        error = _apt_get("update") or _apt_get("install", "--no-install-recommends", *names)
+    if error:
+        say(f"They could not be installed ({error}); some tests will be skipped. Try: {by_hand}")
+
+
+def _apt_get(*arguments: str) -> str:
+    """Returns what went wrong; empty if nothing did."""
+    done = subprocess.run(
+        ["apt-get", "-qq", "-y", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0:
+        return ""
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"apt-get ended with {done.returncode}"
