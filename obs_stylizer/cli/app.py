@@ -1,0 +1,88 @@
+"""All commands together, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from obs_stylizer import __version__
+from obs_stylizer.cli import bench, devices, models, presets, run, training
+from obs_stylizer.cli.console import error_console
+from obs_stylizer.errors import StylizerError, UsageError
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(
+    name="obs-stylizer",
+    help="Turns a camera, a screen or a video into a living painting, live, as a virtual camera.",
+    epilog="Begin with:  obs-stylizer run",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("run")(run.run)
+app.command("devices")(devices.devices)
+app.add_typer(presets.app, name="presets")
+app.add_typer(models.app, name="models")
+app.command("bench")(bench.bench)
+training.add_commands(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"obs-stylizer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and leave.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    del version
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        result = app(list(arguments), standalone_mode=False)
+    except UsageError as error:
+        _complain(error)
+        return 2
+    except StylizerError as error:
+        _complain(error)
+        return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        error_console().print(error.format_message(), markup=False)
+        return 2
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 2 if isinstance(error, click.UsageError) else 1
+    except (click.Abort, KeyboardInterrupt):
+        error_console().print("stopped")
+        return 1
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
+            raise
+        error_console().print(
+            f"[red]error:[/red] unexpected {type(error).__name__}: {error} "
+            "(run again with --log-level debug and report what it prints)"
+        )
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _complain(error: StylizerError) -> None:
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        log.debug("traceback", exc_info=error)
+    console = error_console()
+    console.print("[red]error:[/red] ", end="")
+    console.print(str(error), markup=False, highlight=False, soft_wrap=True)

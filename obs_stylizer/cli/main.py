@@ -1,0 +1,12 @@
+"""Entry point. Imports as little as possible: the worker process imports this module too."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code: 0, 1 (failed) or 2 (bad usage)."""
+    from obs_stylizer.cli.app import run_command_line
+
+    sys.exit(run_command_line(sys.argv[1:]))

@@ -1,0 +1,157 @@
+"""``obs-stylizer run``: go on air."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import typer
+from rich.live import Live
+from rich.text import Text
+
+from obs_stylizer.cli.choices import Overrides, choose
+from obs_stylizer.cli.console import error_console, start_logging
+from obs_stylizer.cli.presets import open_library
+from obs_stylizer.errors import UsageError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import Precision, Provider
+from obs_stylizer.realtime.statistics import Statistics
+from obs_stylizer.settings import load_settings
+from obs_stylizer.sinks.spec import FORMS as SINK_FORMS
+from obs_stylizer.sinks.spec import SinkSpec
+from obs_stylizer.sources.spec import FORMS as SOURCE_FORMS
+from obs_stylizer.sources.spec import SourceSpec
+
+log = logging.getLogger(__name__)
+
+_EXAMPLES = """Examples:
+
+  obs-stylizer run
+
+  obs-stylizer run --source file:clip.mp4 --sink http --preset great-wave
+
+  obs-stylizer run --source screen:1 --sink virtual-camera --sink file:show.mkv
+"""
+
+
+def run(
+    config: Path | None = typer.Option(None, help="Configuration file instead of your own."),
+    source: str | None = typer.Option(None, help=f"Where frames come from: {SOURCE_FORMS}."),
+    sink: list[str] | None = typer.Option(
+        None, help=f"Where they go; may be given more than once: {SINK_FORMS}."
+    ),
+    preset: str | None = typer.Option(None, help="Style to start with; see: presets list."),
+    strength: float | None = typer.Option(None, help="0 plain to 1 fully styled."),
+    size: str | None = typer.Option(None, metavar="WxH", help="Size of the picture sent."),
+    process_size: str | None = typer.Option(
+        None, metavar="WxH", help="Size at which the generator works; smaller is quicker."
+    ),
+    fps: float | None = typer.Option(None, help="Frames a second; the source's own if left out."),
+    provider: Provider | None = typer.Option(None, help="What runs the generator."),
+    device: str | None = typer.Option(None, help="Which of several adapters, by name or index."),
+    precision: Precision | None = typer.Option(None, help="Number format of the generator."),
+    frames: int | None = typer.Option(None, min=1, help="End after so many styled frames."),
+    duration: float | None = typer.Option(None, min=0.1, help="End after so many seconds."),
+    stats: Path | None = typer.Option(None, help="Write statistics (JSON) here every second."),
+    log_level: str = typer.Option("info", help="debug, info, warning or error."),
+) -> None:
+    """Go on air: capture, stylize, and send to every sink, until Ctrl-C."""
+    start_logging(log_level)
+    if strength is not None and not 0 <= strength <= 1:
+        raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")
+    overrides = Overrides(
+        source=SourceSpec.parse(source) if source else None,
+        sinks=tuple(SinkSpec.parse(text) for text in sink or ()),
+        preset=preset,
+        strength=strength,
+        size=FrameSize.parse(size) if size else None,
+        process_size=FrameSize.parse(process_size) if process_size else None,
+        fps=fps,
+        provider=provider,
+        device=device,
+        precision=precision,
+        frames=frames,
+        duration=duration,
+        stats_file=stats,
+    )
+    if stats is not None and not stats.absolute().parent.is_dir():
+        raise UsageError(f"--stats {stats}: there is no folder {stats.parent}", "make it first")
+    library = open_library()
+    chosen = choose(load_settings(config), overrides, library)
+    for line in chosen.reasons:
+        log.info("%s", line)
+
+    # Everything heavy is imported only now, so that a wrong option is answered at once.
+    from obs_stylizer.daemon.app import Daemon
+
+    status = _StatusLine()
+    daemon = Daemon(chosen.options, library, on_second=status.show)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        log.debug("signal %d", number)
+        daemon.quit()
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end)
+    try:
+        with daemon:
+            for report in daemon.statistics().sinks:
+                log.info("sink %s: %s", report.name, report.where or report.state)
+            while not daemon.wait(0.5):
+                pass
+    finally:
+        status.close()
+    final = daemon.last_statistics
+    log.info(
+        "off air after %.1f s: %d frames sent, %d repeated, %d of the source's overtaken",
+        final.uptime_s,
+        final.sent,
+        final.repeated,
+        final.dropped,
+    )
+
+
+class _StatusLine:
+    """One line at the bottom of a terminal, once a second; nothing where there is none."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._shown = sys.stderr.isatty() and sys.platform != "win32"
+
+    def show(self, statistics: Statistics) -> None:
+        """Show the newest numbers."""
+        if not self._shown:
+            return
+        try:
+            if self._live is None:
+                self._live = Live(console=error_console(), auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(Text(status_text(statistics), style="cyan"), refresh=True)
+        except OSError:
+            # The terminal was closed; the daemon is told by a signal of its own.
+            self._shown = False
+
+    def close(self) -> None:
+        """Take the line away."""
+        try:
+            if self._live is not None:
+                self._live.stop()
+        except OSError:
+            log.debug("the terminal is gone")
+
+
+def status_text(statistics: Statistics) -> str:
+    """Return one line with what matters while on air."""
+    fps = statistics.fps
+    style = f"{statistics.preset or '…'} {statistics.strength:.0%}"
+    return (
+        f"● {statistics.picture} │ {style} │ {statistics.provider} {statistics.precision} │ "
+        f"source {fps['source']:.1f} worker {fps['worker']:.1f} sent {fps['sink']:.1f} fps │ "
+        f"latency {statistics.latency_ms.median:.0f} ms │ "
+        f"repeated {statistics.repeated} │ restarts {statistics.worker_restarts}"
+    )

@@ -1,0 +1,310 @@
+"""Puts the parts of the daemon together and takes them apart again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from obs_stylizer.clock import Clock, SystemClock
+from obs_stylizer.control.commands import ApplyPreset
+from obs_stylizer.control.controller import Controller
+from obs_stylizer.daemon.presenter import Presenter
+from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.supervisor import Supervisor
+from obs_stylizer.errors import ProviderError, SourceError, StylizerError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import SessionOptions
+from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.messages import Event, Order, SourceEnded, SourceFailed, WorkerConfig
+from obs_stylizer.realtime.statistics import PathStatistics, Statistics
+from obs_stylizer.settings import WorkerSettings
+from obs_stylizer.sinks.base import SinkFormat
+from obs_stylizer.sinks.open import make_sink
+from obs_stylizer.sinks.spec import SinkSpec
+from obs_stylizer.sources.spec import SourceSpec
+
+log = logging.getLogger(__name__)
+
+_OPEN_SECONDS: Final = 3.0
+_LAST_FRAME_SECONDS: Final = 5.0
+_EVERY_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """Everything a daemon is started with, already chosen and checked.
+
+    Attributes:
+        fps: ticks a second.
+        source_fps: asked of the source; None for its own rate.
+        paced: False lets the source run free, for measuring.
+        stats_file: written once a second; None for none.
+        frames: end after so many were sent; None to go on.
+        duration: end after so many seconds; None to go on.
+    """
+
+    source: SourceSpec
+    sinks: tuple[SinkSpec, ...]
+    preset: str
+    size: FrameSize
+    fps: float
+    strength: float | None = None
+    source_fps: float | None = None
+    process_size: FrameSize | None = None
+    session: SessionOptions = SessionOptions()
+    worker: WorkerSettings = WorkerSettings()
+    standby_seconds: float = 2.0
+    preload: bool = True
+    paced: bool = True
+    stats_file: Path | None = None
+    frames: int | None = None
+    duration: float | None = None
+
+
+class Daemon:
+    """The whole live path. ``with Daemon(options, library) as daemon: daemon.wait()``.
+
+    Args:
+        on_second: hears the statistics once a second.
+    """
+
+    def __init__(
+        self,
+        options: DaemonOptions,
+        library: PresetLibrary,
+        *,
+        clock: Clock | None = None,
+        on_second: Callable[[Statistics], None] | None = None,
+    ) -> None:
+        self.options = options
+        self._clock = clock or SystemClock()
+        self._on_second = on_second
+        self._ending = threading.Event()
+        self._error: StylizerError | None = None
+        self._last_frame: tuple[int, float] | None = None
+        self._started_at = self._clock.now()
+        self._counting_since = self._started_at
+        self.path = PathStatistics()
+        self.mailbox = SharedMailbox.create(options.size)
+        config = WorkerConfig(
+            mailbox=self.mailbox.name,
+            size=options.size,
+            source=options.source,
+            fps=options.source_fps,
+            paced=options.paced,
+            process_size=options.process_size,
+            session=options.session,
+            log_level=logging.getLogger().getEffectiveLevel(),
+        )
+        self.supervisor = Supervisor(
+            config, self.mailbox, options.worker, self._tell, self._clock
+        )
+        self.controller = Controller(
+            self, library, options.source, preload=options.preload, on_event=self._watch_event
+        )
+        self._runners: list[SinkRunner] = []
+        self.presenter: Presenter | None = None
+        self.last_statistics = Statistics()
+        """As they stood when the daemon ended."""
+        self._seconds = threading.Thread(target=self._every_second, name="statistics", daemon=True)
+
+    def start(self) -> None:
+        """Open the sinks, go on air with the standby picture, start the worker.
+
+        Raises:
+            SinkError: a sink can never work; BusyError: another daemon holds it. Nothing is left
+            behind.
+        """
+        try:
+            self.controller.start()
+            self.supervisor.start()
+            self._first = self.controller.send(
+                ApplyPreset(self.options.preset, self.options.strength, 0.0)
+            )
+            self._first.add_done_callback(self._first_look)
+            self._open_sinks()
+            self.presenter = Presenter(
+                self.mailbox,
+                self._runners,
+                self.options.fps,
+                self.options.standby_seconds,
+                self.path,
+                self._clock,
+                lambda: self.controller.on_air.trouble,
+                self.options.frames,
+            )
+            self.presenter.start()
+            self._started_at = self._counting_since = self._clock.now()
+            self._seconds.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_sinks(self) -> None:
+        form = SinkFormat(self.options.size, self.options.fps)
+        for spec in self.options.sinks:
+            runner = SinkRunner(str(spec), make_sink(spec), form, self._clock)
+            self._runners.append(runner)
+            runner.start(_OPEN_SECONDS)
+            self.path.sinks.append(runner.statistics)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return True when the daemon is ending, or False after ``timeout`` seconds.
+
+        Raises:
+            StylizerError: what made it end, if that was an error.
+        """
+        ended = self._ending.wait(timeout)
+        if ended and self._error is not None:
+            raise self._error
+        return ended
+
+    def quit(self) -> None:
+        """Ask the daemon to end; :meth:`wait` returns."""
+        self._ending.set()
+
+    def order(self, order: Order) -> None:
+        """Pass an order to the worker (the controller's way to the pipeline)."""
+        self.supervisor.order(order)
+
+    def close(self) -> None:
+        """End all threads and the worker, close every device, remove the shared memory."""
+        self._ending.set()
+        if self.presenter is not None:
+            self.presenter.stop()
+        for runner in self._runners:
+            runner.stop()
+        self.supervisor.stop()
+        self.controller.stop()
+        if self._seconds.ident is not None:
+            self._seconds.join()
+        self.mailbox.close()
+
+    def __enter__(self) -> Daemon:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def reset_statistics(self) -> None:
+        """Begin to count anew, after a warm-up."""
+        self.path.reset(self.mailbox.counters())
+        self._counting_since = self._clock.now()
+
+    def statistics(self) -> Statistics:
+        """Return what was counted and timed so far."""
+        now = self._clock.now()
+        on_air = self.controller.on_air
+        taken = self.path.take(now, self.mailbox.counters())
+        return replace(
+            taken,
+            uptime_s=round(now - self._counting_since, 3),
+            source=on_air.source,
+            source_state=on_air.source_state,
+            preset=on_air.preset,
+            strength=on_air.strength,
+            picture=self.presenter.picture if self.presenter else "",
+            provider=on_air.provider,
+            device=on_air.device,
+            precision=on_air.precision,
+            why=on_air.why,
+            frame_size=str(self.options.size),
+            process_size=on_air.process_size,
+            worker_state=self.supervisor.state,
+            worker_restarts=self.supervisor.restarts,
+            memory_mb=round(resident_megabytes(self.pids()), 1),
+        )
+
+    def pids(self) -> list[int]:
+        """Process numbers of daemon and worker."""
+        worker = self.supervisor.pid
+        return [os.getpid(), *([worker] if worker else [])]
+
+    def _tell(self, event: Event) -> None:
+        self.controller.tell(event)
+
+    def _first_look(self, first: Future[str]) -> None:
+        error = first.exception()
+        # A provider that was asked for by name and cannot run is an answer, not a fault: nothing
+        # was on air in it yet. Everything else stays on air and is repaired there.
+        if isinstance(error, ProviderError):
+            self._fail(error)
+
+    def _fail(self, error: StylizerError) -> None:
+        self._error = error
+        self._ending.set()
+
+    def _watch_event(self, event: Event) -> None:
+        if isinstance(event, SourceEnded):
+            self._last_frame = (event.frames - 1, self._clock.now())
+        elif isinstance(event, SourceFailed) and event.source == self.options.source:
+            nothing_yet = self.mailbox.counters().captured == 0
+            if nothing_yet:
+                self._fail(SourceError(event.error.message, event.error.remedy))
+
+    def _every_second(self) -> None:
+        next_second = self._clock.now()
+        while not self._ending.wait(_LOOK_SECONDS):
+            if self._over(self._clock.now()):
+                self._ending.set()
+            if self._clock.now() < next_second:
+                continue
+            next_second += _EVERY_SECONDS
+            statistics = self.statistics()
+            self._write_statistics(statistics)
+            if self._on_second is not None:
+                self._on_second(statistics)
+        self.last_statistics = self.statistics()
+        self._write_statistics(self.last_statistics)
+
+    def _over(self, now: float) -> bool:
+        """Whether the time, the frames or the source that were asked for are at their end."""
+        assert self.presenter is not None
+        duration = self.options.duration
+        if duration is not None and now >= self._started_at + duration:
+            return True
+        if self._last_frame is not None:
+            sequence, ended_at = self._last_frame
+            if self.presenter.newest_sequence >= sequence:
+                return True
+            return now - ended_at > _LAST_FRAME_SECONDS
+        return self.presenter.finished
+
+    def _write_statistics(self, statistics: Statistics) -> None:
+        path = self.options.stats_file
+        if path is None:
+            return
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            scratch.write_text(json.dumps(statistics.as_dict(), indent=2), "utf-8")
+            scratch.replace(path)
+        except OSError as error:
+            log.warning("statistics cannot be written: %s", error)
+            self.options = replace(self.options, stats_file=None)
+
+
+def resident_megabytes(pids: Sequence[int]) -> float:
+    """Memory of some processes in MB, shared pages counted once where the system tells (Linux)."""
+    total = 0
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            try:
+                total += process.memory_full_info().pss
+            except (AttributeError, psutil.AccessDenied):
+                total += process.memory_info().rss
+        except psutil.Error:
+            continue
+    return total / 1e6

@@ -1,0 +1,117 @@
+"""The worker's capture thread: keeps a source open and its newest frame at hand."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from obs_stylizer.realtime.messages import (
+    Event,
+    SourceEnded,
+    SourceFailed,
+    SourceLost,
+    SourceOpened,
+)
+from obs_stylizer.errors import SourceEndedError, SourceError, SourceLostError
+from obs_stylizer.frames import Frame
+from obs_stylizer.realtime.mailbox import FrameSlot
+from obs_stylizer.realtime.pacing import Backoff
+from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
+from obs_stylizer.sources.open import make_source
+from obs_stylizer.sources.spec import SourceSpec
+
+log = logging.getLogger(__name__)
+
+_READ_SECONDS: Final = 0.25
+
+
+class Capture:
+    """Reads one source after another into a :class:`FrameSlot`, on a thread of its own.
+
+    Frame numbers go on counting over a change of source.
+    """
+
+    def __init__(
+        self, spec: SourceSpec, options: SourceOptions, tell: Callable[[Event], None]
+    ) -> None:
+        self.slot = FrameSlot()
+        self.captured = 0
+        self.changes = 0
+        """How many times another source began to give frames."""
+        self._spec = spec
+        self._options = options
+        self._tell = tell
+        self._wanted: SourceSpec | None = None
+        self._wake = threading.Event()
+        self._stopping = False
+        self._source: Source | None = None
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        """Begin to capture."""
+        self._thread.start()
+
+    def change(self, spec: SourceSpec) -> None:
+        """Go over to another source as soon as it is open."""
+        self._wanted = spec
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Close the source, waiting a little for a read that is under way."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join(2.0)
+        if self._thread.is_alive() and self._source is not None:
+            self._source.close()
+
+    def _run(self) -> None:
+        backoff = Backoff(0.25, 2.0)
+        lost = False
+        while not self._stopping:
+            spec, self._wanted = self._wanted or self._spec, None
+            self._wake.clear()
+            try:
+                with make_source(spec, self._options) as source:
+                    self._source = source
+                    info = source.open()
+                    backoff.reset()
+                    self._opened(spec, info, lost)
+                    lost = False
+                    self._read_all(source)
+            except SourceLostError as error:
+                if not lost:
+                    self._tell(SourceLost(spec, error))
+                lost = True
+                self._wake.wait(backoff.next())
+            except SourceEndedError:
+                self._tell(SourceEnded(spec, self.captured))
+                self._wake.wait()
+            except SourceError as error:
+                self._tell(SourceFailed(spec, error))
+                if spec == self._spec or not self.captured:
+                    self._wake.wait()
+            except Exception as error:
+                log.exception("source %s failed", spec)
+                self._tell(SourceLost(spec, SourceError(f"source {spec} failed: {error}")))
+                lost = True
+                self._wake.wait(backoff.next())
+
+    def _opened(self, spec: SourceSpec, info: SourceInfo, lost: bool) -> None:
+        self._spec = spec
+        self.changes += 1
+        log.log(logging.INFO if lost else logging.DEBUG, "source %s: %s", spec, info)
+        self._tell(SourceOpened(spec, info))
+
+    def _read_all(self, source: Source) -> None:
+        while not self._stopping and self._wanted is None:
+            frame = source.read(_READ_SECONDS)
+            if frame is None:
+                continue
+            self.slot.put(
+                Frame(frame.pixels, self.captured, frame.captured_at, frame.timestamp)
+            )
+            self.captured += 1
+            if not self._options.paced:
+                self.slot.wait_until_taken(_READ_SECONDS)

@@ -1,0 +1,149 @@
+"""The presenter: sends the newest styled frame on every tick of its clock, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+import numpy as np
+
+from obs_stylizer.clock import Clock
+from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.standby import StandbyPicture
+from obs_stylizer.frames import Frame, Pixels
+from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
+from obs_stylizer.realtime.pacing import Metronome
+from obs_stylizer.realtime.statistics import PathStatistics
+
+log = logging.getLogger(__name__)
+
+Picture = Literal["styled", "held", "standby"]
+
+_MISSED_WARNING_SECONDS: Final = 10.0
+
+
+class Presenter:
+    """Owns the clock and the sinks, on one thread in the daemon's own process.
+
+    Args:
+        mailbox: where styled frames come from.
+        runners: the sinks, already started.
+        fps: ticks a second.
+        standby_seconds: age of the newest frame from which the standby picture is shown.
+        excuse: what the standby picture says; asked only when it is shown.
+        frames: end after so many ticks, counted from the first styled frame; None to go on.
+    """
+
+    def __init__(
+        self,
+        mailbox: SharedMailbox,
+        runners: Sequence[SinkRunner],
+        fps: float,
+        standby_seconds: float,
+        statistics: PathStatistics,
+        clock: Clock,
+        excuse: Callable[[], str],
+        frames: int | None = None,
+    ) -> None:
+        self._mailbox = mailbox
+        self._runners = runners
+        self._fps = fps
+        self._standby_seconds = standby_seconds
+        self._statistics = statistics
+        self._clock = clock
+        self._excuse = excuse
+        self._standby = StandbyPicture(mailbox.size)
+        self._frames = frames
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presenter", daemon=True)
+        self._seen = 0
+        self._newest: StyledFrame | None = None
+        self._fresh_at = float("-inf")
+        self.picture: Picture = "standby"
+        self.ticks = 0
+        self.look_shown_at: dict[int, float] = {}
+        """When the first frame of each look was sent, on the shared clock; the last few only."""
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the current tick."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all the frames asked for were sent."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    @property
+    def newest_sequence(self) -> int:
+        """Number of the newest styled frame that was sent; -1 before the first."""
+        return -1 if self._newest is None else self._newest.frame.sequence
+
+    def _run(self) -> None:
+        metronome = Metronome(self._fps, self._clock.now())
+        while not self._stopping.is_set() and self._frames != 0:
+            due = metronome.next_tick
+            self._clock.wait_until(due)
+            try:
+                self.tick(due, metronome)
+            except Exception:
+                # Nothing here is expected to fail; if it does, the next tick must still come.
+                log.exception("a tick failed")
+            metronome.ticked(self._clock.now())
+            self._statistics.missed_ticks += metronome.missed
+            metronome.missed = 0
+
+    def tick(self, due: float, metronome: Metronome) -> None:
+        """Choose the picture of one tick and offer it to every sink."""
+        self.ticks += 1
+        fresh = self._take()
+        if fresh is not None:
+            metronome.arrived(self._clock.now() - fresh.published_at)
+            self._statistics.stages.add(fresh)
+            self._note_look(fresh)
+        frame = self._choose(due)
+        for runner in self._runners:
+            runner.offer(frame, repeated=fresh is None, due=due)
+        if self._frames is not None and self._newest is not None:
+            self._frames -= 1
+
+    def _take(self) -> StyledFrame | None:
+        published = self._mailbox.published
+        if published == self._seen:
+            return None
+        styled = self._mailbox.read()
+        if styled is None:
+            return None
+        self._seen = published
+        self._newest = styled
+        self._fresh_at = self._clock.now()
+        return styled
+
+    def _choose(self, due: float) -> Frame:
+        now = self._clock.now()
+        if self._newest is not None and now - self._fresh_at < self._standby_seconds:
+            self.picture = "styled" if now == self._fresh_at else "held"
+            return self._newest.frame
+        if self.picture != "standby":
+            log.warning("no fresh frame for %.1f s: standby picture", self._standby_seconds)
+        self.picture = "standby"
+        pixels: Pixels = self._standby.at(due, self._excuse())
+        return Frame(pixels, 0, now)
+
+    def _note_look(self, styled: StyledFrame) -> None:
+        if styled.look not in self.look_shown_at:
+            while len(self.look_shown_at) >= 64:
+                del self.look_shown_at[next(iter(self.look_shown_at))]
+            self.look_shown_at[styled.look] = self._clock.now()
+
+    def snapshot(self) -> Pixels | None:
+        """Return a copy of the newest styled picture, or None before the first."""
+        newest = self._newest
+        return None if newest is None else np.array(newest.frame.pixels)

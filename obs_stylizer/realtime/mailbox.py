@@ -1,0 +1,296 @@
+"""Mailboxes that hold the newest frame and nothing else.
+
+:class:`FrameSlot` hands frames from one thread to another; :class:`SharedMailbox` hands styled
+frames from the worker process to the presenter through shared memory. Neither ever blocks its
+writer, and neither is a queue: a frame that was not taken in time is overwritten and counted.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, Final
+
+import numpy as np
+
+from obs_stylizer.errors import WorkerError
+from obs_stylizer.frames import Frame, FrameSize, Pixels
+
+SLOTS: Final = 4
+STAGES: Final = ("wait", "prepare", "generate", "finish")
+"""What a frame goes through in the worker, each timed in seconds: waiting for the worker to be
+free, cropping, scaling and adjusting, the generator, and blending, scaling and writing."""
+
+_SLOT_HEADER = np.dtype(
+    [
+        ("begun", "<u8"),
+        ("finished", "<u8"),
+        ("sequence", "<u8"),
+        ("captured_at", "<f8"),
+        ("published_at", "<f8"),
+        ("look", "<u8"),
+        ("stages", "<f8", len(STAGES)),
+    ]
+)
+_CONTROL = np.dtype(
+    [
+        ("newest", "<u8"),
+        ("reading", "<u8"),
+        ("published", "<u8"),
+        ("beat", "<f8"),
+        ("captured", "<u8"),
+        ("overwritten", "<u8"),
+        ("styled", "<u8"),
+    ]
+)
+_NONE: Final = SLOTS
+
+
+class FrameSlot:
+    """Holds the newest frame of a source for another thread of the same process.
+
+    ``put`` copies, so the source may reuse its buffer; the frame that ``take`` returns stays
+    untouched until the next ``take``.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._spare: list[Pixels] = []
+        self._newest: Frame | None = None
+        self._taken: Frame | None = None
+        self.overwritten = 0
+
+    def put(self, frame: Frame) -> None:
+        """Make ``frame`` the newest."""
+        with self._changed:
+            buffer = self._buffer(frame.pixels.shape)
+        np.copyto(buffer, frame.pixels)
+        own = Frame(buffer, frame.sequence, frame.captured_at, frame.timestamp)
+        with self._changed:
+            if self._newest is not None:
+                self.overwritten += 1
+                self._spare.append(self._newest.pixels)
+            self._newest = own
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> Frame | None:
+        """Return the newest frame that was not taken yet, or None after ``timeout`` seconds."""
+        with self._changed:
+            if self._newest is None:
+                self._changed.wait(timeout)
+            if self._newest is None:
+                return None
+            if self._taken is not None:
+                self._spare.append(self._taken.pixels)
+            self._taken, self._newest = self._newest, None
+            self._changed.notify_all()
+            return self._taken
+
+    def wait_until_taken(self, timeout: float) -> None:
+        """Return when the newest frame was taken, or after ``timeout`` seconds.
+
+        Only for running free: it lets the reader set the pace.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is None, timeout)
+
+    def _buffer(self, shape: tuple[int, ...]) -> Pixels:
+        while self._spare:
+            buffer = self._spare.pop()
+            if buffer.shape == shape:
+                return buffer
+        return np.empty(shape, np.uint8)
+
+
+@dataclass(slots=True)
+class StyledFrame:
+    """A frame out of the mailbox.
+
+    Attributes:
+        frame: the picture; its pixels belong to whoever got it.
+        published_at: when the worker laid it into the mailbox, on the shared clock.
+        look: number of the preset, as given when it was applied.
+        stages: seconds in each of :data:`STAGES`.
+    """
+
+    frame: Frame
+    published_at: float
+    look: int
+    stages: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCounters:
+    """What the worker counts: frames since the mailbox was made, and its last sign of life."""
+
+    captured: int
+    overwritten: int
+    styled: int
+    beat: float
+
+
+class SharedMailbox:
+    """One writer in the worker, one reader in the daemon, :data:`SLOTS` slots, no lock.
+
+    The writer never touches the slot that is newest nor the one the reader announced; the reader
+    announces, then looks again, and after copying checks that the slot's numbers still agree, so
+    a torn picture is never shown. A writer that is killed in the middle of a frame leaves the
+    newest one whole, and its successor goes on in the same memory.
+    """
+
+    def __init__(self, size: FrameSize, memory: SharedMemory, *, owner: bool) -> None:
+        self.size = size
+        self._memory = memory
+        self._owner = owner
+        self._fence = threading.Lock()
+        buffer: Any = memory.buf
+        self._control: Any = np.ndarray((1,), _CONTROL, buffer)[0:1]
+        offset = _aligned(_CONTROL.itemsize)
+        self._headers: Any = np.ndarray((SLOTS,), _SLOT_HEADER, buffer, offset)
+        offset += _aligned(_SLOT_HEADER.itemsize * SLOTS)
+        stride = _aligned(size.nbytes)
+        self._slots: list[Pixels] = [
+            np.ndarray(size.shape, np.uint8, buffer, offset + index * stride)
+            for index in range(SLOTS)
+        ]
+        self._writing = _NONE
+
+    @classmethod
+    def create(cls, size: FrameSize) -> SharedMailbox:
+        """Make the memory; the creator's :meth:`close` removes it."""
+        length = (
+            _aligned(_CONTROL.itemsize)
+            + _aligned(_SLOT_HEADER.itemsize * SLOTS)
+            + _aligned(size.nbytes) * SLOTS
+        )
+        try:
+            memory = SharedMemory(create=True, size=length)
+        except OSError as cause:
+            raise WorkerError(
+                f"{length >> 20} MiB of shared memory for {size} cannot be had: {cause}",
+                "choose a smaller size, or give the machine more shared memory",
+            ) from cause
+        mailbox = cls(size, memory, owner=True)
+        mailbox._control["newest"] = _NONE
+        mailbox._control["reading"] = _NONE
+        return mailbox
+
+    @classmethod
+    def attach(cls, name: str, size: FrameSize) -> SharedMailbox:
+        """Use the memory that another process made.
+
+        Raises:
+            WorkerError: there is none of that name.
+        """
+        try:
+            return cls(size, SharedMemory(name=name), owner=False)
+        except FileNotFoundError:
+            raise WorkerError(f"shared memory {name} is gone") from None
+
+    @property
+    def name(self) -> str:
+        """Name under which another process attaches."""
+        return self._memory.name
+
+    # The writer's side.
+
+    def begin(self) -> Pixels:
+        """Return the slot to write the next picture into: uint8 (height, width, 3)."""
+        newest = int(self._control["newest"][0])
+        self._order()
+        reading = int(self._control["reading"][0])
+        self._writing = next(i for i in range(SLOTS) if i not in (newest, reading))
+        self._headers["begun"][self._writing] += 1
+        self._order()
+        return self._slots[self._writing]
+
+    def publish(self, styled: StyledFrame) -> None:
+        """Make the slot of the last :meth:`begin` the newest; its pixels are there already."""
+        header = self._headers[self._writing]
+        header["sequence"] = styled.frame.sequence
+        header["captured_at"] = styled.frame.captured_at
+        header["published_at"] = styled.published_at
+        header["look"] = styled.look
+        header["stages"] = styled.stages
+        header["finished"] = header["begun"]
+        self._order()
+        self._control["newest"] = self._writing
+        self._control["published"] += 1
+        self._control["styled"] += 1
+
+    def count(self, *, captured: int = 0, overwritten: int = 0) -> None:
+        """Add to the worker's counters. Only the worker's styling thread calls it."""
+        self._control["captured"] += captured
+        self._control["overwritten"] += overwritten
+
+    def beat(self, now: float) -> None:
+        """Leave a sign of life."""
+        self._control["beat"] = now
+
+    # The reader's side.
+
+    @property
+    def published(self) -> int:
+        """How many frames were published; changes when there is a new one."""
+        return int(self._control["published"][0])
+
+    def read(self, into: Pixels | None = None) -> StyledFrame | None:
+        """Copy the newest frame out (into ``into``, if given), or None before the first."""
+        for _ in range(8):
+            newest = int(self._control["newest"][0])
+            if newest >= SLOTS:
+                return None
+            self._control["reading"] = newest
+            self._order()
+            if int(self._control["newest"][0]) != newest:
+                continue
+            header = self._headers[newest].copy()
+            self._order()
+            pixels = np.empty(self.size.shape, np.uint8) if into is None else into
+            np.copyto(pixels, self._slots[newest])
+            self._order()
+            intact = self._headers["begun"][newest] == header["finished"] == header["begun"]
+            self._control["reading"] = _NONE
+            if intact:
+                frame = Frame(pixels, int(header["sequence"]), float(header["captured_at"]))
+                stages = tuple(float(seconds) for seconds in header["stages"])
+                return StyledFrame(
+                    frame, float(header["published_at"]), int(header["look"]), stages
+                )
+        return None
+
+    def counters(self) -> WorkerCounters:
+        """Return what the worker counted."""
+        control = self._control
+        return WorkerCounters(
+            int(control["captured"][0]),
+            int(control["overwritten"][0]),
+            int(control["styled"][0]),
+            float(control["beat"][0]),
+        )
+
+    def close(self) -> None:
+        """Let go; the creator removes the memory. May be called twice."""
+        if self._memory is None:
+            return
+        # The views hold the memory open, so they go first.
+        del self._control, self._headers
+        self._slots = []
+        memory, self._memory = self._memory, None  # type: ignore[assignment]
+        memory.close()
+        if self._owner:
+            memory.unlink()
+
+    def _order(self) -> None:
+        """Keep stores before this line ahead of loads after it, on processors that reorder.
+
+        Taking an uncontended lock is the only full memory barrier that Python has.
+        """
+        with self._fence:
+            pass
+
+
+def _aligned(length: int) -> int:
+    """Round up to a whole number of pages, so that slots share no cache line."""
+    return -(-length // 4096) * 4096

@@ -1,0 +1,209 @@
+"""What the daemon and its worker say to each other through their pipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from obs_stylizer.errors import StylizerError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import RunsOn, SessionOptions
+from obs_stylizer.presets import NamedPreset
+from obs_stylizer.sources.base import SourceInfo
+from obs_stylizer.sources.spec import SourceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """All a worker needs to start.
+
+    Attributes:
+        mailbox: name of the shared memory.
+        size: of the pictures it makes.
+        source: where its frames come from.
+        fps: wished of the source; None for its own rate.
+        paced: give frames at their own time; False runs free, for measuring.
+        process_size: overrides that of every preset.
+        session: how generators are to run.
+        log_level: of the standard library's logging.
+    """
+
+    mailbox: str
+    size: FrameSize
+    source: SourceSpec
+    fps: float | None
+    paced: bool
+    process_size: FrameSize | None
+    session: SessionOptions
+    log_level: int
+
+
+# From the daemon to the worker.
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLook:
+    """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it."""
+
+    look: int
+    preset: NamedPreset
+    strength: float | None = None
+    crossfade_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetStrength:
+    """Change the strength of the look on air, 0 to 1."""
+
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetBypass:
+    """Show the plain picture, or the styled one again."""
+
+    bypass: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """Load the generators of these presets when there is nothing else to do."""
+
+    presets: tuple[NamedPreset, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSource:
+    """Take frames from elsewhere; the old source goes on if the new one cannot work."""
+
+    source: SourceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Close the source and end."""
+
+
+Order = ShowLook | SetStrength | SetBypass | Preload | ChangeSource | Stop
+
+
+# From the worker to the daemon.
+
+
+@dataclass(frozen=True, slots=True)
+class LookShown:
+    """The look of an order is loaded and goes on air with the next frame.
+
+    ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator.
+    """
+
+    look: int
+    name: str
+    runs_on: RunsOn | None
+    process_size: FrameSize
+    frame_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    """A preset could not be loaded; what was on air stays."""
+
+    look: int
+    name: str
+    error: StylizerError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOpened:
+    """The source gives frames."""
+
+    source: SourceSpec
+    info: SourceInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost:
+    """The source is away and is being tried again."""
+
+    source: SourceSpec
+    error: StylizerError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """The source can never work as asked for."""
+
+    source: SourceSpec
+    error: StylizerError
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnded:
+    """A source that ends has given its last frame; ``frames`` were captured in all."""
+
+    source: SourceSpec
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailed:
+    """The worker cannot go on and ends itself; ``on_gpu`` says where its generator ran."""
+
+    error: StylizerError
+    on_gpu: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A log record of the worker's, to be logged by the daemon."""
+
+    name: str
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preloaded:
+    """All generators that were to be preloaded are."""
+
+
+# From the supervisor to the controller.
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """A worker process runs; ``restarts`` counts those before it."""
+
+    pid: int
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLost:
+    """The worker crashed, hung or lost its device; the next one starts after ``pause`` s."""
+
+    reason: str
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class GpuGivenUp:
+    """The GPU failed too often in a row; from now on ``action`` is done."""
+
+    failures: int
+    action: str
+
+
+Event = (
+    WorkerStarted
+    | WorkerLost
+    | GpuGivenUp
+    | LookShown
+    | LookFailed
+    | SourceOpened
+    | SourceLost
+    | SourceFailed
+    | SourceEnded
+    | WorkerFailed
+    | LogLine
+    | Preloaded
+)

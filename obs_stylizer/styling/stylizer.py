@@ -1,0 +1,137 @@
+"""The stylizer: frames in, styled pictures out, with a crossfade wherever the look changes.
+
+It is the one piece that live and file rendering share. What it does depends on the frames and
+their times alone, so the same frames give the same pictures in both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.styling.look import Look
+
+
+@dataclass(slots=True)
+class StageSeconds:
+    """Seconds that one frame spent in each part."""
+
+    prepare: float = 0.0
+    generate: float = 0.0
+    finish: float = 0.0
+
+
+@dataclass(slots=True)
+class _Crossfade:
+    previous: Look
+    seconds: float
+    began: float | None = None
+
+    def share(self, moment: float, period: float) -> float:
+        """Return how much of the new look is shown at ``moment``, 0 to 1.
+
+        The first frame is already one period into it, so that a change is seen at once.
+        """
+        if self.began is None:
+            self.began = moment - period
+        return min(1.0, max(0.0, (moment - self.began) / self.seconds))
+
+
+@dataclass(slots=True)
+class Stylizer:
+    """Applies the current look to frames. One thread only.
+
+    Attributes:
+        size: of the pictures made.
+        bypass: show frames without any style; the look stays loaded.
+        stages: times of the last frame.
+    """
+
+    size: FrameSize
+    bypass: bool = False
+    stages: StageSeconds = field(default_factory=StageSeconds)
+    clock: Callable[[], float] = time.perf_counter
+    _look: Look | None = None
+    _fade: _Crossfade | None = None
+    _last_moment: float | None = None
+    _scratch: Pixels | None = None
+
+    @property
+    def look(self) -> Look | None:
+        """The look on air or being faded to."""
+        return self._look
+
+    def switch_to(self, look: Look, crossfade_ms: float) -> None:
+        """Show ``look`` from the next frame on, blended over ``crossfade_ms`` milliseconds.
+
+        A switch in the middle of a crossfade starts from the look that was being faded to.
+        """
+        previous, self._look = self._look, look
+        fades = previous is not None and crossfade_ms > 0
+        self._fade = _Crossfade(previous, crossfade_ms / 1000) if fades and previous else None
+
+    def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
+        """Write the styled picture of a frame into ``target``.
+
+        Args:
+            pixels: uint8 (height, width, 3), RGB, of any size.
+            moment: the frame's time in seconds (capture time live, its own time in a file).
+            target: uint8, of :attr:`size`.
+        """
+        look = self._look
+        if look is None:
+            raise RuntimeError("no look was ever set")
+        self.stages = StageSeconds()
+        period = 0.0 if self._last_moment is None else max(0.0, moment - self._last_moment)
+        self._last_moment = moment
+        if self.bypass:
+            began = self.clock()
+            look.plain(pixels, target)
+            self.stages.finish = self.clock() - began
+            return
+        if self._fade is not None:
+            share = self._fade.share(moment, min(period, 0.1))
+            if share < 1:
+                self._process_fading(self._fade.previous, look, share, pixels, target)
+                return
+            self._fade = None
+        self._apply(look, look, 1.0, pixels, target)
+
+    def _process_fading(
+        self, previous: Look, look: Look, share: float, pixels: Pixels, target: Pixels
+    ) -> None:
+        if previous.mixes_with(look):
+            self._apply(look, previous, share, pixels, target)
+            return
+        if self._scratch is None:
+            self._scratch = np.empty(self.size.shape, np.uint8)
+        self._apply(previous, previous, 1.0, pixels, self._scratch)
+        self._apply(look, look, 1.0, pixels, target)
+        began = self.clock()
+        cv2.addWeighted(target, share, self._scratch, 1 - share, 0, target)
+        self.stages.finish += self.clock() - began
+
+    def _apply(
+        self, look: Look, start: Look, share: float, pixels: Pixels, target: Pixels
+    ) -> None:
+        """Run ``look`` with its state ``share`` of the way from that of ``start``."""
+        state = look.state if share >= 1 else start.state.toward(look.state, share)
+        began = self.clock()
+        small = look.prepare(pixels)
+        prepared = self.clock()
+        styled = small if state.strength <= 0 else look.generate(small, state)
+        generated = self.clock()
+        look.finish(pixels, small, styled, state, target)
+        self.stages.prepare += prepared - began
+        self.stages.generate += generated - prepared
+        self.stages.finish += self.clock() - generated
+
+    def reset(self) -> None:
+        """Forget earlier frames, after a change of source."""
+        if self._look is not None:
+            self._look.reset()

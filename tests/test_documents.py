@@ -1,0 +1,120 @@
+"""Errors in YAML files name file, line, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from obs_stylizer.errors import PresetError, SettingsError
+from obs_stylizer.presets import PresetLibrary, load_preset
+from obs_stylizer.settings import Settings, load_settings
+
+GOOD = "title: Great Wave\nmodel: paintings\nstyles:\n  great-wave: 1\nstrength: 0.9\n"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "words"),
+    [
+        ("title: A\nstrenght: 1\n", 2, "strenght", "did you mean “strength”?"),
+        ("title: A\nstrength: 2\n", 2, "strength", "less than or equal to 1, not 2"),
+        ("title: A\nbefore:\n  gamma: 9\n", 3, "before.gamma", "less than or equal to 5"),
+        ("title: A\nbefore:\n  gama: 1\n", 3, "before.gama", "did you mean “gamma”?"),
+        ("strength: 1\n", 1, "title", "is missing"),
+        ("title: A\nprocess_size: 641x360\n", 2, "process_size", "is odd"),
+        ("title: A\nprocess_size: 8x8\n", 2, "process_size", "out of range"),
+        ("title: A\nfit: zoom\n", 2, "fit", "'crop', 'fit' or 'stretch'"),
+        ("title: A\nstyles:\n  wave: -1\n", 3, "styles.wave", "greater than or equal to 0"),
+        ("title: A\nstrength: .nan\n", 2, "strength", "not nan"),
+        ("title: A\ntitle: B\n", 2, "title", "twice"),
+        ("title: [A\n", 2, "", "expected"),
+        ("- a\n- b\n", 1, "", "key: value"),
+    ],
+)
+def test_wrong_preset(tmp_path: Path, text: str, line: int, key: str, words: str) -> None:
+    path = write(tmp_path, "wrong", text)
+    with pytest.raises(PresetError) as caught:
+        load_preset(path)
+    assert caught.value.path == path
+    assert (caught.value.line, caught.value.key) == (line, key)
+    assert words in str(caught.value)
+    assert f"{path}:{line}" in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        load_settings(tmp_path / "none.yaml")
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(binary)
+    huge = tmp_path / "huge.yaml"
+    huge.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(SettingsError, match="megabyte"):
+        load_settings(huge)
+
+
+def test_settings_have_a_default_for_everything_and_say_what_each_is(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "empty", "")) == Settings()
+    fields = Settings.model_json_schema()["properties"]
+    assert all(field.get("description") or "$ref" in field for field in fields.values())
+
+
+def test_settings_refuse_an_odd_size(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="1280x720"):
+        load_settings(write(tmp_path, "odd", "fps: 30\nsize: 1281x720\n"))
+
+
+def test_password_is_not_shown() -> None:
+    assert "hunter2" not in repr(Settings.model_validate({"obs": {"password": "hunter2"}}))
+
+
+def test_users_preset_wins_and_a_change_is_seen(tmp_path: Path) -> None:
+    bundled, own = tmp_path / "bundled", tmp_path / "own"
+    bundled.mkdir()
+    own.mkdir()
+    write(bundled, "wave", GOOD)
+    library = PresetLibrary([bundled, own], bundled=bundled)
+    assert library.get("wave").bundled
+    write(own, "wave", GOOD.replace("Great Wave", "Mine"))
+    assert library.refresh() == {"wave"}
+    assert library.get("wave").preset.title == "Mine"
+    assert library.refresh() == set()
+    (own / "wave.yaml").unlink()
+    assert library.refresh() == {"wave"}
+    assert library.get("wave").preset.title == "Great Wave"
+
+
+def test_preset_broken_while_on_air_keeps_its_last_good_content(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, "wave", GOOD)
+    library = PresetLibrary([tmp_path])
+    path.write_text("title: [broken\n", "utf-8")
+    assert library.refresh() == set()
+    assert library.get("wave").preset.title == "Great Wave"
+    assert "the last good one stays" in caplog.text
+    assert path in library.errors
+    caplog.clear()
+    library.refresh()
+    assert not caplog.records
+
+
+def test_unknown_preset_names_the_nearest(tmp_path: Path) -> None:
+    write(tmp_path, "great-wave", GOOD)
+    with pytest.raises(PresetError, match="did you mean “great-wave”"):
+        PresetLibrary([tmp_path]).get("greatwave")
+
+
+def test_broken_preset_says_so_when_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, "bad", "title: A\nstrength: 7\n")
+    library = PresetLibrary([tmp_path])
+    assert library.names() == []
+    with pytest.raises(PresetError, match="bad.yaml:2"):
+        library.get("bad")
