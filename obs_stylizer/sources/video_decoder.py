@@ -229,8 +229,7 @@ class VideoDecoder:
                 continue
             if frames:
                 in_a_row = 0
-            for frame in frames:
-                yield frame
+            yield from frames
 
     def _timed(self, frame: VideoFrame) -> DecodedFrame:
         step = self._duration(frame)

@@ -1,0 +1,116 @@
+"""Which cameras and screens there are. Nothing here raises: an empty list says why it is empty."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from obs_stylizer import v4l2
+from obs_stylizer.listing import Listing
+
+log = logging.getLogger(__name__)
+
+_VIRTUAL_NAMES: Final = ("obs virtual camera", "unity video capture", "v4l2loopback")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera that could be opened.
+
+    Attributes:
+        index: what to write after ``camera:``; on Linux the number of /dev/video.
+        name: as the system shows it.
+        path: of its device, "" where there is none.
+        backend: OpenCV's number of the interface that listed it.
+        device: its index within that interface.
+        is_virtual: it shows what another program sends to it, so it is no first choice.
+    """
+
+    index: int
+    name: str
+    path: str
+    backend: int
+    device: int
+    is_virtual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenInfo:
+    """A screen that can be captured: its place on the desktop and its size in pixels."""
+
+    index: int
+    name: str
+    left: int
+    top: int
+    width: int
+    height: int
+    is_primary: bool
+
+
+def list_cameras() -> Listing[CameraInfo]:
+    """List the cameras, in the order of their indices."""
+    try:
+        found = _enumerate()
+    except Exception as error:
+        # The library asks each system's own service; whatever that answers, there is no list.
+        log.debug("cannot list cameras", exc_info=True)
+        return Listing(reason=f"cameras cannot be listed: {error}")
+    if not found:
+        return Listing(reason="no camera is connected, or none may be opened")
+    return Listing(sorted(found, key=lambda camera: camera.index))
+
+
+def has_camera() -> bool:
+    """Tell whether there is a real camera, one that no program feeds."""
+    return any(not camera.is_virtual for camera in list_cameras())
+
+
+def list_screens() -> Listing[ScreenInfo]:
+    """List the screens, from 0, in the system's order."""
+    from obs_stylizer.errors import SourceError
+    from obs_stylizer.sources.screen_grabber import open_mss, screens_of
+
+    try:
+        with open_mss() as capture:
+            screens = screens_of(capture)
+    except SourceError as error:
+        return Listing(reason=str(error))
+    return Listing(screens, "" if screens else "no screen is switched on")
+
+
+def _enumerate() -> list[CameraInfo]:
+    import cv2
+    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
+
+    if sys.platform == "linux":
+        return [_linux_camera(entry) for entry in enumerate_cameras(cv2.CAP_V4L2)]
+    # DirectShow before Media Foundation: it opens at once, and honours what it is asked for.
+    # Each camera is opened by the interface that listed it, since their indices differ.
+    preferred = (cv2.CAP_DSHOW, cv2.CAP_MSMF) if sys.platform == "win32" else supported_backends
+    cameras: list[CameraInfo] = []
+    for backend in preferred:
+        known = {camera.name for camera in cameras}
+        for entry in enumerate_cameras(backend):
+            if entry.name not in known:
+                cameras.append(_other_camera(entry, len(cameras)))
+    return cameras
+
+
+def _linux_camera(entry: Any) -> CameraInfo:
+    path = str(entry.path)
+    try:
+        is_virtual = v4l2.query_path(path).is_loopback
+    except OSError:
+        is_virtual = False
+    return CameraInfo(
+        entry.index, str(entry.name), path, int(entry.backend), entry.index, is_virtual
+    )
+
+
+def _other_camera(entry: Any, index: int) -> CameraInfo:
+    name = str(entry.name)
+    is_virtual = any(word in name.lower() for word in _VIRTUAL_NAMES)
+    path = str(entry.path or "")
+    return CameraInfo(index, name, path, int(entry.backend), int(entry.index), is_virtual)
