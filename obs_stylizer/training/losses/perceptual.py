@@ -1,0 +1,41 @@
+"""Perceptual losses: content and style as distances between features (Gatys et al. 2016).
+
+Every distance is taken relative to the size of what it is measured against, so that a weight of
+one means the same for every layer, picture and style.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Return the mean products of the channels, (B, C, C) in float32, of (B, C, H, W)."""
+    flat = features.flatten(2).float()
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def style_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return |made - wanted|² / |wanted|² for each sample: (B,) of Gram matrices (B, C, C)."""
+    return (made - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2)).clamp_min(1e-12)
+
+
+def content_distance(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return |made - wanted|² / |wanted|² for each sample: (B,) of features (B, C, H, W)."""
+    made, wanted = made.flatten(1).float(), wanted.flatten(1).float()
+    return (made - wanted).square().sum(1) / wanted.square().sum(1).clamp_min(1e-12)
+
+
+def content_similarity(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the cosine between features (B, C, H, W) less each channel's mean: (B,), -1 to 1."""
+    made = (made - made.mean((2, 3), keepdim=True)).flatten(1).float()
+    wanted = (wanted - wanted.mean((2, 3), keepdim=True)).flatten(1).float()
+    return torch.cosine_similarity(made, wanted, dim=1)
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Return the mean absolute difference of neighbours in (B, C, H, W), a scalar."""
+    across = (pictures[..., 1:] - pictures[..., :-1]).abs().mean()
+    down = (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().mean()
+    return across + down

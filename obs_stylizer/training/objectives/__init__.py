@@ -1,0 +1,20 @@
+"""Objectives: what a training works towards, one a file, behind one interface."""
+
+from __future__ import annotations
+
+import torch
+
+from obs_stylizer.training.objectives.base import Objective
+from obs_stylizer.training.objectives.painting import PaintingObjective
+from obs_stylizer.training.recipe import Recipe
+
+__all__ = ["Objective", "PaintingObjective", "build_objective"]
+
+
+def build_objective(recipe: Recipe, device: torch.device) -> Objective:
+    """Make the objective that ``recipe`` names, with its networks on ``device``.
+
+    Raises:
+        TrainingError: its data cannot be used.
+    """
+    return PaintingObjective(recipe, device)

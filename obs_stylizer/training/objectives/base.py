@@ -1,0 +1,98 @@
+"""What the training loop asks of an objective, and nothing more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from obs_stylizer.frames import Pixels
+
+Batch = dict[str, Any]
+"""Tensors of one part of an update, on the CPU until the loop moves them."""
+
+
+@dataclass
+class GeneratorTurn:
+    """What came of a generator's turn.
+
+    Attributes:
+        loss: scalar to descend.
+        metrics: scalars to record, detached.
+        fakes: made pictures for the discriminators, detached, by name.
+    """
+
+    loss: Tensor
+    metrics: dict[str, Tensor]
+    fakes: dict[str, Tensor]
+
+
+class Objective(ABC, nn.Module):
+    """A way to train generators.
+
+    A subclass sets ``generators`` (trained, and followed by a moving average) and
+    ``discriminators`` (trained against them; empty if there is no game). Both hold whatever
+    goes into a checkpoint; fixed networks are kept elsewhere.
+    """
+
+    generators: nn.ModuleDict
+    discriminators: nn.ModuleDict
+
+    @abstractmethod
+    def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
+        """Return the samples with these numbers of the joint batch of ``step``.
+
+        A pure function of its arguments and the recipe. ``turn`` tells apart the batches of
+        several discriminator updates in one step. Called from a second thread.
+        """
+
+    @abstractmethod
+    def generator_turn(self, batch: Batch) -> GeneratorTurn:
+        """Return the generators' loss on ``batch``."""
+
+    @abstractmethod
+    def discriminator_turn(
+        self, batch: Batch, fakes: dict[str, Tensor] | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the discriminators' loss on ``batch`` and metrics.
+
+        Args:
+            batch: samples.
+            fakes: what :meth:`generator_turn` made of the same batch, or None to make it here.
+        """
+
+    @abstractmethod
+    def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
+        """Return a picture that shows what ``generators`` do, uint8 (height, width, 3)."""
+
+    @abstractmethod
+    def check(self) -> list[str]:
+        """Look at all data and return lines that describe it.
+
+        Raises:
+            TrainingError: something the training needs is not there.
+        """
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return what a checkpoint must also hold, such as image pools."""
+        return {}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`extra_state` returned."""
+
+
+def to_tensor(pictures: Sequence[Pixels]) -> Tensor:
+    """Return pictures of one size as float32 (B, 3, H, W), 0 to 1."""
+    stacked = torch.stack([torch.from_numpy(picture) for picture in pictures])
+    return stacked.movedim(-1, 1).float() / 255.0
+
+
+def to_pixels(picture: Tensor) -> Pixels:
+    """Return a float picture (3, H, W), 0 to 1, as uint8 (H, W, 3)."""
+    scaled = picture.detach().float().clamp(0, 1) * 255.0 + 0.5
+    pixels: Pixels = scaled.movedim(0, -1).to(torch.uint8).contiguous().cpu().numpy()
+    return pixels

@@ -1,0 +1,229 @@
+"""The painting objective: the styles of pictures in one feed-forward generator.
+
+Perceptual losses of Johnson et al. 2016, conditional normalisation of Dumoulin et al. 2017, an
+adversarial loss on patches of the style pictures (as Li and Wand 2016), and consistency under
+known motion.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import Pixels
+from obs_stylizer.training.augment import Motion, draw_motion, noise_like
+from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
+from obs_stylizer.training.discriminators import build_discriminator
+from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.generators import build_generator
+from obs_stylizer.training.losses import adversarial
+from obs_stylizer.training.losses.perceptual import (
+    content_distance,
+    gram_matrix,
+    style_distance,
+    total_variation,
+)
+from obs_stylizer.training.losses.temporal import motion_consistency
+from obs_stylizer.training.objectives.base import (
+    Batch,
+    GeneratorTurn,
+    Objective,
+    to_pixels,
+    to_tensor,
+)
+from obs_stylizer.training.pictures import read_picture, scale_to_short_side
+from obs_stylizer.training.recipe import PaintingRecipe, Recipe, expand_path
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_SIDE = 256
+SAMPLE_PICTURES = 4
+
+
+class PaintingObjective(Objective):
+    """Trains one generator for all styles of a recipe.
+
+    Raises:
+        TrainingError: features, styles or content cannot be read.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        super().__init__()
+        if recipe.painting is None:
+            raise TrainingError(f"the recipe {recipe.name} has no section painting")
+        self.recipe = recipe
+        self.painting: PaintingRecipe = recipe.painting
+        self.styles = tuple(self.painting.styles)
+        self.content = ContentPictures.of(recipe.data)
+        self.style_pictures = [
+            scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
+            for style in self.painting.styles.values()
+        ]
+        self.generators = nn.ModuleDict(
+            {"painter": build_generator(recipe.generator, len(self.styles))}
+        )
+        self.discriminators = nn.ModuleDict()
+        if recipe.adversarial.weight:
+            self.discriminators["patches"] = build_discriminator(
+                recipe.discriminator, len(self.styles)
+            )
+        self.features = Vgg19.load(expand_path(self.painting.features))
+        self.to(device)
+        self._style_grams = self._measure_styles(device)
+        weights = [style.weight for style in self.painting.styles.values()]
+        self._style_weights = torch.tensor(weights, device=device)
+
+    def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
+        """Return ``content`` and ``real`` (B, 3, H, W), ``style`` (B, S), ``index`` and ``motion``.
+
+        Styles take turns over the joint batch, so that each gets its share.
+        """
+        recipe, seed = self.recipe, self.recipe.seed
+        randoms = [sample_random(seed, step, number, turn) for number in samples]
+        order = [
+            (step * recipe.schedule.batch + number) % len(self.styles) for number in samples
+        ]
+        content = [self.content.crop(recipe.data, random) for random in randoms]
+        real = [
+            self._style_crop(index, random) for index, random in zip(order, randoms, strict=True)
+        ]
+        index = torch.tensor(order)
+        return {
+            "content": to_tensor(content),
+            "real": to_tensor(real),
+            "index": index,
+            "style": nn.functional.one_hot(index, len(self.styles)).float(),
+            "motion": draw_motion(recipe.temporal, randoms, recipe.data.crop),
+            "noise_seeds": tuple(int(random.integers(2**31)) for random in randoms),
+        }
+
+    def generator_turn(self, batch: Batch) -> GeneratorTurn:
+        """Return the sum of style, content, temporal, smoothness and adversarial losses."""
+        painting, weights = self.painting, self.recipe
+        content, style, index = batch["content"], batch["style"], batch["index"]
+        motion: Motion = batch["motion"]
+        painter = self.generators["painter"]
+        made: Tensor = painter(content, style)
+        metrics: dict[str, Tensor] = {}
+
+        made_features = self.features(made, {*painting.style_layers, *painting.content_layers})
+        with torch.no_grad():
+            content_features = self.features(content, painting.content_layers)
+        share = self._style_weights[index]
+        style_loss = torch.stack(
+            [
+                weight * (style_distance(gram_matrix(made_features[layer]), grams[index]) * share)
+                for (layer, weight), grams in zip(
+                    painting.style_layers.items(), self._style_grams, strict=True
+                )
+            ]
+        ).sum(0)
+        metrics["style"] = style_loss.mean()
+        metrics["content"] = torch.stack(
+            [
+                weight * content_distance(made_features[layer], content_features[layer]).mean()
+                for layer, weight in painting.content_layers.items()
+            ]
+        ).sum()
+        metrics["variation"] = total_variation(made.float())
+        loss = (
+            painting.style_weight * metrics["style"]
+            + painting.content_weight * metrics["content"]
+            + painting.total_variation * metrics["variation"]
+        )
+        if weights.temporal.weight:
+            moved = painter(motion.disturb(content), style)
+            metrics["temporal"] = motion_consistency(made, moved, motion)
+            loss = loss + weights.temporal.weight * metrics["temporal"]
+        if self.discriminators:
+            scores = self._judge(made, batch, 0)
+            metrics["adversarial"] = adversarial.generator_loss(weights.adversarial.loss, scores)
+            loss = loss + weights.adversarial.weight * metrics["adversarial"]
+        metrics["loss"] = loss
+        return GeneratorTurn(
+            loss, {name: value.detach() for name, value in metrics.items()}, {"made": made.detach()}
+        )
+
+    def discriminator_turn(
+        self, batch: Batch, fakes: dict[str, Tensor] | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of telling crops of the style pictures from made pictures."""
+        if fakes is None:
+            with torch.no_grad():
+                fakes = {"made": self.generators["painter"](batch["content"], batch["style"])}
+        real = self._judge(batch["real"], batch, 1)
+        fake = self._judge(fakes["made"].float(), batch, 2)
+        game = self.recipe.adversarial
+        loss = adversarial.discriminator_loss(game.loss, real, fake, game.label_smoothing)
+        right = 0.5 * ((real > 0).float().mean() + (fake < 0).float().mean())
+        return loss, {"discriminator": loss.detach(), "discriminator_right": right.detach()}
+
+    @torch.no_grad()
+    def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
+        """Return held-out pictures (left) and what each style makes of them."""
+        paths = _spread(self.content.held_out or tuple(self.content.training.paths))
+        device = self._style_weights.device
+        rows = []
+        for path in paths:
+            picture = scale_to_short_side(read_picture(path), SAMPLE_SIDE)
+            top, left = ((side - SAMPLE_SIDE) // 2 for side in picture.shape[:2])
+            cut = picture[top : top + SAMPLE_SIDE, left : left + SAMPLE_SIDE]
+            frame = to_tensor([np.ascontiguousarray(cut)]).to(device)
+            mixes = torch.eye(len(self.styles), device=device)
+            made = [generators["painter"](frame, mix[None])[0] for mix in mixes]
+            rows.append(np.hstack([cut, *(to_pixels(picture) for picture in made)]))
+        return np.vstack(rows)
+
+    def check(self) -> list[str]:
+        """Read every picture once and say what there is."""
+        pictures = self.content.training
+        pictures.check()
+        sizes = (
+            f"{name} {picture.shape[1]}x{picture.shape[0]}"
+            for name, picture in zip(self.styles, self.style_pictures, strict=True)
+        )
+        return [
+            f"content: {len(pictures)} pictures to train on, {len(pictures.broken)} broken, "
+            f"{len(self.content.held_out)} held out",
+            f"styles: {', '.join(sizes)}",
+        ]
+
+    def _measure_styles(self, device: torch.device) -> list[Tensor]:
+        """Return the Gram matrices of every style, (S, C, C), for each style layer."""
+        layers = self.painting.style_layers
+        grams: list[list[Tensor]] = [[] for _ in layers]
+        with torch.no_grad():
+            for picture in self.style_pictures:
+                features = self.features(to_tensor([picture]).to(device), layers)
+                for kept, layer in zip(grams, layers, strict=True):
+                    kept.append(gram_matrix(features[layer])[0])
+        return [torch.stack(kept) for kept in grams]
+
+    def _style_crop(self, index: int, random: np.random.Generator) -> Pixels:
+        """Cut a crop from a style picture, at its own scale or up to a fifth larger."""
+        picture = self.style_pictures[index]
+        crop, short = self.recipe.data.crop, min(picture.shape[:2])
+        low = max(crop, short)
+        return cut_crop(picture, random, crop, (low, round(low * 1.2)))
+
+    def _judge(self, pictures: Tensor, batch: Batch, turn: int) -> Tensor:
+        """Return each patch's score for the style its sample is meant to have."""
+        noise = self.recipe.adversarial.instance_noise
+        if noise:
+            seeds = [seed + turn for seed in batch["noise_seeds"]]
+            pictures = pictures + noise_like(pictures, seeds) * noise
+        scores = self.discriminators["patches"](pictures)
+        chosen: Tensor = scores[torch.arange(len(scores), device=scores.device), batch["index"]]
+        return chosen
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    """Return a few of ``paths``, taken evenly over the whole list."""
+    count = min(SAMPLE_PICTURES, len(paths))
+    return [paths[(2 * number + 1) * len(paths) // (2 * count)] for number in range(count)]

@@ -1,0 +1,219 @@
+"""Recipes: everything that decides what a training makes, in one YAML document.
+
+A recipe names its objective and holds one section of that name; all other sections are shared by
+every objective. Paths may hold environment variables, as in ``${STYLIZER_DATA}/styles``, so that
+a recipe can be given away without its data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from obs_stylizer.documents import Section, load_document
+from obs_stylizer.errors import DocumentError, TrainingError
+
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class RecipeError(DocumentError, TrainingError):
+    """A recipe does not fit its schema; file, line and key are named."""
+
+
+class DataRecipe(Section):
+    """Where pictures come from and how they are cut."""
+
+    content: tuple[str, ...] = Field(min_length=1)
+    """Folders (searched to the bottom) or single picture files."""
+    hold_out: int = Field(default=0, ge=0)
+    """Pictures of each folder that are never trained on: those whose file names have the
+    smallest SHA-256, so the choice does not depend on the machine or on what is added."""
+    crop: int = Field(default=192, ge=32, le=1024, multiple_of=8)
+    """Side of a training sample, in pixels."""
+    short_side: tuple[int, int] = (224, 448)
+    """Smallest and largest short side a picture is scaled to before it is cut."""
+    exposure: float = Field(default=0.25, ge=0, lt=1)
+    """How far brightness and gamma of a sample may leave 1."""
+
+    @model_validator(mode="after")
+    def _scales_hold_a_crop(self) -> Self:
+        low, high = self.short_side
+        if not self.crop <= low <= high:
+            raise ValueError("short_side must rise and be no smaller than crop")
+        return self
+
+
+class GeneratorRecipe(Section):
+    """Which generator is trained."""
+
+    kind: Literal["fast"] = "fast"
+    """fast: the real-time generator, convolution-dense at a quarter and an eighth."""
+    channels: int = Field(default=48, ge=4, le=512)
+    """Feature maps at a quarter of the resolution; twice that at an eighth, half at a half."""
+    blocks: int = Field(default=5, ge=0, le=32)
+    """Residual blocks at the lowest resolution."""
+
+
+class DiscriminatorRecipe(Section):
+    """Which discriminator judges it."""
+
+    channels: tuple[int, ...] = Field(default=(32, 64, 128), min_length=1, max_length=6)
+    """Feature maps of the convolutions of stride 2."""
+    spectral_norm: bool = True
+    """Bound each layer's Lipschitz constant (Miyato et al. 2018)."""
+
+
+class AdversarialRecipe(Section):
+    """The adversarial game and what steadies it."""
+
+    loss: Literal["bce", "least_squares", "hinge", "wasserstein"] = "hinge"
+    weight: Weight = 0.1
+    """Weight of the generator's adversarial loss; 0 leaves the discriminator out."""
+    learning_rate: Rate = 4e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+    steps: int = Field(default=1, ge=1, le=16)
+    """Discriminator updates for each of the generator's."""
+    instance_noise: float = Field(default=0.02, ge=0, le=1)
+    """Standard deviation of the noise on everything the discriminator sees."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    """One-sided: how far the label of real pictures is under 1 (bce and least_squares)."""
+
+
+class TemporalRecipe(Section):
+    """Consistency of the output under known motion of the input."""
+
+    weight: Weight = 3.0
+    shift: float = Field(default=6.0, ge=0, le=64)
+    """Largest shift, in pixels."""
+    rotation: float = Field(default=2.0, ge=0, le=45)
+    """Largest rotation, in degrees."""
+    zoom: float = Field(default=0.03, ge=0, lt=0.5)
+    """Largest change of size, as a share."""
+    noise: float = Field(default=0.03, ge=0, le=0.5)
+    """Largest standard deviation of camera noise, of a range of 0 to 1."""
+    flicker: float = Field(default=0.05, ge=0, le=0.5)
+    """Largest change of brightness, as a share."""
+
+
+class ScheduleRecipe(Section):
+    """How long and how fast."""
+
+    steps: int = Field(ge=1)
+    """Generator updates."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock budget: the learning rate has come to its end when either this or ``steps``
+    is used up. A run with a budget cannot be repeated bit for bit."""
+    batch: int = Field(default=4, ge=1)
+    """Samples an update is made from, over all processes and accumulated parts."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts an update's samples are processed in, to save memory."""
+    learning_rate: Rate = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    decay: Literal["cosine", "linear", "none"] = "cosine"
+    warm_up: int = Field(default=50, ge=0)
+    """Updates over which the learning rate rises from nothing."""
+    clip_gradient: float = Field(default=1.0, ge=0)
+    """Largest norm of the generator's gradient; 0 leaves it as it is."""
+    moving_average: float = Field(default=0.999, ge=0, lt=1)
+    """Share that the moving average of the generator keeps at each update."""
+    checkpoint_minutes: float = Field(default=5, gt=0)
+    sample_every: int = Field(default=250, ge=1)
+    """Updates between two sample grids."""
+    log_every: int = Field(default=20, ge=1)
+    """Updates between two lines of metrics."""
+
+
+class StyleRecipe(Section):
+    """One style of a painting generator."""
+
+    picture: str
+    size: int = Field(default=320, ge=64, le=2048)
+    """Short side the picture is scaled to: a larger one makes finer strokes."""
+    weight: Weight = 1.0
+    """Multiplies the style loss of this style."""
+
+
+class PaintingRecipe(Section):
+    """Styles of pictures in one feed-forward generator (Johnson et al. 2016; Dumoulin 2017)."""
+
+    styles: dict[StyleName, StyleRecipe] = Field(min_length=1)
+    """Name and picture of each style, in the order of the style vector."""
+    features: str = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
+    """VGG-19 convolutions."""
+    style_layers: dict[str, Weight] = {
+        "conv1_2": 1.0,
+        "conv2_2": 1.0,
+        "conv3_1": 1.0,
+        "conv3_3": 1.0,
+    }
+    content_layers: dict[str, Weight] = {"conv2_2": 0.5, "conv3_1": 1.0}
+    style_weight: Weight = 1.0
+    content_weight: Weight = 1.0
+    total_variation: Weight = 0.1
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
+    """Short name; the exported file is NAME.onnx."""
+    title: str = ""
+    licence: str = "unknown"
+    author: str = ""
+    training_data: str = ""
+    """One sentence for the model's card."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
+    """auto: bf16 where the processor or GPU computes with it, else f32."""
+    objective: Literal["painting"]
+    painting: PaintingRecipe | None = None
+    data: DataRecipe
+    generator: GeneratorRecipe = GeneratorRecipe()
+    discriminator: DiscriminatorRecipe = DiscriminatorRecipe()
+    adversarial: AdversarialRecipe = AdversarialRecipe()
+    temporal: TemporalRecipe = TemporalRecipe()
+    schedule: ScheduleRecipe
+
+    @model_validator(mode="after")
+    def _has_the_section_of_its_objective(self) -> Self:
+        if getattr(self, self.objective) is None:
+            raise ValueError(f"the objective {self.objective} needs a section of that name")
+        if self.schedule.batch % self.schedule.accumulate:
+            raise ValueError("schedule.batch must be a multiple of schedule.accumulate")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the recipe's values; comments and the order of keys do not count."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: it is missing, no YAML, or does not fit; file, line and key are named.
+    """
+    return load_document(path, Recipe, RecipeError)
+
+
+def expand_path(text: str) -> Path:
+    """Return the path that ``text`` of a recipe means on this machine.
+
+    Raises:
+        TrainingError: it names an environment variable that is not set.
+    """
+    missing = [name for name in re.findall(r"\$\{(\w+)\}", text) if name not in os.environ]
+    if missing:
+        raise TrainingError(
+            f"“{text}” needs the environment variable {missing[0]}, which is not set",
+            f"set {missing[0]} to the folder that holds the data",
+        )
+    return Path(re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], text)).expanduser()

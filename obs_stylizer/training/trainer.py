@@ -1,0 +1,334 @@
+"""The training loop, the same one for every objective."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.training.augment import Motion
+from obs_stylizer.training.distributed import World
+from obs_stylizer.training.moving_average import MovingAverage
+from obs_stylizer.training.objectives import Objective, build_objective
+from obs_stylizer.training.objectives.base import Batch
+from obs_stylizer.training.precision import Precision
+from obs_stylizer.training.progress import Progress, SilentProgress
+from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.run_directory import MetricsLog, RunDirectory
+from obs_stylizer.training.schedule import progress_of, rate_factor
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """How a sitting ended: updates done in all, seconds in all, and whether it is finished."""
+
+    step: int
+    seconds: float
+    finished: bool
+
+
+class Trainer:
+    """Trains what the recipe of a run directory says.
+
+    Args:
+        run: where everything is written.
+        device: to compute on.
+        world: this process among those that train together.
+
+    Raises:
+        TrainingError: the recipe's data cannot be used.
+    """
+
+    def __init__(self, run: RunDirectory, device: torch.device, world: World | None = None) -> None:
+        self.run = run
+        self.recipe: Recipe = run.recipe
+        self.device = device
+        self.world = world or World()
+        schedule = self.recipe.schedule
+        if schedule.batch % (self.world.size * schedule.accumulate):
+            raise TrainingError(
+                f"a batch of {schedule.batch} cannot be shared by {self.world.size} processes "
+                f"in {schedule.accumulate} parts"
+            )
+        torch.manual_seed(self.recipe.seed)
+        self.objective: Objective = build_objective(self.recipe, device)
+        self.world.share_start(self.objective.generators)
+        self.world.share_start(self.objective.discriminators)
+        self.average = MovingAverage(self.objective.generators, schedule.moving_average)
+        self.precision = Precision(self.recipe.precision, device)
+        self.makers = _adam(self.objective.generators, schedule.learning_rate, schedule.betas)
+        game = self.recipe.adversarial
+        self.judges = (
+            _adam(self.objective.discriminators, game.learning_rate, game.betas)
+            if len(self.objective.discriminators)
+            else None
+        )
+        self.step = 0
+        self.elapsed = 0.0
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint of the run.
+
+        Raises:
+            TrainingError: there is none that fits.
+        """
+        state = self.run.load_checkpoint(self.device)
+        self.objective.generators.load_state_dict(state["generators"])
+        self.objective.discriminators.load_state_dict(state["discriminators"])
+        self.average.network.load_state_dict(state["average"])
+        self.makers.load_state_dict(state["makers"])
+        if self.judges is not None:
+            self.judges.load_state_dict(state["judges"])
+        self.precision.load_state_dict(state["precision"])
+        self.objective.load_extra_state(state["objective"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+
+    def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
+        if not self.world.leads:
+            return
+        self.run.save_checkpoint(
+            {
+                "step": self.step,
+                "elapsed": self.elapsed,
+                "generators": self.objective.generators.state_dict(),
+                "discriminators": self.objective.discriminators.state_dict(),
+                "average": self.average.network.state_dict(),
+                "makers": self.makers.state_dict(),
+                "judges": self.judges.state_dict() if self.judges is not None else {},
+                "precision": self.precision.state_dict(),
+                "objective": self.objective.extra_state(),
+            }
+        )
+
+    def train(
+        self, until: int | None = None, progress: Progress | None = None
+    ) -> TrainingOutcome:
+        """Train to the end of the schedule, or to the update ``until``, or to Ctrl-C.
+
+        In each of these cases a checkpoint is written last.
+
+        Raises:
+            TrainingError: a loss is not finite, or something cannot be written.
+        """
+        schedule, shown = self.recipe.schedule, progress or SilentProgress()
+        stop = min(schedule.steps, until or schedule.steps)
+        log = MetricsLog(self.run, self.step) if self.world.leads else None
+        saved_at = time.monotonic()
+        figures = _Means()
+        try:
+            with _interruptible() as interrupted, _Prefetcher(self) as batches:
+                while self.step < stop and self._progress() < 1 and not interrupted.is_set():
+                    started = time.monotonic()
+                    waited = self._update(batches, figures)
+                    self.step += 1
+                    seconds = time.monotonic() - started
+                    self.elapsed += seconds
+                    figures.add({"seconds": seconds, "seconds_waiting": waited})
+                    shown.update(self.step, self._progress(), self.elapsed, figures.latest)
+                    if log and self.step % schedule.log_every == 0:
+                        log.record(self.step, {**figures.take(), "progress": self._progress()})
+                    if log and self.step % schedule.sample_every == 0:
+                        self._show(log)
+                    if time.monotonic() - saved_at > 60 * schedule.checkpoint_minutes:
+                        self.save()
+                        saved_at = time.monotonic()
+            finished = self.step >= schedule.steps or self._progress() >= 1
+            if log:
+                self._show(log)
+            self.save()
+        finally:
+            shown.close()
+            if log:
+                log.close()
+        return TrainingOutcome(self.step, self.elapsed, finished)
+
+    def _progress(self) -> float:
+        done = progress_of(self.recipe.schedule, self.step, self.elapsed)
+        return done if self.recipe.schedule.minutes is None else self.world.agree(done, self.device)
+
+    def _update(self, batches: _Prefetcher, figures: _Means) -> float:
+        """Do one update of every network; return the seconds spent waiting for data."""
+        schedule, game = self.recipe.schedule, self.recipe.adversarial
+        factor = rate_factor(schedule, self.step, self._progress())
+        # Whatever a network draws at random (dropout) is a function of the step, too.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
+        waited = 0.0
+        fakes: list[dict[str, Tensor]] = []
+        self.objective.discriminators.requires_grad_(False)
+        self.makers.zero_grad(set_to_none=True)
+        parts, seconds = batches.take(self.step, 0)
+        waited += seconds
+        for batch in parts:
+            with self.precision.autocast():
+                turn = self.objective.generator_turn(batch)
+            self._check_finite(turn.loss, batch, turn.metrics)
+            self.precision.backward(turn.loss / len(parts))
+            fakes.append(turn.fakes)
+            figures.add({name: float(value) for name, value in turn.metrics.items()})
+        norm = self._descend(
+            self.makers, schedule.learning_rate * factor, schedule.clip_gradient
+        )
+        figures.add({"gradient_norm": norm, "learning_rate": schedule.learning_rate * factor})
+        self.average.update(self.objective.generators, self.step + 1)
+        if self.judges is None:
+            return waited
+        self.objective.discriminators.requires_grad_(True)
+        for number in range(game.steps):
+            if number:
+                parts, seconds = batches.take(self.step, number)
+                waited += seconds
+            self.judges.zero_grad(set_to_none=True)
+            for part, batch in enumerate(parts):
+                with self.precision.autocast():
+                    loss, metrics = self.objective.discriminator_turn(
+                        batch, fakes[part] if number == 0 else None
+                    )
+                self._check_finite(loss, batch, metrics)
+                self.precision.backward(loss / len(parts))
+                figures.add({name: float(value) for name, value in metrics.items()})
+            self._descend(self.judges, game.learning_rate * factor, 0.0)
+        self.precision.update()
+        return waited
+
+    def _descend(self, optimizer: torch.optim.Optimizer, rate: float, clip: float) -> float:
+        """Apply the gathered gradients; return their norm before clipping."""
+        parameters: list[nn.Parameter] = [
+            parameter for group in optimizer.param_groups for parameter in group["params"]
+        ]
+        self.precision.unscale(optimizer)
+        self.world.average_gradients(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, clip or float("inf"))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        self.precision.step(optimizer)
+        return float(norm)
+
+    def _check_finite(self, loss: Tensor, batch: Batch, metrics: dict[str, Tensor]) -> None:
+        if torch.isfinite(loss):
+            return
+        kept = self.run.path / "failed_batch.pt"
+        torch.save({name: value for name, value in batch.items() if torch.is_tensor(value)}, kept)
+        wrong = [name for name, value in metrics.items() if not torch.isfinite(value)]
+        raise TrainingError(
+            f"at update {self.step + 1} the loss is not finite ({', '.join(wrong) or 'loss'}); "
+            f"the batch is kept in {kept}",
+            "lower the learning rate or the weight of that loss, and resume the last checkpoint",
+        )
+
+    def _show(self, log: MetricsLog) -> None:
+        with self.precision.autocast():
+            grid = self.objective.sample_grid(self.average.network)
+        self.run.save_samples(self.step, grid)
+        log.show(self.step, grid)
+
+    def make_parts(self, step: int, turn: int) -> list[Batch]:
+        """Return this process's share of the joint batch of ``step``, in accumulation parts."""
+        schedule = self.recipe.schedule
+        size = schedule.batch // (self.world.size * schedule.accumulate)
+        first = self.world.rank * size * schedule.accumulate
+        return [
+            self.objective.make_batch(
+                step, range(first + part * size, first + (part + 1) * size), turn
+            )
+            for part in range(schedule.accumulate)
+        ]
+
+
+class _Prefetcher:
+    """Makes the next batch in a thread while the networks work on this one."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: dict[tuple[int, int], Future[list[Batch]]] = {}
+
+    def __enter__(self) -> _Prefetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def take(self, step: int, turn: int) -> tuple[list[Batch], float]:
+        """Return the batch on the device and the seconds it had to be waited for."""
+        started = time.monotonic()
+        parts = self._order(step, turn).result()
+        del self._ahead[step, turn]
+        last = turn + 1 == self._trainer.recipe.adversarial.steps or self._trainer.judges is None
+        self._order(step + 1 if last else step, 0 if last else turn + 1)
+        moved = [_move(batch, self._trainer.device) for batch in parts]
+        return moved, time.monotonic() - started
+
+    def _order(self, step: int, turn: int) -> Future[list[Batch]]:
+        if (step, turn) not in self._ahead:
+            self._ahead[step, turn] = self._thread.submit(self._trainer.make_parts, step, turn)
+        return self._ahead[step, turn]
+
+
+class _Means:
+    """Means of figures since they were last taken."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+        self.latest: dict[str, float] = {}
+
+    def add(self, figures: dict[str, float]) -> None:
+        self.latest = {**self.latest, **figures}
+        for name, value in figures.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = (total + value, count + 1)
+
+    def take(self) -> dict[str, float]:
+        means = {name: total / count for name, (total, count) in self._sums.items()}
+        self._sums.clear()
+        return means
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and a termination request into an event while the block runs."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def ask(number: int, _: FrameType | None) -> None:
+        logger.info("asked to stop by signal %d: this update is finished and saved", number)
+        event.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _adam(networks: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    return torch.optim.Adam(networks.parameters(), lr=rate, betas=betas, eps=1e-8)
+
+
+def _move(batch: Batch, device: torch.device) -> Batch:
+    def moved(value: Any) -> Any:
+        return value.to(device) if isinstance(value, Tensor | Motion) else value
+
+    return {name: moved(value) for name, value in batch.items()}
+
+
