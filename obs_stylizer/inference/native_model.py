@@ -1,0 +1,261 @@
+"""Reading a native generator's file and refusing, in words, every file that is none."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+import onnx
+from obs_stylizer.errors import ModelError, UsageError
+from obs_stylizer.frames import MAX_SIDE, FrameSize
+from obs_stylizer.inference.model_spec import (
+    FRAME_INPUT,
+    OUTPUT,
+    STRENGTH_INPUT,
+    STYLE_INPUT,
+    ModelSpec,
+    spec_of,
+)
+from obs_stylizer.inference.session import Precision
+
+MAX_BYTES: Final = 2**31 - 1
+"""A protobuf message cannot be larger."""
+
+_AGAIN: Final = "download or export it again"
+
+Dimensions = tuple[int | str, ...]
+"""Shape of an input or output: numbers where fixed, names (or "") where free."""
+
+
+@dataclass(frozen=True)
+class NativeModel:
+    """A model file that keeps the native contract, as far as can be told without running it.
+
+    Attributes:
+        path: the file, with resolved links.
+        spec: what it says about itself.
+        frame: shape of the ``frame`` input, (1, height, width, 3).
+        style_count: length of the ``style`` input; 0 without that input.
+        has_strength: whether there is a ``strength`` input.
+        opset: version of the standard operators.
+    """
+
+    path: Path
+    spec: ModelSpec
+    frame: Dimensions
+    style_count: int
+    has_strength: bool
+    opset: int
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file, by which caches know it."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    @property
+    def free_dimensions(self) -> dict[str, str]:
+        """Names of the free dimensions of ``frame``, by what they are: batch, height, width."""
+        names = zip(("batch", "height", "width"), self.frame, strict=False)
+        return {what: name for what, name in names if isinstance(name, str) and name}
+
+    def variant(self, precision: Precision) -> Path | None:
+        """Return the file beside this one with weights of that precision, if there is one."""
+        path = self.path.with_name(f"{self.path.stem}.{precision}.onnx")
+        return path if path.is_file() else None
+
+    def check_size(self, size: FrameSize) -> None:
+        """Refuse a frame size that the generator cannot take.
+
+        Raises:
+            UsageError: a side is not positive or larger than 8192 pixels.
+            ModelError: it is not a multiple the model states, or the model's size is fixed.
+        """
+        if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
+            raise UsageError(
+                f"frame size {size} is out of range",
+                f"each side must lie between 1 and {MAX_SIDE} pixels",
+            )
+        fixed = (self.frame[2], self.frame[1])
+        for given, allowed in zip((size.width, size.height), fixed, strict=True):
+            if isinstance(allowed, int) and given != allowed:
+                raise ModelError(
+                    f"{self.path}: works at {fixed[0]}x{fixed[1]} only, not at {size}",
+                    "set the process size to that",
+                )
+        multiple = self.spec.size_multiple
+        if size.width % multiple or size.height % multiple:
+            raise ModelError(
+                f"{self.path}: frame size {size} is no multiple of {multiple} pixels",
+                f"the nearest is {size.rounded_to(multiple)}",
+            )
+
+
+def load_proto(path: Path) -> onnx.ModelProto:
+    """Read any ONNX file, native or foreign, without the weights it keeps in other files.
+
+    Raises:
+        ModelError: it is missing, empty, too large, truncated, no ONNX, or lacks a weights file.
+    """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder", "name the .onnx file in it")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelError(
+                f"{path}: {size / 1e9:.1f} GB is more than an ONNX file can hold (2 GB)",
+                "export its weights as external data, or take a smaller model",
+            )
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"there is no model file {path}", "see: obs-stylizer models list"
+        ) from None
+    except OSError as cause:
+        raise ModelError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
+    if not content:
+        raise ModelError(f"{path} is empty", _AGAIN)
+    if content.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path} is only a pointer to the model", "run: git lfs pull")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, ValueError, RecursionError) as cause:
+        raise ModelError(f"{path} is truncated or no ONNX file", _AGAIN) from cause
+    if not model.ir_version or not model.graph.node or not model.opset_import:
+        raise ModelError(f"{path} is truncated or no ONNX file", _AGAIN)
+    _check_external_data(model, path)
+    return model
+
+
+def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
+    for tensor in model.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        if not location or not (path.parent / location).is_file():
+            raise ModelError(
+                f"{path}: its weights file “{location}” is missing",
+                f"put it into {path.parent}, where the model expects it",
+            )
+
+
+def load_native_model(path: Path) -> NativeModel:
+    """Read and check a native generator's file.
+
+    Raises:
+        ModelError: it cannot be read, is a foreign model (the remedy says how to adopt it), or
+            breaks the contract.
+    """
+    path = path.expanduser().resolve()
+    model = load_proto(path)
+    spec = spec_of(model, path)
+    inputs = _by_name(model.graph.input, {tensor.name for tensor in model.graph.initializer})
+    outputs = _by_name(model.graph.output)
+    _check_names(path, inputs, outputs)
+    frame = _check_picture(path, inputs[FRAME_INPUT])
+    _check_picture(path, outputs[OUTPUT])
+    style_count = _check_style(path, inputs.get(STYLE_INPUT), spec)
+    if STRENGTH_INPUT in inputs:
+        _check_tensor(path, inputs[STRENGTH_INPUT], onnx.TensorProto.FLOAT, "float32 (1,)", (1,))
+    _check_weights(path, model)
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    return NativeModel(path, spec, frame, style_count, STRENGTH_INPUT in inputs, opset)
+
+
+def _by_name(
+    values: list[onnx.ValueInfoProto], without: set[str] | None = None
+) -> dict[str, onnx.ValueInfoProto]:
+    return {value.name: value for value in values if value.name not in (without or ())}
+
+
+def _broken(path: Path, what: str) -> ModelError:
+    return ModelError(f"{path}: {what}", "export or adopt it again")
+
+
+def _check_names(
+    path: Path,
+    inputs: dict[str, onnx.ValueInfoProto],
+    outputs: dict[str, onnx.ValueInfoProto],
+) -> None:
+    if FRAME_INPUT not in inputs:
+        raise _broken(path, f"has no input “{FRAME_INPUT}”, only {', '.join(inputs) or 'none'}")
+    if list(outputs) != [OUTPUT]:
+        raise _broken(path, f"must have the one output “{OUTPUT}”, not {', '.join(outputs)}")
+    unknown = inputs.keys() - {FRAME_INPUT, STYLE_INPUT, STRENGTH_INPUT}
+    if unknown:
+        raise _broken(path, f"asks for an input “{min(unknown)}” that nothing here can give")
+
+
+def dimensions_of(value: onnx.ValueInfoProto) -> Dimensions | None:
+    """Return the declared shape of an input or output; None if it declares not even a rank."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim
+    )
+
+
+def _check_picture(path: Path, value: onnx.ValueInfoProto) -> Dimensions:
+    """Return the shape, which must be uint8 (1, H, W, 3)."""
+    return _check_tensor(
+        path, value, onnx.TensorProto.UINT8, "uint8 (1, height, width, 3)", (1, None, None, 3)
+    )
+
+
+def _check_tensor(
+    path: Path,
+    value: onnx.ValueInfoProto,
+    dtype: int,
+    wanted: str,
+    shape: tuple[int | None, ...],
+) -> Dimensions:
+    given = dimensions_of(value)
+    if given is None:
+        raise _broken(path, f"“{value.name}” declares no shape; it must be {wanted}")
+    fits = len(given) == len(shape) and all(
+        want is None or have == want or isinstance(have, str)
+        for have, want in zip(given, shape, strict=True)
+    )
+    if value.type.tensor_type.elem_type != dtype or not fits:
+        name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+        have = ", ".join(str(dim) if dim != "" else "?" for dim in given)
+        raise _broken(path, f"“{value.name}” must be {wanted}, not {name} ({have})")
+    return given
+
+
+def _check_style(path: Path, value: onnx.ValueInfoProto | None, spec: ModelSpec) -> int:
+    if value is None:
+        if len(spec.styles) > 1:
+            raise _broken(path, f"names {len(spec.styles)} styles but has no “{STYLE_INPUT}” input")
+        return 0
+    wanted = f"float32 (1, {len(spec.styles) or 'S'})"
+    shape = _check_tensor(path, value, onnx.TensorProto.FLOAT, wanted, (1, None))
+    count = shape[1]
+    if not isinstance(count, int) or count != len(spec.styles):
+        raise _broken(
+            path, f"“{STYLE_INPUT}” takes {count} weights but {len(spec.styles)} styles are named"
+        )
+    return count
+
+
+def _check_weights(path: Path, model: onnx.ModelProto) -> None:
+    """Refuse weights that are no numbers: they come out as flat black without any error."""
+    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    for tensor in model.graph.initializer:
+        if tensor.data_type not in floats or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            continue
+        try:
+            values = onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError) as cause:
+            raise _broken(path, f"the weights “{tensor.name}” are damaged") from cause
+        # A maximum carries NaN along and needs no array of flags. Infinities are legitimate
+        # as constants (the limits of a Clip), so only NaN is refused.
+        if values.size and np.isnan(values.max()):
+            raise _broken(path, f"the weights “{tensor.name}” hold NaN")
