@@ -19,7 +19,10 @@ from progress import SetupError, failure, say
 
 # What must be importable in the end: the parts with compiled code of their own,
 # which a missing library of the system would show up in.
-COMPILED_PARTS = ("numpy", "cv2", "av", "onnx", "onnxruntime", "openvino", "yaml", "pydantic")
+COMPILED_PARTS = (
+    *("numpy", "cv2", "av", "onnx", "onnxruntime", "openvino"),
+    *("yaml", "pydantic", "psutil", "pyvirtualcam"),
+)
 
 CHECK_PARTS = """
 import importlib, importlib.util, sys
@@ -161,6 +164,7 @@ class Installation:
         options = [] if sys.stderr.isatty() else ["--quiet"]
         if command == "install":
             options += ["--no-warn-script-location"]
+            options += [] if sys.stderr.isatty() else ["--progress-bar", "off"]
         done = self._run(
             [
                 *(str(self._environment.python), "-I", "-m", "pip"),
