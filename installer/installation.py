@@ -143,11 +143,13 @@ class Installation:
         # Whoever has the build already, in a mirror or in a folder, need not go to
         # its makers for it. Without their index there would be no build at all to
         # fall back on, and that is meant: better none than gigabytes for no GPU.
+        what = f"installing {requirement}"
         look_up = ("install", "--dry-run", "--no-deps", "--quiet", requirement)
-        index: tuple[str, ...] = ()
-        if self._ask("-m", "pip", *look_up).returncode != 0:
-            index = ("--extra-index-url", requirements.TORCH_CPU_INDEX)
-        self._pip(f"installing {requirement}", "install", *index, requirement)
+        if self._ask("-m", "pip", *look_up).returncode == 0:
+            self._pip(what, "install", requirement)
+            return
+        index = requirements.TORCH_CPU_INDEX
+        self._pip(f"{what} from {index}", "install", "--extra-index-url", index, requirement)
 
     def _check(self) -> None:
         answer = self._ask("-c", CHECK_PARTS, *COMPILED_PARTS)
