@@ -1,0 +1,129 @@
+"""Writing to the v4l2loopback device that pyvirtualcam opened, and noticing when it is lost."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from obs_stylizer import v4l2
+from obs_stylizer.errors import SinkLostError
+from obs_stylizer.frames import FrameSize, Pixels
+
+log = logging.getLogger(__name__)
+
+I420_FOURCC: Final = "YU12"
+
+# Two devices opened at the same moment could not be told apart by their descriptors.
+_OPENING = threading.Lock()
+# A full pipe or an interrupted call costs one frame and no device.
+_PASSING: Final = frozenset({errno.EAGAIN, errno.EINTR})
+
+
+class DirectOutput:
+    """The open device below a pyvirtualcam camera; the camera goes on owning its descriptor."""
+
+    def __init__(self, device: str, descriptor: int, size: FrameSize) -> None:
+        self._device = device
+        self._descriptor = descriptor
+        self._size = size
+        self._number = _device_number(device)
+
+    @classmethod
+    def open(cls, device: str, size: FrameSize, opener: Callable[[], Any]) -> tuple[Any, Self]:
+        """Call ``opener``, which opens ``device``, and find the descriptor that it got.
+
+        Returns:
+            What ``opener`` returned, and the output below it.
+
+        Raises:
+            SinkLostError: the descriptor is not to be found, or the device kept another format.
+        """
+        with _OPENING:
+            before = _descriptors()
+            camera = opener()
+            fresh = _descriptors() - before
+        try:
+            descriptor = next(
+                (number for number in sorted(fresh, reverse=True) if _is_output(number)), None
+            )
+            if descriptor is None:
+                raise SinkLostError(f"{device} closed right after it was opened", "open it again")
+            output = cls(device, descriptor, size)
+            output.check()
+        except BaseException:
+            camera.close()
+            raise
+        return camera, output
+
+    def write(self, picture: Pixels) -> None:
+        """Write one frame, uint8 I420.
+
+        Raises:
+            SinkLostError: the device did not take it.
+        """
+        try:
+            # A system call of Python's own lets other threads go on meanwhile.
+            written = os.write(self._descriptor, picture.data)
+        except OSError as error:
+            if error.errno in _PASSING:
+                log.debug("%s took no frame: %s", self._device, error)
+                return
+            raise SinkLostError(
+                f"{self._device} takes no frames any more: {error.strerror}",
+                "it is opened again as soon as it is back",
+            ) from error
+        if written != picture.nbytes:
+            self.check()
+
+    def check(self) -> None:
+        """Ask the device whether it is still there and still takes this picture.
+
+        Raises:
+            SinkLostError: it is gone, or somebody gave it another format.
+        """
+        try:
+            if _device_number(self._device) != self._number:
+                raise SinkLostError(
+                    f"{self._device} was taken away", "it is opened again as soon as it is back"
+                )
+            v4l2.query_capability(self._descriptor)
+            form = v4l2.output_format(self._descriptor)
+        except OSError as error:
+            raise SinkLostError(
+                f"{self._device} does not answer any more: {error.strerror}",
+                "it is opened again as soon as it is back",
+            ) from error
+        wanted = (self._size.width, self._size.height, I420_FOURCC)
+        if (form.width, form.height, form.fourcc) != wanted:
+            holders = ", ".join(v4l2.holders(self._device)) or "another program"
+            raise SinkLostError(
+                f"{self._device} is held at {form.width}x{form.height} {form.fourcc} by {holders}",
+                "close the programs that use it, then it takes the new picture",
+            )
+
+
+def _descriptors() -> set[int]:
+    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+
+
+def _is_output(descriptor: int) -> bool:
+    try:
+        return v4l2.query_capability(descriptor).is_loopback
+    except OSError:
+        return False
+
+
+def _device_number(device: str) -> int | None:
+    """The number by which the kernel knows the device; None where its node is not to be seen."""
+    if sys.platform == "win32":
+        return None
+    try:
+        return Path(device).stat().st_rdev
+    except OSError:
+        return None

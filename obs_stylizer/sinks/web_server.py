@@ -1,0 +1,179 @@
+"""A web server in a thread of its own, for programs of this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+import psutil
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from obs_stylizer.claims import Claim
+from obs_stylizer.errors import BusyError, SinkError
+
+log = logging.getLogger(__name__)
+
+HOST: Final = "127.0.0.1"
+
+# A web page of a stranger's that gives its own name this address is turned away by these.
+ALLOWED_HOSTS: Final = (HOST, "localhost")
+
+_START_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 0.3
+
+
+def build_app(routes: Sequence[BaseRoute]) -> Starlette:
+    """Make an application of ``routes`` that answers to this machine's own names only."""
+    guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(ALLOWED_HOSTS))
+    return Starlette(routes=list(routes), middleware=[guard])
+
+
+class WebServer:
+    """Serves an ASGI application at http://127.0.0.1:PORT.
+
+    Args:
+        app: what to serve.
+        port: 1 to 65535, or 0 for any free one.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._wished = port
+        self._port = port
+        self._claim: Claim | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of its first page, without a slash at the end."""
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> None:
+        """Listen; returns once requests are answered.
+
+        Raises:
+            BusyError: another program has the port; it is named where it can be seen.
+            SinkError: the port may not be used.
+        """
+        self.stop()
+        remedy = "stop that program, or choose another port, as in --sink http:8766"
+        claim = Claim.take(f"port {self._wished}", remedy=remedy) if self._wished else None
+        try:
+            listener = _listen(self._wished, remedy)
+        except BaseException:
+            if claim is not None:
+                claim.release()
+            raise
+        self._claim = claim
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            loop="asyncio",
+            http="h11",
+            ws="websockets-sansio",
+            # The daemon's own logging stays as it is.
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+        server = self._server = _Server(config)
+        self._thread = threading.Thread(
+            target=_serve, args=(server, listener), name="web", daemon=True
+        )
+        self._thread.start()
+        if not server.is_ready.wait(_START_SECONDS) or not server.started:
+            self.stop()
+            raise SinkError(f"the web server at {self.url} did not start", "see the log")
+
+    def stop(self) -> None:
+        """Close every connection and the port; a second call does nothing."""
+        server, self._server = self._server, None
+        thread, self._thread = self._thread, None
+        claim, self._claim = self._claim, None
+        if server is not None:
+            server.should_exit = True
+        if thread is not None:
+            thread.join()
+        if claim is not None:
+            claim.release()
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and does not wait for viewers that never end."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A viewer that has stopped reading keeps its connection open for as long as it likes.
+        patience = asyncio.get_running_loop().call_later(_GRACE_SECONDS, self._abort_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            patience.cancel()
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def _serve(server: _Server, listener: socket.socket) -> None:
+    try:
+        server.run(sockets=[listener])
+    except (Exception, SystemExit):
+        # uvicorn leaves by SystemExit where its application does not start.
+        log.exception("the web server has stopped")
+    finally:
+        listener.close()
+        server.is_ready.set()
+
+
+def _listen(port: int, remedy: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # There, the usual option would let two programs have the same port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
+            raise BusyError(f"port {port} is held by {_listener_of(port)}", remedy) from error
+        raise SinkError(f"port {port} cannot be used: {error.strerror}", remedy) from error
+    return listener
+
+
+def _listener_of(port: int) -> str:
+    """Name the program that listens on ``port``, as far as this user may know."""
+    try:
+        for entry in psutil.net_connections(kind="tcp"):
+            if entry.status != psutil.CONN_LISTEN or not entry.laddr or not entry.pid:
+                continue
+            if entry.laddr.port == port:
+                return f"{psutil.Process(entry.pid).name()}, process {entry.pid}"
+    except psutil.Error:
+        log.debug("cannot see who listens on port %d", port, exc_info=True)
+    return "another program"
