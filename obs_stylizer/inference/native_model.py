@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-import onnx
 from obs_stylizer.errors import ModelError, UsageError
 from obs_stylizer.frames import MAX_SIDE, FrameSize
 from obs_stylizer.inference.model_spec import (
