@@ -34,6 +34,9 @@ _MAX_ERRORS: Final = 200
 # What players do where a file does not say: pictures this high are BT.709, smaller ones BT.601.
 _HD_HEIGHT: Final = 720
 
+# AVColorSpace of BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M and BT.2020.
+_KNOWN_MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9})
+
 _TURNS: Final = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
     180: cv2.ROTATE_180,
@@ -91,21 +94,6 @@ class DecodedFrame:
         if turn is not None:
             picture = cast(Pixels, cv2.rotate(picture, turn))
         return np.ascontiguousarray(picture)
-
-
-_KNOWN_MATRICES: Final = frozenset(
-    int(matrix)
-    for matrix in (
-        Colorspace.ITU709,
-        Colorspace.FCC,
-        Colorspace.ITU601,
-        Colorspace.ITU624,
-        Colorspace.SMPTE170M,
-        Colorspace.SMPTE240M,
-        Colorspace.BT2020,
-    )
-    if matrix != Colorspace.DEFAULT
-)
 
 
 def _is_full_range(frame: VideoFrame) -> bool:
