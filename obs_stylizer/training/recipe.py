@@ -20,6 +20,7 @@ from obs_stylizer.errors import DocumentError, TrainingError
 
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+_NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -191,8 +192,13 @@ class Recipe(Section):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the recipe's values; comments and the order of keys do not count."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 over the values that decide the weights.
+
+        Comments and the order of keys do not count, nor how often something is written, nor the
+        wall-clock budget: that may be changed between two sittings of a run.
+        """
+        text = self.model_dump_json(exclude={"schedule": _NOT_IN_DIGEST})
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 def gram_matrix(features: Tensor) -> Tensor:
     """Return the mean products of the channels, (B, C, C) in float32, of (B, C, H, W)."""
-    flat = features.flatten(2).float()
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    # Channels last, as the features come: a view, where flattening channels first would copy.
+    flat = features.movedim(1, -1).flatten(1, 2).float()
+    return flat.transpose(1, 2) @ flat / flat.shape[1]
 
 
 def style_distance(made: Tensor, wanted: Tensor) -> Tensor:

@@ -1,0 +1,188 @@
+"""Commands that train, resume, evaluate and export generators.
+
+Everything of torch is imported inside the commands: the rest of the program must start without
+it, and most installations have none.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from obs_stylizer.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+    from obs_stylizer.training.run_directory import RunDirectory
+
+app = typer.Typer(no_args_is_help=True, help="Train generators and judge them.")
+
+RecipeArgument = Annotated[Path, typer.Argument(help="Recipe, a YAML file.")]
+RunArgument = Annotated[Path, typer.Argument(help="Run directory of an earlier training.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    run_dir: Annotated[Path, typer.Option(help="New folder for everything the run writes.")],
+    dry_run: Annotated[
+        bool, typer.Option(help="Check the data and measure one update, but train nothing.")
+    ] = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train a generator from a recipe."""
+    _need_torch()
+    from obs_stylizer.training.run_directory import RunDirectory
+
+    if dry_run:
+        _dry_run(recipe, device, threads)
+        return
+    _train(RunDirectory.create(run_dir, recipe), device, threads, resumed=False)
+
+
+@app.command()
+def resume(run: RunArgument, device: DeviceOption = "auto", threads: ThreadsOption = 0) -> None:
+    """Go on with a training exactly where it stopped."""
+    _need_torch()
+    from obs_stylizer.training.run_directory import RunDirectory
+
+    _train(RunDirectory.open(run), device, threads, resumed=True)
+
+
+@app.command()
+def evaluate(
+    target: Annotated[Path, typer.Argument(help="Run directory, or a model with its recipe.")],
+    content: Annotated[
+        Path | None, typer.Option(help="Folder of pictures; default: the recipe's held-out ones.")
+    ] = None,
+    clip: Annotated[list[Path] | None, typer.Option(help="Video file; may be repeated.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the report; default: the run directory.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="How many pictures at most.")] = 20,
+    frames: Annotated[int, typer.Option(min=2, help="How many frames of each clip.")] = 20,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Measure style, content, steadiness and speed, and write a page with the pictures."""
+    _need_torch()
+    from obs_stylizer.training.judging import judge_model, judge_run
+
+    _set_threads(threads)
+    clips = clip or []
+    if target.is_dir():
+        page, summary = judge_run(target, output or target, content, clips, pictures, frames)
+    else:
+        folder = output or target.parent / f"{target.stem}-evaluation"
+        page, summary = judge_model(target, folder, content, clips, pictures, frames)
+    for name, value in summary.items():
+        typer.echo(f"{name:24}{value:10.4f}")
+    typer.echo(f"written: {page}")
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: NAME.onnx in the run directory.")
+    ] = None,
+    int8: Annotated[bool, typer.Option(help="Also write NAME.int8.onnx.")] = True,
+) -> None:
+    """Write a run's generator as an ONNX file and check it against torch."""
+    _need_torch()
+    from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
+    from obs_stylizer.training.judging import calibration_pictures, held_out_pictures
+    from obs_stylizer.training.quantization import compare, quantize
+    from obs_stylizer.training.run_directory import RunDirectory
+
+    opened = RunDirectory.open(run)
+    target = output or run / f"{opened.recipe.name}.onnx"
+    judged = held_out_pictures(opened.recipe, 6)
+    parity = export_run(opened, target, judged, saved_quality(opened))
+    for size, found in zip(PARITY_SIZES, parity, strict=True):
+        typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")
+    typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
+    if int8:
+        small = target.with_name(f"{target.stem}.int8.onnx")
+        quantize(target, small, calibration_pictures(opened.recipe))
+        for name, decibels in compare(target, small, judged).items():
+            typer.echo(f"{name}: int8 at {decibels:.1f} dB of float")
+        typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
+
+
+def _train(run: RunDirectory, device: str, threads: int, *, resumed: bool) -> None:
+    from obs_stylizer.training.distributed import joined_world
+    from obs_stylizer.training.progress import ProgressBar, SilentProgress
+    from obs_stylizer.training.trainer import Trainer
+
+    _set_threads(threads)
+    with joined_world() as world:
+        trainer = Trainer(run, _device(device, world.local_rank), world)
+        if resumed:
+            trainer.resume()
+        if world.leads:
+            for line in trainer.objective.check():
+                typer.echo(line)
+        console = Console(stderr=True)
+        outcome = trainer.train(progress=ProgressBar(console) if world.leads else SilentProgress())
+    if world.leads:
+        state = "finished" if outcome.finished else "stopped"
+        typer.echo(
+            f"{state} after {outcome.step} updates and {outcome.seconds / 60:.1f} minutes: "
+            f"{run.path}"
+        )
+
+
+def _dry_run(recipe: Path, device: str, threads: int) -> None:
+    import tempfile
+
+    from obs_stylizer.training.plan import measure_plan
+    from obs_stylizer.training.run_directory import RunDirectory
+    from obs_stylizer.training.trainer import Trainer
+
+    _set_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunDirectory.create(Path(folder) / "run", recipe)
+        for line in measure_plan(Trainer(run, _device(device, 0))):
+            typer.echo(line)
+
+
+def _need_torch() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise TrainingError(
+            "training needs torch, which is not installed",
+            "install it with: pip install 'obs-stylizer[training]'",
+        )
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    if threads:
+        torch.set_num_threads(min(threads, 4 * (os.cpu_count() or 1)))
+
+
+def _device(name: str, local_rank: int) -> torch.device:
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", local_rank)
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as cause:
+        raise TrainingError(
+            f"the device {name} cannot be used: {str(cause).splitlines()[0]}", "try --device cpu"
+        ) from cause
+    return device

@@ -1,0 +1,226 @@
+"""Evaluation: figures that say how good a generator is, on pictures it was not trained on.
+
+* ``style_ratio``: mean over VGG layers of |Gram(y) - Gram(s)| / |Gram(x) - Gram(s)| for output
+  y, style s and input x. 1 is no style at all, 0 the style's own statistics.
+* ``content_kept``: cosine of the mean-removed conv3_1 features of output and input.
+* ``warp_error``: mean |y_t - warp(y_{t-1})|, 0 to 1, where the optical flow of the source agrees
+  forwards and backwards; ``source_warp_error`` is the source's own.
+* ``noise_error`` and ``source_noise_error``: mean difference of a still picture's outputs, and
+  inputs, under fresh camera noise.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.training.export import fit_frame
+from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.flow import warp_error
+from obs_stylizer.training.losses.perceptual import content_similarity, gram_matrix
+from obs_stylizer.training.objectives.base import to_tensor
+from obs_stylizer.training.run_directory import write_atomically
+
+logger = logging.getLogger(__name__)
+
+FRAME_SIZE: Final = FrameSize(640, 360)
+CONTENT_LAYER: Final = "conv3_1"
+CAMERA_NOISE: Final = 0.02
+
+Mix = NDArray[np.float32]
+Painter = Callable[[Pixels, Mix | None], Pixels]
+"""Turns a frame, uint8 (H, W, 3), with a style vector (S,) or None."""
+
+
+@dataclass
+class StyleFigures:
+    """What was measured for one style; pictures are pairs of input and output."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    pictures: list[tuple[Pixels, Pixels]] = field(default_factory=list)
+
+
+class StyleJudge:
+    """Measures style and content against fixed features.
+
+    Args:
+        features: VGG-19.
+        layers: the layers that style is measured on.
+    """
+
+    def __init__(self, features: Vgg19, layers: Sequence[str]) -> None:
+        self._features = features
+        self._layers = tuple(layers)
+
+    @torch.no_grad()
+    def style_ratio(self, made: Pixels, source: Pixels, style: Pixels) -> float:
+        """Return the style ratio; all are uint8 (H, W, 3), of any sizes."""
+        grams = [
+            self._features(to_tensor([picture]), self._layers) for picture in (made, source, style)
+        ]
+        ratios = []
+        for layer in self._layers:
+            of_made, of_source, of_style = (gram_matrix(found[layer]) for found in grams)
+            ratios.append(float((of_made - of_style).norm() / (of_source - of_style).norm()))
+        return float(np.mean(ratios))
+
+    @torch.no_grad()
+    def content_kept(self, made: Pixels, source: Pixels) -> float:
+        """Return the cosine, -1 to 1; both are uint8 (H, W, 3) of one size."""
+        of_made, of_source = (
+            self._features(to_tensor([picture]), [CONTENT_LAYER])[CONTENT_LAYER]
+            for picture in (made, source)
+        )
+        return float(content_similarity(of_made, of_source))
+
+
+def evaluate_styles(
+    painter: Painter,
+    styles: Mapping[str, Pixels],
+    judge: StyleJudge,
+    pictures: Sequence[Pixels],
+    clips: Sequence[Sequence[Pixels]] = (),
+) -> dict[str, StyleFigures]:
+    """Measure ``painter`` in each of its styles.
+
+    Args:
+        painter: the generator.
+        styles: style picture by name, in the order of the style vector, each at the size it was
+            trained with.
+        judge: with the features.
+        pictures: held-out pictures, uint8 (height, width, 3).
+        clips: frames of real clips, each uint8 of one size.
+
+    Returns:
+        Figures and pictures by style.
+
+    Raises:
+        TrainingError: there are no pictures.
+    """
+    if not pictures:
+        raise TrainingError("there are no pictures to evaluate on", "name some with --content")
+    result: dict[str, StyleFigures] = {}
+    frames = [fit_frame(picture, FRAME_SIZE) for picture in pictures]
+    source_clips = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
+    for mix, (name, style) in zip(
+        np.eye(len(styles), dtype=np.float32), styles.items(), strict=True
+    ):
+        entry = result[name] = StyleFigures()
+        made = [painter(frame, mix) for frame in frames]
+        entry.pictures = list(zip(frames, made, strict=True))
+        ratios = [judge.style_ratio(y, x, style) for x, y in entry.pictures]
+        kept = [judge.content_kept(y, x) for x, y in entry.pictures]
+        entry.figures["style_ratio"] = float(np.mean(ratios))
+        entry.figures["content_kept"] = float(np.mean(kept))
+        entry.figures |= _noise_figures(painter, mix, frames[0])
+        moving = [(clip, [painter(frame, mix) for frame in clip]) for clip in source_clips]
+        if moving:
+            errors = [warp_error(clip, turned) for clip, turned in moving]
+            entry.figures["warp_error"] = float(np.mean([error[0] for error in errors]))
+            entry.figures["source_warp_error"] = float(np.mean([error[1] for error in errors]))
+        entry.figures["ms_640x360"] = _milliseconds(painter, mix, frames[0])
+        logger.info("%s: %s", name, entry.figures)
+    return result
+
+
+def summarise(found: Mapping[str, StyleFigures]) -> dict[str, float]:
+    """Return the median of every figure over the styles, and the worst style's ratio."""
+    names = next(iter(found.values())).figures
+    summary = {
+        name: float(np.median([entry.figures[name] for entry in found.values()])) for name in names
+    }
+    summary["style_ratio_worst"] = max(e.figures["style_ratio"] for e in found.values())
+    summary["content_kept_worst"] = min(e.figures["content_kept"] for e in found.values())
+    return {name: round(value, 4) for name, value in summary.items()}
+
+
+def write_report(folder: Path, title: str, found: Mapping[str, StyleFigures]) -> Path:
+    """Write ``evaluation.json`` and ``evaluation.html`` to ``folder``; return the page's path.
+
+    Raises:
+        TrainingError: they cannot be written.
+    """
+    from obs_stylizer.training.report import page_of
+
+    document: dict[str, Any] = {
+        "title": title,
+        "summary": summarise(found),
+        "styles": {
+            name: {key: round(value, 5) for key, value in entry.figures.items()}
+            for name, entry in found.items()
+        },
+    }
+    page = folder / "evaluation.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "evaluation.json", json.dumps(document, indent=2).encode())
+        pictures = {name: entry.pictures for name, entry in found.items()}
+        write_atomically(page, page_of(title, document, pictures).encode())
+    except OSError as cause:
+        raise TrainingError(f"{folder} cannot be written: {cause.strerror or cause}") from cause
+    return page
+
+
+def read_clip(path: Path, frames: int) -> list[Pixels]:
+    """Return the first ``frames`` frames of a video file, uint8 (height, width, 3).
+
+    Raises:
+        TrainingError: it cannot be opened or holds fewer than two frames.
+    """
+    import av
+
+    found: list[Pixels] = []
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                found.append(np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8))
+                if len(found) == frames:
+                    break
+    except (OSError, IndexError, av.error.FFmpegError) as cause:
+        raise TrainingError(f"the clip {path} cannot be read: {cause}") from cause
+    if len(found) < 2:
+        raise TrainingError(f"the clip {path} has fewer than two frames")
+    return found
+
+
+def _noise_figures(painter: Painter, mix: Mix, frame: Pixels) -> dict[str, float]:
+    """Return how much a still picture's outputs differ under fresh camera noise."""
+    noisy = list(_camera_noise(frame, 4))
+    made = [painter(picture, mix) for picture in noisy]
+    return {
+        "noise_error": _mean_change(made),
+        "source_noise_error": _mean_change(noisy),
+    }
+
+
+def _camera_noise(frame: Pixels, count: int) -> Iterator[Pixels]:
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        noise = random.normal(0, 255 * CAMERA_NOISE, frame.shape)
+        yield np.clip(frame + noise + 0.5, 0, 255).astype(np.uint8)
+
+
+def _mean_change(pictures: Sequence[Pixels]) -> float:
+    pairs = zip(pictures[:-1], pictures[1:], strict=True)
+    return float(np.mean([np.abs(a.astype(np.float32) - b).mean() / 255 for a, b in pairs]))
+
+
+def _milliseconds(painter: Painter, mix: Mix, frame: Pixels) -> float:
+    """Return the median time of a frame."""
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        painter(frame, mix)
+        times.append(time.perf_counter() - started)
+    return float(np.median(times) * 1e3)

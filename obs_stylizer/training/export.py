@@ -1,0 +1,243 @@
+"""Export: the moving-average generator of a run as a native ONNX file, checked against torch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.model_spec import (
+    FRAME_INPUT,
+    OUTPUT,
+    STYLE_INPUT,
+    ModelSpec,
+    write_spec,
+)
+from obs_stylizer.training.generators import build_generator
+from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.run_directory import RunDirectory
+
+logger = logging.getLogger(__name__)
+
+OPSET: Final = 17
+LARGEST_DIFFERENCE: Final = 2
+PARITY_SIZES: Final = (FrameSize(640, 360), FrameSize(328, 248))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX Runtime's picture is from torch's, in levels of 255."""
+
+    largest: int
+    mean: float
+
+
+def trained_generator(run: RunDirectory) -> NativeGenerator:
+    """Return the moving-average generator of a run's newest checkpoint.
+
+    Raises:
+        TrainingError: there is no checkpoint that fits the recipe.
+    """
+    recipe = run.recipe
+    generator = build_generator(recipe.generator, len(style_names(recipe)))
+    state = run.load_checkpoint(torch.device("cpu"))["average"]
+    prefix = "painter."
+    generator.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items()}
+    )
+    return NativeGenerator(generator.eval().requires_grad_(False))
+
+
+def style_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of the styles that the generator of ``recipe`` mixes."""
+    return tuple(recipe.painting.styles) if recipe.painting else ()
+
+
+def describe(recipe: Recipe, size_multiple: int, quality: dict[str, float]) -> ModelSpec:
+    """Return what the exported file says about itself."""
+    return ModelSpec(
+        name=recipe.name,
+        title=recipe.title,
+        licence=recipe.licence,
+        author=recipe.author,
+        recipe_hash=recipe.digest,
+        size_multiple=size_multiple,
+        styles=style_names(recipe),
+        training_data=recipe.training_data,
+        quality=quality,
+    )
+
+
+def export_run(
+    run: RunDirectory,
+    output: Path,
+    pictures: Sequence[Pixels],
+    quality: dict[str, float] | None = None,
+) -> list[Parity]:
+    """Write the generator of ``run`` to ``output`` and its recipe beside it.
+
+    Nothing is written unless the file passes every check.
+
+    Args:
+        run: with a checkpoint.
+        output: ends in ``.onnx``.
+        pictures: real ones, uint8 (height, width, 3), to compare ONNX Runtime with torch on.
+        quality: measured figures to put into the file.
+
+    Returns:
+        The parity at each of :data:`PARITY_SIZES`.
+
+    Raises:
+        TrainingError: the run has no checkpoint, the graph cannot be exported, or ONNX Runtime
+            and torch disagree.
+    """
+    native = trained_generator(run)
+    model = to_onnx(native)
+    write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
+    onnx.checker.check_model(model)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "exported.onnx"
+        onnx.save(model, part)
+        parity = [check_parity(native, part, pictures, size) for size in PARITY_SIZES]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, output)
+    beside = output.with_suffix(".yaml")
+    if not beside.exists() or beside.read_bytes() != (run.path / "recipe.yaml").read_bytes():
+        shutil.copyfile(run.path / "recipe.yaml", beside)
+    return parity
+
+
+def to_onnx(native: NativeGenerator) -> onnx.ModelProto:
+    """Return ``native`` as an ONNX model of :data:`OPSET`, height and width free.
+
+    Raises:
+        TrainingError: torch cannot export it, or made another opset of it.
+    """
+    multiple = native.size_multiple
+    height, width = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
+    frame = torch.zeros(1, 12 * multiple, 16 * multiple, 3, dtype=torch.uint8)
+    arguments: tuple[torch.Tensor, ...] = (frame,)
+    shapes: dict[str, Any] = {"frame": {1: multiple * height, 2: multiple * width}}
+    names = [FRAME_INPUT]
+    if native.styles:
+        arguments += (torch.full((1, native.styles), 1.0 / native.styles),)
+        shapes["style"] = None
+        names.append(STYLE_INPUT)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            native,
+            arguments,
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=names,
+            output_names=[OUTPUT],
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch exported no graph")
+    model: onnx.ModelProto = program.model_proto
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets.get("") != OPSET:
+        raise TrainingError(f"torch exported opset {opsets.get('')} instead of {OPSET}")
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in (FRAME_INPUT, OUTPUT):
+            value.type.tensor_type.shape.dim[1].dim_param = "height"
+            value.type.tensor_type.shape.dim[2].dim_param = "width"
+    # Shapes inferred for the example's symbols, and notes on torch's sources, help nobody.
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    return model
+
+
+def check_parity(
+    native: NativeGenerator, path: Path, pictures: Sequence[Pixels], size: FrameSize
+) -> Parity:
+    """Compare the file at ``path`` in ONNX Runtime with torch.
+
+    Raises:
+        TrainingError: a pixel differs by more than :data:`LARGEST_DIFFERENCE`.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    largest, total = 0, 0.0
+    mixes: list[np.ndarray[Any, np.dtype[np.float32]] | None] = [None]
+    if native.styles:
+        even = np.full((native.styles,), 1 / native.styles, np.float32)
+        mixes = [*np.eye(native.styles, dtype=np.float32), even]
+    for number, mix in enumerate(mixes):
+        frame = fit_frame(pictures[number % len(pictures)], size)[None]
+        feeds: dict[str, Any] = {FRAME_INPUT: frame}
+        style = None
+        if mix is not None:
+            feeds[STYLE_INPUT] = mix[None]
+            style = torch.from_numpy(mix[None])
+        with torch.no_grad():
+            wanted = native(torch.from_numpy(frame), style).numpy()
+        made = session.run([OUTPUT], feeds)[0]
+        difference = np.abs(made.astype(np.int16) - wanted.astype(np.int16))
+        largest, total = max(largest, int(difference.max())), total + float(difference.mean())
+    if largest > LARGEST_DIFFERENCE:
+        raise TrainingError(
+            f"ONNX Runtime and torch differ by {largest} of 255 at {size}",
+            "the exported graph does not do what was trained",
+        )
+    return Parity(largest, total / len(mixes))
+
+
+def fit_frame(picture: Pixels, size: FrameSize) -> Pixels:
+    """Return the middle of ``picture``, scaled to fill ``size``, C-contiguous."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    factor = max(size.width / width, size.height / height)
+    inner = (round(size.width / factor), round(size.height / factor))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    window = picture[top : top + inner[1], left : left + inner[0]]
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(window, (size.width, size.height), interpolation=how)
+    return np.ascontiguousarray(scaled, dtype=np.uint8)
+
+
+def saved_quality(run: RunDirectory) -> dict[str, float]:
+    """Return the figures that the run's last evaluation measured, or none."""
+    path = run.path / "evaluation.json"
+    if not path.is_file():
+        return {}
+    figures: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["summary"]
+    return figures
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hold back the exporter's own progress lines and its warnings about its own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [quieted.level for quieted in loggers]
+    for quieted in loggers:
+        quieted.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for quieted, level in zip(loggers, levels, strict=True):
+            quieted.setLevel(level)

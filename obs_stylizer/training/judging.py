@@ -1,0 +1,146 @@
+"""Evaluation of a run directory or of a model file, with pictures that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import Pixels
+from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STYLE_INPUT, spec_of
+from obs_stylizer.training.datasets import ContentPictures
+from obs_stylizer.training.evaluation import (
+    Mix,
+    Painter,
+    StyleJudge,
+    evaluate_styles,
+    read_clip,
+    summarise,
+    write_report,
+)
+from obs_stylizer.training.export import trained_generator
+from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.pictures import find_pictures, read_picture, scale_to_short_side
+from obs_stylizer.training.quantization import CALIBRATION_PICTURES
+from obs_stylizer.training.recipe import Recipe, expand_path, load_recipe
+from obs_stylizer.training.run_directory import RunDirectory
+
+Judgement = tuple[Path, dict[str, float]]
+
+
+def judge_run(
+    path: Path, output: Path, content: Path | None, clips: Sequence[Path], pictures: int, frames: int
+) -> Judgement:
+    """Evaluate the moving-average generator of the run at ``path``.
+
+    Args:
+        path: run directory.
+        output: folder for the report.
+        content: folder of pictures; None takes those that the recipe held out.
+        clips: video files.
+        pictures: how many pictures at most.
+        frames: how many frames of each clip.
+
+    Returns:
+        The page, and the summary over the styles.
+
+    Raises:
+        TrainingError: the run, its features or the pictures cannot be used.
+    """
+    run = RunDirectory.open(path)
+    native = trained_generator(run)
+
+    @torch.inference_mode()
+    def paint(frame: Pixels, mix: Mix | None) -> Pixels:
+        style = None if mix is None else torch.from_numpy(mix[None])
+        made: Pixels = native(torch.from_numpy(frame[None]), style)[0].numpy()
+        return made
+
+    return _judge(run.recipe, paint, output, content, clips, pictures, frames)
+
+
+def judge_model(
+    path: Path, output: Path, content: Path | None, clips: Sequence[Path], pictures: int, frames: int
+) -> Judgement:
+    """Evaluate the native generator at ``path``, with the recipe that stands beside it.
+
+    Arguments, result and errors as for :func:`judge_run`.
+
+    Raises:
+        ModelError: the file is no native generator.
+    """
+    if not path.is_file():
+        raise TrainingError(f"there is no model {path}")
+    spec = spec_of(onnx.load(path), path)
+    recipe = load_recipe(path.with_name(f"{spec.name}.yaml"))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def paint(frame: Pixels, mix: Mix | None) -> Pixels:
+        feeds = {FRAME_INPUT: frame[None]}
+        if mix is not None and spec.styles:
+            made: Pixels = session.run([OUTPUT], {**feeds, STYLE_INPUT: mix[None]})[0][0]
+        else:
+            made = session.run([OUTPUT], feeds)[0][0]
+        return made
+
+    return _judge(recipe, paint, output, content, clips, pictures, frames)
+
+
+def held_out_pictures(recipe: Recipe, count: int) -> list[Pixels]:
+    """Return up to ``count`` of the pictures that ``recipe`` held out, in turn from each folder.
+
+    Falls back on the pictures it trains on where it holds out none.
+
+    Raises:
+        TrainingError: they are missing.
+    """
+    content = ContentPictures.of(recipe.data)
+    return _read_some(list(content.held_out or content.training.paths), count)
+
+
+def calibration_pictures(recipe: Recipe) -> list[Pixels]:
+    """Return pictures that ``recipe`` trains on, spread evenly, to calibrate quantization with.
+
+    Raises:
+        TrainingError: they are missing.
+    """
+    return _read_some(ContentPictures.of(recipe.data).training.paths, CALIBRATION_PICTURES)
+
+
+def _read_some(paths: Sequence[Path], count: int) -> list[Pixels]:
+    count = min(count, len(paths))
+    chosen = np.linspace(0, len(paths) - 1, count).round().astype(int)
+    return [read_picture(paths[index]) for index in chosen]
+
+
+def _judge(
+    recipe: Recipe,
+    paint: Painter,
+    output: Path,
+    content: Path | None,
+    clips: Sequence[Path],
+    pictures: int,
+    frames: int,
+) -> Judgement:
+    if recipe.painting is None:
+        raise TrainingError(f"the recipe {recipe.name} has no styles to judge")
+    sources = (
+        held_out_pictures(recipe, pictures)
+        if content is None
+        else _read_some(find_pictures(content), pictures)
+    )
+    styles = {
+        name: scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
+        for name, style in recipe.painting.styles.items()
+    }
+    features = Vgg19.load(expand_path(recipe.painting.features))
+    judge = StyleJudge(features, tuple(recipe.painting.style_layers))
+    found = evaluate_styles(
+        paint, styles, judge, sources, [read_clip(clip, frames) for clip in clips]
+    )
+    return write_report(output, recipe.title or recipe.name, found), summarise(found)

@@ -1,0 +1,120 @@
+"""An exported generator with 8-bit convolutions, calibrated on real pictures."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime import quantization
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.model_spec import (
+    FRAME_INPUT,
+    OUTPUT,
+    STYLE_INPUT,
+    ModelSpec,
+    spec_of,
+    write_spec,
+)
+from obs_stylizer.training.export import fit_frame
+
+logger = logging.getLogger(__name__)
+
+CALIBRATION_SIZE: Final = FrameSize(640, 360)
+CALIBRATION_PICTURES: Final = 24
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An 8-bit file and its distance to the float file, in decibels (PSNR), by style."""
+
+    path: Path
+    psnr: dict[str, float]
+
+
+def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> Quantized:
+    """Write an 8-bit variant of the native generator ``model``.
+
+    Static quantization in QDQ form: signed 8-bit weights per channel, 8-bit activations whose
+    ranges are taken from ``pictures`` turned in every style. Norms, upsampling and the sigmoid
+    stay in float, where they cost little and matter much.
+
+    Args:
+        model: a float native generator.
+        output: where to write.
+        pictures: to calibrate on; others than those that it is judged by.
+    """
+    loaded = onnx.load(model)
+    spec = spec_of(loaded, model)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            str(model),
+            str(part),
+            _Pictures(pictures, spec),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
+        )
+        made = onnx.load(part)
+    write_spec(made, spec.model_copy(update={"precision": "int8"}))
+    onnx.save(made, output)
+    return Quantized(output, {})
+
+
+def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str, float]:
+    """Return the PSNR in decibels between two native generators' pictures, by style.
+
+    The float file runs in ONNX Runtime, the variant in OpenVINO, as they do in use.
+    """
+    import openvino
+
+    spec = spec_of(onnx.load(model), model)
+    reference = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    compiled = openvino.Core().compile_model(
+        str(variant), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    errors: dict[str, list[float]] = {}
+    for picture in pictures:
+        for name, feeds in _feeds(picture, spec):
+            wanted = reference.run([OUTPUT], feeds)[0].astype(np.float32)
+            made = next(iter(compiled(feeds).values())).astype(np.float32)
+            errors.setdefault(name, []).append(float(np.square(made - wanted).mean()))
+    return {
+        name: float(10 * np.log10(255**2 / max(np.mean(values), 1e-9)))
+        for name, values in errors.items()
+    }
+
+
+def _feeds(picture: Pixels, spec: ModelSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the inputs for one picture, once in each style."""
+    frame = fit_frame(picture, CALIBRATION_SIZE)[None]
+    if not spec.styles:
+        yield spec.name, {FRAME_INPUT: frame}
+    for name, mix in zip(spec.styles, np.eye(len(spec.styles), dtype=np.float32), strict=True):
+        yield name, {FRAME_INPUT: frame, STYLE_INPUT: mix[None]}
+
+
+class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]
+    """Feeds every picture, each in the next style."""
+
+    def __init__(self, pictures: Sequence[Pixels], spec: ModelSpec) -> None:
+        self._feeds = (
+            feeds
+            for number, picture in enumerate(pictures)
+            for turn, (_, feeds) in enumerate(_feeds(picture, spec))
+            if not spec.styles or turn == number % len(spec.styles)
+        )
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._feeds, None)
