@@ -1,0 +1,73 @@
+"""What every test stands on: folders of its own, and a log without errors."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import display, shim
+
+# Left out unless named in -m, since they need a machine or a patience of their own.
+_ON_REQUEST = ("hardware", "slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = str(config.getoption("-m"))
+    left_out = [mark for mark in _ON_REQUEST if mark not in wanted]
+    dropped = [item for item in items if any(item.get_closest_marker(mark) for mark in left_out)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep settings, caches and claims away from those of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        yield
+
+
+class _Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(f"{record.name}: {record.getMessage()}")
+
+
+@pytest.fixture(autouse=True)
+def log_errors() -> Iterator[list[str]]:
+    """Fail the test if anything logged an error. One that means to cause it clears the list."""
+    handler = _Errors()
+    logging.getLogger().addHandler(handler)
+    yield handler.messages
+    logging.getLogger().removeHandler(handler)
+    if handler.messages:
+        pytest.fail("errors in the log:\n" + "\n".join(handler.messages))
+
+
+@pytest.fixture(scope="session")
+def shim_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that pretends virtual camera devices."""
+    if shim.compiler() is None:
+        pytest.skip("no C compiler (apt install gcc) to build the fake virtual camera")
+    return shim.build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def x_display(monkeypatch: pytest.MonkeyPatch) -> Iterator[display.Display]:
+    """An X11 screen of 320x240 that nobody sees."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (apt install xvfb)")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    with display.start(320, 240) as started:
+        monkeypatch.setenv("DISPLAY", started.name)
+        yield started
