@@ -65,7 +65,8 @@ def provide(packages: Sequence[SystemPackage]) -> None:
 def _apt_get(*arguments: str) -> str:
     """Returns what went wrong; empty if nothing did."""
     done = subprocess.run(
-        ["apt-get", "-qq", "-y", *arguments],
+        # Another apt-get, such as the nightly one, is waited for.
+        ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120", *arguments],
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

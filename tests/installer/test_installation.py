@@ -136,7 +136,8 @@ class Project:
 
 
 def make_project(folder: Path) -> Project:
-    project = Project(folder / "project", folder / "wheels", folder / "tools")
+    # With a blank and a letter that is not ASCII, as a home directory may have.
+    project = Project(folder / "a pröject", folder / "wheels", folder / "tools")
     for path in (project.root / "backend", project.root / "source", project.wheels, project.tools):
         path.mkdir(parents=True)
     (project.root / "pyproject.toml").write_text(PYPROJECT)
@@ -182,7 +183,7 @@ def test_a_second_start_only_starts(project: Project) -> None:
 
 
 def test_no_standard_input_is_no_hindrance(project: Project) -> None:
-    command = f"{sys.executable} {project.root}/installer/install.py run <&-"
+    command = f"'{sys.executable}' '{project.root}/installer/install.py' run <&-"
     done = subprocess.run(
         ["sh", "-c", command], env=project.variables(), capture_output=True, text=True, check=False
     )
@@ -250,6 +251,22 @@ def test_a_killed_installation_is_waited_for_and_taken_up(project: Project, tmp_
     first.communicate(timeout=30)
     assert second.returncode == 7
     assert output.startswith("daemon")
+
+
+def test_an_interrupted_installation_says_that_it_can_go_on(
+    project: Project, tmp_path: Path
+) -> None:
+    (project.root / ".venv" / "installed.json").unlink()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = project.start("run", BLOCKED_BY=str(pipe))
+    with pipe.open("w"):
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.endswith("Interrupted. The same command goes on from here.\n")
+    assert project.run().returncode == 7
 
 
 def test_an_environment_made_elsewhere_is_made_anew(project: Project) -> None:
