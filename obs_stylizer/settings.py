@@ -110,6 +110,9 @@ class Settings(Section):
     """Let idle threads wait busily: a little quicker alone, worse beside a game."""
     preload: bool = True
     """Load every preset's generator in idle moments, so that switching is instant."""
+    adapt: bool = True
+    """Where the machine is too slow, let the generator work on smaller frames. Not done where
+    ``process_size`` is given."""
     standby_seconds: float = Field(default=2.0, ge=0.2, le=3600)
     """Seconds without a fresh frame after which the standby picture is shown."""
     worker: WorkerSettings = WorkerSettings()

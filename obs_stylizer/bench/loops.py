@@ -90,7 +90,7 @@ def float_form(path: Path) -> onnx.ModelProto:
     end = OUTPUT
     while end in makers and makers[end].op_type in _HOST_OUTPUT:
         end = makers[end].input[0]
-    if FRAME_INPUT == start or OUTPUT == end:
+    if start == FRAME_INPUT or end == OUTPUT:
         raise ModelError(f"{path}: has no host part to cut off")
     others = [value.name for value in model.graph.input if value.name != FRAME_INPUT]
     inferred = onnx.shape_inference.infer_shapes(model)

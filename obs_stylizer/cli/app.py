@@ -42,7 +42,11 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(
-        False, "--version", help="Show the version and leave.", callback=_show_version, is_eager=True
+        False,
+        "--version",
+        help="Show the version and leave.",
+        callback=_show_version,
+        is_eager=True,
     ),
 ) -> None:
     del version

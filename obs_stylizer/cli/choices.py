@@ -64,7 +64,9 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
     sinks = overrides.sinks or _sinks(settings, reasons)
     wished = overrides.fps or settings.fps
     fps = wished or _fps(source, reasons)
-    process = settings.process_size
+    process = overrides.process_size or (
+        FrameSize.parse(settings.process_size) if settings.process_size else None
+    )
     options = DaemonOptions(
         source=source,
         sinks=sinks,
@@ -73,7 +75,8 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         fps=fps,
         strength=settings.strength if overrides.strength is None else overrides.strength,
         source_fps=None if source.kind is SourceKind.FILE else fps,
-        process_size=overrides.process_size or (FrameSize.parse(process) if process else None),
+        process_size=process,
+        adapt=settings.adapt and process is None,
         session=SessionOptions(
             provider=overrides.provider or Provider(settings.provider),
             device=settings.device if overrides.device is None else overrides.device,

@@ -8,8 +8,8 @@ import typer
 
 from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
 from obs_stylizer.errors import PresetError, StylizerError
-from obs_stylizer.inference.generator import find_model
-from obs_stylizer.inference.model_file import read_model
+from obs_stylizer.inference.locate import find_model
+from obs_stylizer.inference.native_model import load_native_model
 from obs_stylizer.presets import NamedPreset, PresetLibrary, load_preset
 from obs_stylizer.settings import preset_folders
 
@@ -102,7 +102,7 @@ def check_preset(path: Path) -> None:
     preset = load_preset(path)
     if not preset.model:
         return
-    spec = read_model(find_model(preset.model, path.parent))[1]
+    spec = load_native_model(find_model(preset.model, path.parent)).spec
     for style in preset.styles:
         if style not in spec.styles:
             raise PresetError(

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control.commands import (
     ApplyPreset,
     ChangeSource,
@@ -22,12 +23,14 @@ from obs_stylizer.control.commands import (
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.presets import NamedPreset, PresetLibrary
 from obs_stylizer.realtime import messages
+from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.messages import Event, Order
 from obs_stylizer.sources.spec import SourceSpec
 
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS: Final = 1.0
+_GOVERNED_FADE_MS: Final = 200.0
 
 
 class Pipeline(Protocol):
@@ -44,7 +47,7 @@ class Pipeline(Protocol):
 class OnAir:
     """What is on air, as far as events have told.
 
-    ``trouble`` says in a few words what keeps a styled picture away; "" while all is well.
+    The troubles say in a few words what keeps a styled picture away; "" while all is well.
     """
 
     preset: str = ""
@@ -61,7 +64,14 @@ class OnAir:
     why: str = ""
     process_size: str = ""
     preloaded: bool = False
-    trouble: str = "starting"
+    worker_trouble: str = "starting"
+    source_trouble: str = ""
+    style_trouble: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """The one that the others follow from."""
+        return self.worker_trouble or self.source_trouble or self.style_trouble
 
 
 class Controller:
@@ -71,6 +81,7 @@ class Controller:
         pipeline: the live path.
         library: all presets; followed as their files change.
         preload: load every preset's generator in idle moments.
+        governor: lets the generator work smaller on a slow machine; None never does.
         on_event: hears every event after the state has taken it in; must not block.
     """
 
@@ -81,12 +92,16 @@ class Controller:
         source: SourceSpec,
         *,
         preload: bool,
+        governor: Governor | None = None,
         on_event: Callable[[Event], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._library = library
         self._preload = preload
+        self._governor = governor
         self._on_event = on_event
+        self._now = (clock or SystemClock()).now
         self._inbox: queue.SimpleQueue[tuple[Command, Future[str]] | Event | None] = (
             queue.SimpleQueue()
         )
@@ -180,7 +195,24 @@ class Controller:
     ) -> None:
         self._looks += 1
         self._waiting[self._looks] = (named, strength, future)
-        self._pipeline.order(messages.ShowLook(self._looks, named, strength, crossfade_ms))
+        scale = self._governor.scale_for(_governed(named)) if self._governor else 1.0
+        self._pipeline.order(messages.ShowLook(self._looks, named, strength, crossfade_ms, scale))
+
+    def _govern(self, load: messages.LoadMeasured) -> None:
+        """Let the generator work on a smaller or larger frame if it is time to."""
+        if self._governor is None or self._shown is None or self._waiting:
+            return
+        named, _ = self._shown
+        scale = self._governor.observe(self._now(), _governed(named), load.busy, load.wanted_fps)
+        if scale is not None:
+            log.info(
+                "%s takes %.0f ms a frame, wanted are %.0f fps: its process size goes to %.0f %%",
+                named.name,
+                1000 * load.busy,
+                load.wanted_fps,
+                100 * scale,
+            )
+            self._show(named, self.on_air.strength, _GOVERNED_FADE_MS, Future())
 
     def _follow_files(self) -> list[str]:
         changed = sorted(self._library.refresh())
@@ -200,7 +232,9 @@ class Controller:
             self._pipeline.order(messages.Preload(tuple(self._library.all())))
 
     def _event(self, event: Event) -> None:
-        if isinstance(event, messages.LookShown):
+        if isinstance(event, messages.LoadMeasured):
+            self._govern(event)
+        elif isinstance(event, messages.LookShown):
             self._look_shown(event)
         elif isinstance(event, messages.LookFailed):
             self._look_failed(event)
@@ -234,7 +268,8 @@ class Controller:
             precision=runs_on.precision.value if runs_on else "",
             why=runs_on.reason if runs_on else "",
             process_size=str(event.process_size),
-            trouble="",
+            worker_trouble="",
+            style_trouble="",
         )
         if first:
             self._send_preload()
@@ -242,7 +277,8 @@ class Controller:
     def _look_failed(self, event: messages.LookFailed) -> None:
         waiting = self._waiting.pop(event.look, None)
         if self._shown is None:
-            self.on_air = replace(self.on_air, trouble=f"the style {event.name} cannot be loaded")
+            trouble = f"the style {event.name} cannot be loaded"
+            self.on_air = replace(self.on_air, worker_trouble="", style_trouble=trouble)
             log.error("preset %s: %s", event.name, event.error)
         else:
             log.warning("preset %s: %s; %s stays", event.name, event.error, self._shown[0].name)
@@ -259,17 +295,17 @@ def _after(on_air: OnAir, event: Event) -> OnAir:
             source_name=event.info.name,
             source_state="open",
             source_fps=event.info.fps,
-            trouble="",
+            source_trouble="",
         )
     if isinstance(event, messages.SourceLost | messages.SourceFailed):
         state = "lost" if isinstance(event, messages.SourceLost) else "failed"
-        return replace(on_air, source_state=state, trouble=event.error.message)
+        return replace(on_air, source_state=state, source_trouble=event.error.message)
     if isinstance(event, messages.SourceEnded):
-        return replace(on_air, source_state="ended", trouble="the source has ended")
+        return replace(on_air, source_state="ended", source_trouble="the source has ended")
     if isinstance(event, messages.WorkerLost):
-        return replace(on_air, trouble="the worker is starting again", preloaded=False)
+        return replace(on_air, worker_trouble="the worker is starting again", preloaded=False)
     if isinstance(event, messages.GpuGivenUp):
-        return replace(on_air, trouble="the GPU failed")
+        return replace(on_air, worker_trouble="the GPU failed")
     if isinstance(event, messages.Preloaded):
         return replace(on_air, preloaded=True)
     return on_air
@@ -285,6 +321,11 @@ def _log_event(event: Event) -> None:
         log.warning("%s; trying again until it is there", event.error)
     elif isinstance(event, messages.SourceFailed):
         log.warning("source %s: %s", event.source, event.error)
+
+
+def _governed(named: NamedPreset) -> str:
+    """Return what the governor knows a preset's generator by."""
+    return f"{named.preset.model} {named.preset.process_size}"
 
 
 def _check_strength(strength: float) -> None:

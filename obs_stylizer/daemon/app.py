@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,8 +24,16 @@ from obs_stylizer.errors import ProviderError, SourceError, StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import Event, Order, SourceEnded, SourceFailed, WorkerConfig
+from obs_stylizer.realtime.messages import (
+    Event,
+    LoadMeasured,
+    Order,
+    SourceEnded,
+    SourceFailed,
+    WorkerConfig,
+)
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.settings import WorkerSettings
 from obs_stylizer.sinks.base import SinkFormat
@@ -48,6 +56,7 @@ class DaemonOptions:
     Attributes:
         fps: ticks a second.
         source_fps: asked of the source; None for its own rate.
+        adapt: let the generator work on smaller frames where the machine is too slow.
         paced: False lets the source run free, for measuring.
         stats_file: written once a second; None for none.
         frames: end after so many were sent; None to go on.
@@ -62,10 +71,11 @@ class DaemonOptions:
     strength: float | None = None
     source_fps: float | None = None
     process_size: FrameSize | None = None
-    session: SessionOptions = SessionOptions()
-    worker: WorkerSettings = WorkerSettings()
+    session: SessionOptions = field(default_factory=SessionOptions)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
     standby_seconds: float = 2.0
     preload: bool = True
+    adapt: bool = False
     paced: bool = True
     stats_file: Path | None = None
     frames: int | None = None
@@ -107,11 +117,15 @@ class Daemon:
             session=options.session,
             log_level=logging.getLogger().getEffectiveLevel(),
         )
-        self.supervisor = Supervisor(
-            config, self.mailbox, options.worker, self._tell, self._clock
-        )
+        self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.controller = Controller(
-            self, library, options.source, preload=options.preload, on_event=self._watch_event
+            self,
+            library,
+            options.source,
+            preload=options.preload,
+            governor=Governor() if options.adapt else None,
+            on_event=self._watch_event,
+            clock=self._clock,
         )
         self._runners: list[SinkRunner] = []
         self.presenter: Presenter | None = None
@@ -264,10 +278,18 @@ class Daemon:
             next_second += _EVERY_SECONDS
             statistics = self.statistics()
             self._write_statistics(statistics)
+            self._measure_load(statistics)
             if self._on_second is not None:
                 self._on_second(statistics)
         self.last_statistics = self.statistics()
         self._write_statistics(self.last_statistics)
+
+    def _measure_load(self, statistics: Statistics) -> None:
+        """Tell the governor how busy the worker is."""
+        recent = self.path.stages.recent_busy()
+        wanted = min(self.options.fps, self.controller.on_air.source_fps or self.options.fps)
+        if recent is not None and statistics.fps["worker"] > 0:
+            self._tell(LoadMeasured(recent, wanted))
 
     def _over(self, now: float) -> bool:
         """Whether the time, the frames or the source that were asked for are at their end."""

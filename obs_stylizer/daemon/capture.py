@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from obs_stylizer.errors import SourceEndedError, SourceError, SourceLostError
+from obs_stylizer.frames import Frame
+from obs_stylizer.realtime.mailbox import FrameSlot
 from obs_stylizer.realtime.messages import (
     Event,
     SourceEnded,
@@ -14,9 +17,6 @@ from obs_stylizer.realtime.messages import (
     SourceLost,
     SourceOpened,
 )
-from obs_stylizer.errors import SourceEndedError, SourceError, SourceLostError
-from obs_stylizer.frames import Frame
-from obs_stylizer.realtime.mailbox import FrameSlot
 from obs_stylizer.realtime.pacing import Backoff
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.open import make_source
@@ -54,7 +54,7 @@ class Capture:
         self._thread.start()
 
     def change(self, spec: SourceSpec) -> None:
-        """Go over to another source as soon as it is open."""
+        """Go over to another source; the old one comes back if that cannot be opened."""
         self._wanted = spec
         self._wake.set()
 
@@ -84,19 +84,23 @@ class Capture:
                 if not lost:
                     self._tell(SourceLost(spec, error))
                 lost = True
-                self._wake.wait(backoff.next())
+                self._rest(spec, backoff.next())
             except SourceEndedError:
                 self._tell(SourceEnded(spec, self.captured))
                 self._wake.wait()
             except SourceError as error:
                 self._tell(SourceFailed(spec, error))
-                if spec == self._spec or not self.captured:
-                    self._wake.wait()
+                self._rest(spec, None)
             except Exception as error:
                 log.exception("source %s failed", spec)
                 self._tell(SourceLost(spec, SourceError(f"source {spec} failed: {error}")))
                 lost = True
-                self._wake.wait(backoff.next())
+                self._rest(spec, backoff.next())
+
+    def _rest(self, failed: SourceSpec, seconds: float | None) -> None:
+        """Pause before the next try; a new source that failed is given up for the old at once."""
+        if failed == self._spec:
+            self._wake.wait(seconds)
 
     def _opened(self, spec: SourceSpec, info: SourceInfo, lost: bool) -> None:
         self._spec = spec
@@ -109,9 +113,7 @@ class Capture:
             frame = source.read(_READ_SECONDS)
             if frame is None:
                 continue
-            self.slot.put(
-                Frame(frame.pixels, self.captured, frame.captured_at, frame.timestamp)
-            )
+            self.slot.put(Frame(frame.pixels, self.captured, frame.captured_at, frame.timestamp))
             self.captured += 1
             if not self._options.paced:
                 self.slot.wait_until_taken(_READ_SECONDS)

@@ -7,7 +7,7 @@ import threading
 from typing import Final
 
 from obs_stylizer.clock import Clock
-from obs_stylizer.errors import SinkEndedError, SinkError, SinkLostError
+from obs_stylizer.errors import SinkEndedError, SinkError, SinkLostError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.pacing import Backoff
 from obs_stylizer.realtime.statistics import SinkStatistics
@@ -33,7 +33,7 @@ class SinkRunner:
         self._offered: tuple[Frame, bool, float] | None = None
         self._stopping = False
         self._opened_once = threading.Event()
-        self._fatal: SinkError | None = None
+        self._fatal: StylizerError | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
 
     def start(self, timeout: float) -> None:
@@ -77,7 +77,7 @@ class SinkRunner:
                     self._lost(error)
                     self._sink.close()
                     self._pause(backoff.next())
-        except SinkError as error:
+        except StylizerError as error:
             self._end(error)
         except Exception as error:
             log.exception("sink %s failed", self.statistics.name)
@@ -129,7 +129,7 @@ class SinkRunner:
         self.statistics.where = error.message
         self._opened_once.set()
 
-    def _end(self, error: SinkError) -> None:
+    def _end(self, error: StylizerError) -> None:
         started = self._opened_once.is_set()
         self.statistics.state = "ended"
         self.statistics.where = error.message

@@ -17,6 +17,7 @@ from obs_stylizer.daemon.worker import runs_on_cpu, worker_main
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.messages import (
+    ChangeSource,
     Event,
     GpuGivenUp,
     LogLine,
@@ -26,6 +27,9 @@ from obs_stylizer.realtime.messages import (
     SetBypass,
     SetStrength,
     ShowLook,
+    SourceFailed,
+    SourceLost,
+    SourceOpened,
     Stop,
     WorkerConfig,
     WorkerFailed,
@@ -70,6 +74,7 @@ class Supervisor:
         self._good_look: ShowLook | None = None
         self._pipe: Connection | None = None
         self._process: SpawnProcess | None = None
+        self._pid: int | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._on_gpu = False
@@ -95,8 +100,7 @@ class Supervisor:
     @property
     def pid(self) -> int | None:
         """Process number of the worker there is, if any."""
-        process = self._process
-        return process.pid if process is not None and process.is_alive() else None
+        return self._pid
 
     def stop(self) -> None:
         """End the worker and watch no more."""
@@ -137,7 +141,7 @@ class Supervisor:
         process.start()
         theirs.close()
         with self._lock:
-            self._process, self._pipe = process, ours
+            self._process, self._pipe, self._pid = process, ours, process.pid
             for order in self._standing.values():
                 if isinstance(order, ShowLook):
                     order = replace(order, crossfade_ms=0.0)
@@ -154,7 +158,7 @@ class Supervisor:
             for ready in wait([pipe, process.sentinel], _LOOK_SECONDS):
                 if ready is pipe and not self._hear(pipe):
                     process.join(1.0)
-                    return self._why or f"it ended with code {process.exitcode}"
+                    return self._why or _exit_reason(process.exitcode)
             if not process.is_alive() and not pipe.poll():
                 return self._why or _exit_reason(process.exitcode)
             silent = self._silence(began)
@@ -188,11 +192,14 @@ class Supervisor:
             self._remember(event)
             self._frame_seconds = event.frame_seconds
             runs_on = event.runs_on
-            self._on_gpu = runs_on is not None and not runs_on_cpu(
-                runs_on.provider, runs_on.device
-            )
+            self._on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
         elif isinstance(event, LookFailed):
             self._forget(event)
+        elif isinstance(event, SourceOpened):
+            self._config = replace(self._config, source=event.source)
+        if isinstance(event, SourceOpened | SourceLost | SourceFailed):
+            with self._lock:
+                self._standing.pop(ChangeSource, None)
         self._tell(event)
         return True
 
@@ -224,7 +231,7 @@ class Supervisor:
         with self._lock:
             if self._pipe is not None:
                 self._pipe.close()
-            self._pipe = self._process = None
+            self._pipe = self._process = self._pid = None
         process.close()
 
     def _after_failure(self, reason: str) -> None:
@@ -264,5 +271,3 @@ def _exit_reason(code: int | None) -> str:
     if code is not None and code < 0:
         return f"it was ended by signal {-code}"
     return f"it ended with code {code}"
-
-

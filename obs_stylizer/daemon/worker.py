@@ -17,6 +17,10 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from obs_stylizer.daemon.capture import Capture
+from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
+from obs_stylizer.frames import Frame
+from obs_stylizer.inference.session import Provider
+from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.messages import (
     ChangeSource,
     Event,
@@ -33,10 +37,6 @@ from obs_stylizer.realtime.messages import (
     WorkerConfig,
     WorkerFailed,
 )
-from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
-from obs_stylizer.frames import Frame
-from obs_stylizer.inference.session import Provider
-from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.styling.look import Look
 from obs_stylizer.styling.look_loader import LookLoader
@@ -121,9 +121,7 @@ class Worker:
         self._stylizer.process(frame.pixels, frame.captured_at, target)
         stages = self._stylizer.stages
         times = (began - frame.captured_at, stages.prepare, stages.generate, stages.finish)
-        self._mailbox.publish(
-            StyledFrame(frame, time.perf_counter(), self._look_number, times)
-        )
+        self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.slot.overwritten
@@ -154,7 +152,8 @@ class Worker:
         self._stylizer.switch_to(look, look.preset.crossfade_ms if fade is None else fade)
         self._look_number = order.look
         runs_on = look.generator.runs_on if look.generator else None
-        self.tell(LookShown(order.look, order.preset.name, runs_on, look.process_size))
+        name, seconds = order.preset.name, look.frame_seconds
+        self.tell(LookShown(order.look, name, runs_on, look.process_size, seconds))
 
     def _hear_orders(self) -> None:
         """Thread: take orders off the pipe. The pipe's end means that the daemon is gone."""
@@ -210,7 +209,7 @@ class Worker:
 
     def _load(self, order: ShowLook) -> None:
         try:
-            look = self._loader.load(order.preset)
+            look = self._loader.load(order.preset, order.scale)
         except DeviceLostError as error:
             self.fail(error)
         except StylizerError as error:

@@ -42,12 +42,16 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ShowLook:
-    """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it."""
+    """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it.
+
+    ``scale`` makes the generator work on smaller frames than the preset says.
+    """
 
     look: int
     preset: NamedPreset
     strength: float | None = None
     crossfade_ms: float | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,17 @@ class GpuGivenUp:
     action: str
 
 
+@dataclass(frozen=True, slots=True)
+class LoadMeasured:
+    """A frame took ``busy`` seconds of the worker's time; ``wanted_fps`` are to be styled."""
+
+    busy: float
+    wanted_fps: float
+
+
 Event = (
-    WorkerStarted
+    LoadMeasured
+    | WorkerStarted
     | WorkerLost
     | GpuGivenUp
     | LookShown

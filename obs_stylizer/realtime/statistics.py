@@ -13,6 +13,7 @@ from obs_stylizer.realtime.mailbox import STAGES, StyledFrame, WorkerCounters
 
 _KEPT: Final = 8192
 _RATE_SECONDS: Final = 1.0
+_RECENT: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,18 @@ class StageTimes:
 
     def __init__(self) -> None:
         self._samples = {name: Samples() for name in STAGES}
+        self._busy: deque[float] = deque(maxlen=_RECENT)
 
     def add(self, styled: StyledFrame) -> None:
         """Record one fresh frame."""
         for samples, seconds in zip(self._samples.values(), styled.stages, strict=True):
             samples.add(seconds)
+        self._busy.append(sum(styled.stages[1:]))
+
+    def recent_busy(self) -> float | None:
+        """Median seconds of work in each of the last frames, waiting left out; None before any."""
+        times = sorted(self._busy)
+        return times[len(times) // 2] if times else None
 
     def reset(self) -> None:
         """Forget all."""

@@ -12,9 +12,7 @@ from obs_stylizer.frames import FrameSize, Pixels, size_of
 Fit = Literal["crop", "fit", "stretch"]
 
 
-def reshape(
-    pixels: Pixels, size: FrameSize, fit: Fit = "crop", *, mirror: bool = False
-) -> Pixels:
+def reshape(pixels: Pixels, size: FrameSize, fit: Fit = "crop", *, mirror: bool = False) -> Pixels:
     """Return ``pixels`` at ``size``; the input itself where nothing has to be done.
 
     Args:

@@ -44,11 +44,19 @@ class Look:
         preset: what to apply.
         generator: its generator, warmed; None for a preset that only adjusts.
         size: of the pictures made.
+        frame_seconds: what the generator needs for one frame, as warmed up.
     """
 
-    def __init__(self, preset: Preset, generator: Generator | None, size: FrameSize) -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        generator: Generator | None,
+        size: FrameSize,
+        frame_seconds: float = 0.0,
+    ) -> None:
         self.preset = preset
         self.generator = generator
+        self.frame_seconds = frame_seconds
         self._size = size
         self._fit: Fit = preset.fit
         self._before = Adjuster(preset.before)

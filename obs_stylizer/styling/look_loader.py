@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.inference.generator import Generator, find_model, open_generator
+from obs_stylizer.inference.generator import Generator, open_generator
+from obs_stylizer.inference.locate import find_model
+from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset
 from obs_stylizer.styling.look import Look
@@ -40,11 +42,13 @@ class LookLoader:
         self._size = size
         self._options = options
         self._process_size = process_size
-        self._generators: OrderedDict[_Key, Generator] = OrderedDict()
+        self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def load(self, named: NamedPreset) -> Look:
+    def load(self, named: NamedPreset, scale: float = 1.0) -> Look:
         """Return the look of a preset, its generator loaded and warmed.
+
+        ``scale`` makes it work on smaller frames than the preset says.
 
         Raises:
             ModelError: the model is missing, broken or of the wrong shape.
@@ -53,33 +57,44 @@ class LookLoader:
         preset = named.preset
         if not preset.model:
             return Look(preset, None, self._size)
-        generator = self._generator(named)
-        generator.style_vector(preset.styles)
-        return Look(preset, generator, self._size)
+        generator, seconds = self._generator(named, scale)
+        return Look(preset, generator, self._size, seconds)
 
-    def _generator(self, named: NamedPreset) -> Generator:
+    def _generator(self, named: NamedPreset, scale: float) -> tuple[Generator, float]:
         path = find_model(named.preset.model, named.path.parent)
-        wanted = named.preset.process_size
-        size = self._process_size or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE)
         stat = path.stat()
+        model = load_native_model(path)
+        size = self._size_for(named, model, scale)
         key = (path, stat.st_mtime_ns, stat.st_size, size)
         with self._lock:
             known = self._generators.get(key)
             if known is not None:
                 self._generators.move_to_end(key)
                 return known
-        generator = open_generator(path, size, self._options)
-        generator.warm_up()
+        generator = open_generator(model, size, self._options)
+        loaded = (generator, generator.warm_up())
         with self._lock:
-            self._generators[key] = generator
+            self._generators[key] = loaded
             # A look that is on air keeps its generator alive; the rest is freed with its last use.
             while len(self._generators) > _KEPT:
                 self._generators.popitem(last=False)
-        return generator
+        return loaded
+
+    def _size_for(self, named: NamedPreset, model: NativeModel, scale: float) -> FrameSize:
+        """Return the size to work at: as asked for, but one that the model can take."""
+        if isinstance(model.frame[1], int) and isinstance(model.frame[2], int):
+            return FrameSize(model.frame[2], model.frame[1])
+        wanted = named.preset.process_size
+        size = self._process_size or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE)
+        smaller = FrameSize(round(size.width * scale), round(size.height * scale))
+        rounded = smaller.rounded_to(model.spec.size_multiple)
+        if scale == 1.0 and rounded != size:
+            log.info("%s works at %s, the nearest to %s", model.spec.name, rounded, size)
+        return rounded
 
     def close(self) -> None:
         """Close every generator. No look may be used after that."""
         with self._lock:
-            for generator in self._generators.values():
+            for generator, _ in self._generators.values():
                 generator.close()
             self._generators.clear()

@@ -116,9 +116,7 @@ class Stylizer:
         cv2.addWeighted(target, share, self._scratch, 1 - share, 0, target)
         self.stages.finish += self.clock() - began
 
-    def _apply(
-        self, look: Look, start: Look, share: float, pixels: Pixels, target: Pixels
-    ) -> None:
+    def _apply(self, look: Look, start: Look, share: float, pixels: Pixels, target: Pixels) -> None:
         """Run ``look`` with its state ``share`` of the way from that of ``start``."""
         state = look.state if share >= 1 else start.state.toward(look.state, share)
         began = self.clock()

@@ -1,0 +1,284 @@
+"""The whole live path with a tiny generator: it goes on air, and nothing takes it off."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from obs_stylizer.control.commands import ApplyPreset, ChangeSource, SetBypass, SetStrength
+from obs_stylizer.daemon import app, supervisor
+from obs_stylizer.daemon.app import Daemon, DaemonOptions
+from obs_stylizer.errors import ModelError, PresetError, ProviderError, SourceError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import Precision, Provider, SessionOptions
+from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.settings import WorkerSettings
+from obs_stylizer.sinks.spec import SinkSpec
+from obs_stylizer.sources.spec import SourceSpec
+from tests.fakes.models import write_identity_model, write_invert_model, write_nan_model
+
+SIZE = FrameSize(128, 72)
+CPU = SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_invert_model(tmp_path / "invert.onnx")
+    write_identity_model(tmp_path / "identity.onnx")
+    for name in ("invert", "identity"):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"title: {name}\nmodel: ./{name}.onnx\nprocess_size: 64x36\ncrossfade_ms: 0\n", "utf-8"
+        )
+    grey = np.full((72, 128, 3), 50, np.uint8)
+    cv2.imwrite(str(tmp_path / "grey.png"), grey)
+    return tmp_path
+
+
+def options(folder: Path, **changes: object) -> DaemonOptions:
+    values: dict[str, object] = {
+        "source": SourceSpec.parse(f"image:{folder / 'grey.png'}"),
+        "sinks": (SinkSpec.parse("null"),),
+        "preset": "invert",
+        "size": SIZE,
+        "fps": 30.0,
+        "session": CPU,
+        "preload": False,
+    }
+    return DaemonOptions(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@contextmanager
+def on_air(folder: Path, **changes: object) -> Iterator[Daemon]:
+    with Daemon(options(folder, **changes), PresetLibrary([folder])) as daemon:
+        until(lambda: styled(daemon) > 0)
+        yield daemon
+
+
+def styled(daemon: Daemon) -> int:
+    return daemon.mailbox.counters().styled
+
+
+def until(condition: Callable[[], object], timeout: float = 30.0) -> None:
+    """Wait for something that another process does."""
+    end = time.perf_counter() + timeout
+    while not condition():
+        assert time.perf_counter() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def level(daemon: Daemon) -> int:
+    """Brightness of the newest styled picture that was sent, -1 before the first."""
+    assert daemon.presenter is not None
+    picture = daemon.presenter.snapshot()
+    return -1 if picture is None else int(np.median(picture))
+
+
+def missed(daemon: Daemon) -> int:
+    return daemon.statistics().missed_ticks
+
+
+def test_goes_on_air_and_leaves_nothing_behind(folder: Path) -> None:
+    children = set(psutil.Process().children(recursive=True))
+    with on_air(folder, stats_file=folder / "stats.json") as daemon:
+        name = daemon.mailbox.name
+        until(lambda: (folder / "stats.json").exists())
+        until(lambda: level(daemon) == 205)
+        worker = daemon.supervisor.pid
+    assert worker is not None
+    assert not psutil.pid_exists(worker)
+    left = set(psutil.Process().children(recursive=True)) - children
+    # Python's own tracker of shared memory stays until its parent ends; nothing else may.
+    assert [child for child in left if "resource_tracker" not in " ".join(child.cmdline())] == []
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name=name)
+    stats = json.loads((folder / "stats.json").read_text("utf-8"))
+    assert stats["provider"] == "cpu"
+    assert stats["preset"] == "invert"
+    assert stats["sent"] >= stats["styled"] > 0
+    assert stats["sinks"][0]["state"] == "open"
+    assert stats["stages_ms"]["generate"] > 0
+
+
+def test_ends_after_the_frames_asked_for(folder: Path) -> None:
+    with on_air(folder, frames=10) as daemon:
+        assert daemon.wait(20)
+    sink = daemon.path.sinks[0]
+    assert sink.sent + sink.overwritten >= 10
+
+
+def test_ends_after_the_time_asked_for(folder: Path) -> None:
+    with Daemon(options(folder, duration=0.3), PresetLibrary([folder])) as daemon:
+        assert daemon.wait(10)
+
+
+def test_commands_change_the_picture(folder: Path) -> None:
+    with on_air(folder) as daemon:
+        send = daemon.controller.send
+        send(ApplyPreset("identity")).result(20)
+        until(lambda: level(daemon) == 50)
+        send(ApplyPreset("invert", strength=0.5)).result(20)
+        until(lambda: abs(level(daemon) - 128) <= 1)
+        send(SetStrength(1.0)).result(5)
+        until(lambda: level(daemon) == 205)
+        send(SetBypass(True)).result(5)
+        until(lambda: level(daemon) == 50)
+        send(SetBypass(False)).result(5)
+        until(lambda: level(daemon) == 205)
+        assert missed(daemon) == 0
+
+
+def test_bad_preset_leaves_the_old_one_on_air(folder: Path) -> None:
+    write_nan_model(folder / "nan.onnx")
+    (folder / "empty.onnx").write_bytes(b"")
+    whole = (folder / "invert.onnx").read_bytes()
+    (folder / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    for name in ("nan", "empty", "cut", "gone"):
+        text = f"title: {name}\nmodel: ./{name}.onnx\nprocess_size: 64x36\n"
+        (folder / f"{name}.yaml").write_text(text, "utf-8")
+    (folder / "strong.yaml").write_text("title: Strong\nstrength: 2\n", "utf-8")
+    with on_air(folder) as daemon:
+        for name in ("nan", "empty", "cut", "gone"):
+            with pytest.raises(ModelError, match=name):
+                daemon.controller.send(ApplyPreset(name)).result(20)
+        with pytest.raises(PresetError, match=r"strong\.yaml:2: strength"):
+            daemon.controller.send(ApplyPreset("strong")).result(20)
+        before = styled(daemon)
+        until(lambda: styled(daemon) > before + 3)
+        assert level(daemon) == 205
+        assert daemon.controller.on_air.preset == "invert"
+        assert daemon.supervisor.restarts == 0
+
+
+def test_preset_file_changed_on_air_changes_the_picture(folder: Path) -> None:
+    with on_air(folder) as daemon:
+        path = folder / "invert.yaml"
+        path.write_text(path.read_text("utf-8") + "strength: 0\n", "utf-8")
+        until(lambda: level(daemon) == 50)
+
+
+def test_source_can_be_changed(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cv2.imwrite(str(folder / "tall.png"), np.full((300, 90, 3), 200, np.uint8))
+    with on_air(folder) as daemon:
+        daemon.controller.send(ChangeSource(f"image:{folder / 'tall.png'}")).result(5)
+        until(lambda: level(daemon) == 55)
+        daemon.controller.send(ChangeSource("image:gone.png")).result(5)
+        until(lambda: "there is no file gone.png" in caplog.text)
+        # What cannot be opened leaves the old source on air.
+        until(lambda: daemon.controller.on_air.source_state == "open")
+        before = styled(daemon)
+        until(lambda: styled(daemon) > before + 3)
+        assert level(daemon) == 55
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
+def test_worker_that_dies_or_hangs_is_replaced(folder: Path, name: str) -> None:
+    settings = WorkerSettings(hang_seconds=1.0)
+    with on_air(folder, worker=settings, standby_seconds=0.5) as daemon:
+        assert daemon.presenter is not None
+        old = daemon.supervisor.pid
+        assert old is not None
+        os.kill(old, getattr(signal, name))
+        until(lambda: daemon.presenter and daemon.presenter.picture == "standby")
+        until(lambda: daemon.supervisor.pid not in (None, old))
+        before = styled(daemon)
+        until(lambda: styled(daemon) > before + 3)
+        assert level(daemon) == 205
+        assert daemon.controller.on_air.preset == "invert"
+        assert daemon.supervisor.restarts == 1
+        assert not psutil.pid_exists(old)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_new_worker_gets_strength_bypass_and_source(folder: Path) -> None:
+    cv2.imwrite(str(folder / "light.png"), np.full((72, 128, 3), 200, np.uint8))
+    with on_air(folder) as daemon:
+        daemon.controller.send(ChangeSource(f"image:{folder / 'light.png'}")).result(5)
+        daemon.controller.send(SetBypass(True)).result(5)
+        until(lambda: level(daemon) == 200)
+        pid = daemon.supervisor.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: daemon.supervisor.pid not in (None, pid))
+        before = styled(daemon)
+        until(lambda: styled(daemon) > before + 3)
+        assert level(daemon) == 200
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_gpu_that_fails_again_and_again_is_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    # There is no GPU that fails on demand: the CPU is taken for one.
+    monkeypatch.setattr(supervisor, "runs_on_cpu", lambda provider, device: False)
+    session = SessionOptions(provider=Provider.OPENVINO, threads=1)
+    settings = WorkerSettings(gpu_failures=2)
+    with on_air(folder, session=session, worker=settings) as daemon:
+        assert daemon.controller.on_air.provider == "openvino"
+        for count in range(2):
+            pid = daemon.supervisor.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            until(lambda pid=pid: daemon.supervisor.pid not in (None, pid))
+            before = styled(daemon)
+            until(lambda before=before: styled(daemon) > before + 1)
+            assert daemon.supervisor.restarts == count + 1
+        until(lambda: daemon.controller.on_air.provider == "cpu")
+    assert len(log_errors) == 1
+    assert "THE GPU FAILED 2 TIMES IN A ROW: going on with the CPU" in log_errors.pop()
+
+
+def test_provider_that_is_not_here_ends_with_what_is_missing(folder: Path) -> None:
+    session = SessionOptions(provider=Provider.CUDA)
+    with (
+        pytest.raises(ProviderError, match=r"(?i)cuda"),
+        Daemon(options(folder, session=session), PresetLibrary([folder])) as daemon,
+    ):
+        daemon.wait(30)
+
+
+def test_source_that_can_never_work_ends_at_the_start(folder: Path) -> None:
+    source = SourceSpec.parse("image:nowhere.png")
+    with (
+        pytest.raises(SourceError, match=r"nowhere\.png"),
+        Daemon(options(folder, source=source), PresetLibrary([folder])) as daemon,
+    ):
+        daemon.wait(30)
+
+
+def test_model_broken_at_the_start_shows_the_standby_picture(
+    folder: Path, log_errors: list[str]
+) -> None:
+    (folder / "invert.onnx").write_bytes(b"")
+    with Daemon(options(folder), PresetLibrary([folder])) as daemon:
+        until(lambda: "cannot be loaded" in daemon.controller.on_air.trouble)
+        assert daemon.presenter is not None
+        assert daemon.presenter.picture == "standby"
+        assert daemon.statistics().sent > 0
+        # Mended while on air, it goes on air.
+        write_invert_model(folder / "invert.onnx")
+        daemon.controller.send(ApplyPreset("invert")).result(20)
+        until(lambda: styled(daemon) > 0)
+    assert len(log_errors) == 1
+    assert "invert.onnx is empty" in log_errors.pop()
+
+
+def test_memory_counts_all_processes(folder: Path) -> None:
+    with on_air(folder) as daemon:
+        alone = app.resident_megabytes([os.getpid()])
+        assert daemon.statistics().memory_mb > alone
+    assert app.resident_megabytes([2**22 + 1]) == 0

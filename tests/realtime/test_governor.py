@@ -1,0 +1,70 @@
+"""The governor on a machine whose speed is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from obs_stylizer.realtime.governor import SCALES, Governor
+
+
+def run(governor: Governor, full: float, fps: float, seconds: int, start: int = 0) -> list[float]:
+    """A generator that takes ``full`` seconds at full size; return the scale of each second."""
+    scale, scales = governor.scale_for("g"), []
+    for now in range(start, start + seconds):
+        wanted = governor.observe(float(now), "g", full * scale**2, fps)
+        scale = scale if wanted is None else wanted
+        scales.append(scale)
+    return scales
+
+
+def test_quick_machine_keeps_the_full_size() -> None:
+    assert set(run(Governor(), 0.012, 30, 60)) == {1.0}
+
+
+def test_slow_machine_goes_down_at_once_to_what_fits_and_stays() -> None:
+    scales = run(Governor(), 0.045, 30, 120)
+    assert scales[:2] == [1.0, 1.0]
+    # 45 ms × 0.65² is 19 ms; 0.8² would be 29 ms, which leaves no room for anything else.
+    assert set(scales[3:]) == {0.65}
+
+
+def test_hopeless_machine_takes_the_smallest() -> None:
+    assert run(Governor(), 2.0, 30, 10)[-1] == SCALES[-1]
+
+
+def test_goes_up_again_when_the_machine_is_free_again() -> None:
+    governor = Governor()
+    run(governor, 0.045, 30, 10)
+    scales = run(governor, 0.012, 30, 200, start=10)
+    assert scales[-1] == 1.0
+    assert scales == sorted(scales)
+
+
+def test_each_try_upward_waits_longer() -> None:
+    governor = Governor()
+    now, scale, ups = 0.0, 1.0, []
+    for _ in range(2000):
+        # Roomy at the smaller size, too slow at the full one: the worst case for flapping.
+        busy = 0.036 if scale == 1.0 else 0.010
+        wanted = governor.observe(now, "g", busy, 30)
+        if wanted is not None:
+            if wanted > scale:
+                ups.append(now)
+            scale = wanted
+        now += 1
+    pauses = [second - first for first, second in pairwise(ups)]
+    assert len(ups) < 15
+    assert pauses == sorted(pauses)
+
+
+def test_a_short_hitch_changes_nothing() -> None:
+    governor = Governor()
+    for now in range(20):
+        assert governor.observe(float(now), "g", 0.2 if now == 10 else 0.01, 30) is None
+
+
+def test_each_generator_has_its_own_scale() -> None:
+    governor = Governor()
+    run(governor, 0.045, 30, 10)
+    assert governor.scale_for("g") == 0.65
+    assert governor.scale_for("other") == 1.0
