@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import cv2
 import mss
@@ -18,6 +18,9 @@ from obs_stylizer.sources.listing import ScreenInfo
 from obs_stylizer.sources.spec import Region
 
 log = logging.getLogger(__name__)
+
+# A display that ends leaves mss with an answer missing, about which it only asserts.
+_MSS_ERRORS: Final = (ScreenShotError, OSError, AssertionError)
 
 
 class ScreenGrabber(Protocol):
@@ -55,7 +58,7 @@ def open_mss() -> mss.MSS:
     try:
         capture = mss.MSS()
         _ = capture.monitors
-    except (ScreenShotError, OSError) as error:
+    except _MSS_ERRORS as error:
         where = f" {os.environ['DISPLAY']}" if os.environ.get("DISPLAY") else ""
         raise SourceLostError(
             f"the display{where} cannot be captured: {error}",
@@ -115,9 +118,10 @@ class MssGrabber:
         """See :class:`ScreenGrabber`."""
         try:
             shot = self._capture.grab(self._area)
-        except (ScreenShotError, OSError) as error:
+        except _MSS_ERRORS as error:
             raise SourceLostError(
-                f"the screen could not be captured: {error}", "it is tried again"
+                f"the screen could not be captured: {str(error) or 'it has gone'}",
+                "it is tried again",
             ) from error
         bgra = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
         if bgra.shape[:2] == self._rgb.shape[:2]:
@@ -128,7 +132,11 @@ class MssGrabber:
 
     def close(self) -> None:
         """See :class:`ScreenGrabber`."""
-        self._capture.close()
+        try:
+            self._capture.close()
+        except _MSS_ERRORS as error:
+            # It says so once more if the display has ended.
+            log.debug("the screen was closed: %s", error)
 
 
 class DxcamGrabber:

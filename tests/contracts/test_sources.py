@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -98,7 +99,7 @@ def test_numbers_count_up_and_times_do_not_run_back(source: Source) -> None:
     numbers = [frame.sequence for frame in frames]
     times = [frame.captured_at for frame in frames]
     assert numbers[0] >= 0
-    assert all(later > earlier for earlier, later in zip(numbers[:-1], numbers[1:], strict=True))
+    assert all(later > earlier for earlier, later in pairwise(numbers))
     assert times == sorted(times)
 
 

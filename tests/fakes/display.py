@@ -13,18 +13,39 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Display:
-    """A running screen: its name for DISPLAY, and its process."""
+    """A running screen: its name for DISPLAY, its process, and the size it began with."""
 
     name: str
     process: subprocess.Popen[bytes]
+    width: int
+    height: int
 
     def fill(self, colour: str) -> bool:
         """Paint all of it in one colour, such as "#ff8000"; False if there is no xsetroot."""
         return self._run("xsetroot", "-solid", colour)
 
     def resize(self, width: int, height: int) -> bool:
-        """Change its size; False if there is no xrandr."""
-        return self._run("xrandr", "--output", "screen", "--mode", f"{width}x{height}")
+        """Make it smaller; False if there is no xrandr."""
+        mode = f"small-{width}x{height}"
+        timing = [
+            width,
+            width + 4,
+            width + 8,
+            width + 12,
+            height,
+            height + 2,
+            height + 4,
+            height + 6,
+        ]
+        return (
+            self._run("xrandr", "--newmode", mode, "5.0", *map(str, timing))
+            and self._run("xrandr", "--addmode", "screen", mode)
+            and self._run("xrandr", "--output", "screen", "--mode", mode)
+        )
+
+    def restore(self) -> None:
+        """Give it back the size with which it began."""
+        self._run("xrandr", "--output", "screen", "--mode", f"{self.width}x{self.height}")
 
     def _run(self, *command: str) -> bool:
         if shutil.which(command[0]) is None:
@@ -47,6 +68,8 @@ def start(width: int, height: int) -> Iterator[Display]:
         f"{width}x{height}x24",
         "-nolisten",
         "tcp",
+        # Else it begins anew, black and in its first size, whenever its last guest leaves.
+        "-noreset",
     ]
     process = subprocess.Popen(command, pass_fds=[its], stderr=subprocess.DEVNULL)
     os.close(its)
@@ -55,7 +78,7 @@ def start(width: int, height: int) -> Iterator[Display]:
         number = os.read(mine, 16).decode().strip() if ready else ""
         if not number:
             raise RuntimeError("Xvfb did not start")
-        yield Display(f":{number}", process)
+        yield Display(f":{number}", process, width, height)
     finally:
         os.close(mine)
         process.terminate()

@@ -92,9 +92,7 @@ def test_a_huge_photograph_is_shrunk(tmp_path: Path) -> None:
         ("cut.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "cut.png"),
     ],
 )
-def test_what_is_no_picture(
-    tmp_path: Path, name: str, content: bytes | None, message: str
-) -> None:
+def test_what_is_no_picture(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -39,9 +40,10 @@ def all_of(path: Path) -> list[Frame]:
     source = VideoFileSource(path, SourceOptions(paced=False, clock=ManualClock()), once=True)
     source.open()
     frames = []
-    with source, pytest.raises(SourceEndedError):
-        while True:
+    with source, suppress(SourceEndedError):
+        while len(frames) < 1000:
             frames.append(read(source))
+    assert len(frames) < 1000, "it did not end"
     return frames
 
 
@@ -114,9 +116,7 @@ def test_unpaced_gives_every_frame_however_slow_the_reader(clip: Path) -> None:
     assert numbers == list(range(10))
 
 
-def test_after_a_long_absence_the_film_goes_on_where_it_was(
-    clip: Path, clock: ManualClock
-) -> None:
+def test_after_a_long_absence_the_film_goes_on_where_it_was(clip: Path, clock: ManualClock) -> None:
     source = VideoFileSource(clip, SourceOptions(clock=clock))
     source.open()
     read(source)
@@ -260,9 +260,7 @@ def _turn_clockwise(path: Path, degrees: int) -> None:
         ("empty.mp4", b"", "is no video"),
     ],
 )
-def test_what_is_no_video(
-    tmp_path: Path, name: str, content: bytes | None, message: str
-) -> None:
+def test_what_is_no_video(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
