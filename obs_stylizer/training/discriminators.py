@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -26,14 +28,11 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [3, *channels]
         layers: list[nn.Conv2d] = [
-            nn.Conv2d(inputs, outputs, 4, 2, 1)
-            for inputs, outputs in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in itertools.pairwise(widths)
         ]
         layers.append(nn.Conv2d(widths[-1], widths[-1], 4, 1, 1))
         layers.append(nn.Conv2d(widths[-1], classes, 4, 1, 1))
-        self.layers = nn.ModuleList(
-            spectral_norm(layer) if spectral else layer for layer in layers
-        )
+        self.layers = nn.ModuleList(spectral_norm(layer) if spectral else layer for layer in layers)
         field, jump = 1, 1
         for layer in layers:
             field += (layer.kernel_size[0] - 1) * jump

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import time
@@ -212,7 +213,7 @@ def _camera_noise(frame: Pixels, count: int) -> Iterator[Pixels]:
 
 
 def _mean_change(pictures: Sequence[Pixels]) -> float:
-    pairs = zip(pictures[:-1], pictures[1:], strict=True)
+    pairs = itertools.pairwise(pictures)
     return float(np.mean([np.abs(a.astype(np.float32) - b).mean() / 255 for a, b in pairs]))
 
 

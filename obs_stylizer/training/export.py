@@ -58,9 +58,7 @@ def trained_generator(run: RunDirectory) -> NativeGenerator:
     generator = build_generator(recipe.generator, len(style_names(recipe)))
     state = run.load_checkpoint(torch.device("cpu"))["average"]
     prefix = "painter."
-    generator.load_state_dict(
-        {name.removeprefix(prefix): value for name, value in state.items()}
-    )
+    generator.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
     return NativeGenerator(generator.eval().requires_grad_(False))
 
 

@@ -32,6 +32,7 @@ class Vgg19(nn.Module):
         for name, (weight, bias) in weights.items():
             self.register_buffer(f"{name}_weight", weight, persistent=False)
             self.register_buffer(f"{name}_bias", bias, persistent=False)
+        self.mean: Tensor
         mean = torch.tensor(_MEAN_BGR).view(1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
 

@@ -34,7 +34,12 @@ Judgement = tuple[Path, dict[str, float]]
 
 
 def judge_run(
-    path: Path, output: Path, content: Path | None, clips: Sequence[Path], pictures: int, frames: int
+    path: Path,
+    output: Path,
+    content: Path | None,
+    clips: Sequence[Path],
+    pictures: int,
+    frames: int,
 ) -> Judgement:
     """Evaluate the moving-average generator of the run at ``path``.
 
@@ -65,7 +70,12 @@ def judge_run(
 
 
 def judge_model(
-    path: Path, output: Path, content: Path | None, clips: Sequence[Path], pictures: int, frames: int
+    path: Path,
+    output: Path,
+    content: Path | None,
+    clips: Sequence[Path],
+    pictures: int,
+    frames: int,
 ) -> Judgement:
     """Evaluate the native generator at ``path``, with the recipe that stands beside it.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class MovingAverage:
@@ -19,14 +18,14 @@ class MovingAverage:
     """
 
     def __init__(self, source: nn.ModuleDict, keep: float) -> None:
-        self.network = cast(nn.ModuleDict, copy.deepcopy(source)).requires_grad_(False).eval()
+        self.network = copy.deepcopy(source).requires_grad_(False).eval()
         self.keep = keep
 
     @torch.no_grad()
     def update(self, source: nn.Module, step: int) -> None:
         """Move towards ``source`` after ``step`` updates (from 1)."""
         keep = min(self.keep, step / (step + 9.0))
-        averages = [p for p in self.network.parameters()]
-        torch._foreach_lerp_(averages, [p.detach() for p in source.parameters()], 1.0 - keep)
+        averages: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(averages, list(source.parameters()), 1.0 - keep)
         for kept, new in zip(self.network.buffers(), source.buffers(), strict=True):
             kept.copy_(new)

@@ -12,10 +12,8 @@ from rich.progress import Progress as RichProgress
 class Progress(Protocol):
     """Is told of every update."""
 
-    def update(
-        self, step: int, done: float, elapsed: float, figures: dict[str, float]
-    ) -> None:
-        """Show that ``step`` updates, the share ``done`` of all, took ``elapsed`` seconds."""
+    def update(self, step: int, done: float, figures: dict[str, float]) -> None:
+        """Show that ``step`` updates were done, the share ``done`` of all."""
 
     def close(self) -> None:
         """Leave the screen tidy."""
@@ -24,9 +22,7 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing."""
 
-    def update(
-        self, step: int, done: float, elapsed: float, figures: dict[str, float]
-    ) -> None:
+    def update(self, step: int, done: float, figures: dict[str, float]) -> None:
         """Show nothing."""
 
     def close(self) -> None:
@@ -48,9 +44,7 @@ class ProgressBar:
         self._task = self._bar.add_task("", total=1.0, step=0, loss=float("nan"))
         self._bar.start()
 
-    def update(
-        self, step: int, done: float, elapsed: float, figures: dict[str, float]
-    ) -> None:
+    def update(self, step: int, done: float, figures: dict[str, float]) -> None:
         """Move the bar."""
         loss = figures.get("loss", float("nan"))
         self._bar.update(self._task, completed=done, step=step, loss=loss)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,15 +30,7 @@ CALIBRATION_SIZE: Final = FrameSize(640, 360)
 CALIBRATION_PICTURES: Final = 24
 
 
-@dataclass(frozen=True)
-class Quantized:
-    """An 8-bit file and its distance to the float file, in decibels (PSNR), by style."""
-
-    path: Path
-    psnr: dict[str, float]
-
-
-def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> Quantized:
+def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
     """Write an 8-bit variant of the native generator ``model``.
 
     Static quantization in QDQ form: signed 8-bit weights per channel, 8-bit activations whose
@@ -54,9 +45,12 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> Quantized
     loaded = onnx.load(model)
     spec = spec_of(loaded, model)
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "int8.onnx"
+        prepared, part = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        quantization.quant_pre_process(
+            str(model), str(prepared), skip_optimization=True, skip_symbolic_shape=True
+        )
         quantization.quantize_static(
-            str(model),
+            str(prepared),
             str(part),
             _Pictures(pictures, spec),
             quant_format=quantization.QuantFormat.QDQ,
@@ -69,7 +63,6 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> Quantized
         made = onnx.load(part)
     write_spec(made, spec.model_copy(update={"precision": "int8"}))
     onnx.save(made, output)
-    return Quantized(output, {})
 
 
 def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str, float]:
@@ -91,7 +84,7 @@ def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str,
             made = next(iter(compiled(feeds).values())).astype(np.float32)
             errors.setdefault(name, []).append(float(np.square(made - wanted).mean()))
     return {
-        name: float(10 * np.log10(255**2 / max(np.mean(values), 1e-9)))
+        name: float(10 * np.log10(255**2 / max(float(np.mean(values)), 1e-9)))
         for name, values in errors.items()
     }
 

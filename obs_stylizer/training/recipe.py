@@ -148,13 +148,12 @@ class PaintingRecipe(Section):
     """Name and picture of each style, in the order of the style vector."""
     features: str = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
     """VGG-19 convolutions."""
-    style_layers: dict[str, Weight] = {
-        "conv1_2": 1.0,
-        "conv2_2": 1.0,
-        "conv3_1": 1.0,
-        "conv3_3": 1.0,
-    }
-    content_layers: dict[str, Weight] = {"conv2_2": 0.5, "conv3_1": 1.0}
+    style_layers: dict[str, Weight] = Field(
+        default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
+    )
+    content_layers: dict[str, Weight] = Field(
+        default={"conv2_2": 0.5, "conv3_1": 1.0}, min_length=1
+    )
     style_weight: Weight = 1.0
     content_weight: Weight = 1.0
     total_variation: Weight = 0.1

@@ -162,9 +162,7 @@ class MetricsLog:
             kept = [line for line in lines if _step_of(line) <= step]
             write_atomically(path, "".join(line + "\n" for line in kept).encode())
         self._lines = path.open("a", encoding="utf-8")
-        self._events: Any = SummaryWriter(  # type: ignore[no-untyped-call]
-            str(run.path / "events"), purge_step=step
-        )
+        self._events: Any = SummaryWriter(str(run.path / "events"), purge_step=step)
 
     def record(self, step: int, figures: dict[str, float]) -> None:
         """Write the figures of one update."""

@@ -118,9 +118,7 @@ class Trainer:
             }
         )
 
-    def train(
-        self, until: int | None = None, progress: Progress | None = None
-    ) -> TrainingOutcome:
+    def train(self, until: int | None = None, progress: Progress | None = None) -> TrainingOutcome:
         """Train to the end of the schedule, or to the update ``until``, or to Ctrl-C.
 
         In each of these cases a checkpoint is written last.
@@ -135,14 +133,14 @@ class Trainer:
         figures = _Means()
         try:
             with _interruptible() as interrupted, _Prefetcher(self) as batches:
-                while self.step < stop and self._progress() < 1 and not interrupted.is_set():
+                while self.step < stop and self._progress() < 1 and not self._asked(interrupted):
                     started = time.monotonic()
                     waited = self._update(batches, figures)
                     self.step += 1
                     seconds = time.monotonic() - started
                     self.elapsed += seconds
                     figures.add({"seconds": seconds, "seconds_waiting": waited})
-                    shown.update(self.step, self._progress(), self.elapsed, figures.latest)
+                    shown.update(self.step, self._progress(), figures.latest)
                     if log and self.step % schedule.log_every == 0:
                         log.record(self.step, {**figures.take(), "progress": self._progress()})
                     if log and self.step % schedule.sample_every == 0:
@@ -159,6 +157,10 @@ class Trainer:
             if log:
                 log.close()
         return TrainingOutcome(self.step, self.elapsed, finished)
+
+    def _asked(self, interrupted: threading.Event) -> bool:
+        """Return whether any process was asked to stop; all must leave at the same update."""
+        return self.world.agree(float(interrupted.is_set()), self.device) > 0
 
     def _progress(self) -> float:
         done = progress_of(self.recipe.schedule, self.step, self.elapsed)
@@ -183,9 +185,7 @@ class Trainer:
             self.precision.backward(turn.loss / len(parts))
             fakes.append(turn.fakes)
             figures.add({name: float(value) for name, value in turn.metrics.items()})
-        norm = self._descend(
-            self.makers, schedule.learning_rate * factor, schedule.clip_gradient
-        )
+        norm = self._descend(self.makers, schedule.learning_rate * factor, schedule.clip_gradient)
         figures.add({"gradient_norm": norm, "learning_rate": schedule.learning_rate * factor})
         self.average.update(self.objective.generators, self.step + 1)
         if self.judges is None:
@@ -330,5 +330,3 @@ def _move(batch: Batch, device: torch.device) -> Batch:
         return value.to(device) if isinstance(value, Tensor | Motion) else value
 
     return {name: moved(value) for name, value in batch.items()}
-
-

@@ -30,8 +30,10 @@ def content_distance(made: Tensor, wanted: Tensor) -> Tensor:
 
 def content_similarity(made: Tensor, wanted: Tensor) -> Tensor:
     """Return the cosine between features (B, C, H, W) less each channel's mean: (B,), -1 to 1."""
-    made = (made - made.mean((2, 3), keepdim=True)).flatten(1).float()
-    wanted = (wanted - wanted.mean((2, 3), keepdim=True)).flatten(1).float()
+    # In double precision: half a million products lose the fourth digit in single.
+    made, wanted = made.double(), wanted.double()
+    made = (made - made.mean((2, 3), keepdim=True)).flatten(1)
+    wanted = (wanted - wanted.mean((2, 3), keepdim=True)).flatten(1)
     return torch.cosine_similarity(made, wanted, dim=1)
 
 

@@ -16,8 +16,9 @@ def motion_consistency(made: Tensor, made_of_moved: Tensor, motion: Motion) -> T
         motion: how the frame was moved.
 
     Returns:
-        A scalar: mean over the pixels that both see, 0 where they see none.
+        A scalar: mean over the pixels that both see, 0 where they see none, and over samples.
     """
     mask = motion.valid(made)
     difference = (motion.warp(made.float()) - made_of_moved.float()).abs() * mask
-    return difference.sum() / (mask.sum() * made.shape[1]).clamp_min(1.0)
+    seen = mask.flatten(1).sum(1) * made.shape[1]
+    return (difference.flatten(1).sum(1) / seen.clamp_min(1.0)).mean()

@@ -86,9 +86,7 @@ class PaintingObjective(Objective):
         """
         recipe, seed = self.recipe, self.recipe.seed
         randoms = [sample_random(seed, step, number, turn) for number in samples]
-        order = [
-            (step * recipe.schedule.batch + number) % len(self.styles) for number in samples
-        ]
+        order = [(step * recipe.schedule.batch + number) % len(self.styles) for number in samples]
         content = [self.content.crop(recipe.data, random) for random in randoms]
         real = [
             self._style_crop(index, random) for index, random in zip(order, randoms, strict=True)

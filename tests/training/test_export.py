@@ -1,0 +1,102 @@
+"""Export: the file does what torch does, and says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.model_spec import spec_of
+from obs_stylizer.training.export import check_parity, export_run, fit_frame, trained_generator
+from obs_stylizer.training.generators.fast import FastGenerator
+from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.quantization import compare, quantize
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.trainer import Trainer
+
+from .conftest import RecipeWriter, scene
+
+pytestmark = pytest.mark.training
+
+PICTURES = [scene(number, 200, 300) for number in range(3)]
+
+
+@pytest.fixture
+def run(recipe_of: RecipeWriter, tmp_path: Path) -> RunDirectory:
+    directory = RunDirectory.create(tmp_path / "run", recipe_of())
+    Trainer(directory, torch.device("cpu")).train(until=2)
+    return directory
+
+
+def test_a_native_generator_is_the_generator_in_bytes() -> None:
+    torch.manual_seed(0)
+    generator = FastGenerator(8, 1, 2).eval()
+    frame = torch.from_numpy(fit_frame(PICTURES[0], FrameSize(64, 48))[None])
+    style = torch.tensor([[0.25, 0.75]])
+    with torch.no_grad():
+        made = NativeGenerator(generator)(frame, style)
+        wanted = generator(frame.movedim(-1, 1).float() / 255, style).movedim(1, -1) * 255
+    assert made.dtype == torch.uint8
+    assert float((made - wanted).abs().max()) <= 0.51
+
+
+def test_the_exported_file_keeps_the_contract(run: RunDirectory, tmp_path: Path) -> None:
+    output = tmp_path / "models" / "tiny.onnx"
+    parity = export_run(run, output, PICTURES, {"style_ratio": 0.5})
+    assert all(found.largest <= 2 for found in parity)
+    assert sorted(path.name for path in output.parent.iterdir()) == ["tiny.onnx", "tiny.yaml"]
+
+    model = onnx.load(output)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
+    spec = spec_of(model, output)
+    assert spec.styles == ("stripes", "rings")
+    assert spec.recipe_hash == run.recipe.digest
+    assert spec.quality == {"style_ratio": 0.5}
+
+    session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
+    inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
+    assert inputs["frame"] == ("tensor(uint8)", [1, "height", "width", 3])
+    assert inputs["style"] == ("tensor(float)", [1, 2])
+    for height, width in ((16, 16), (120, 160), (200, 72)):
+        frame = np.zeros((1, height, width, 3), np.uint8)
+        style = np.array([[0.5, 0.5]], np.float32)
+        made = session.run(["stylized"], {"frame": frame, "style": style})[0]
+        assert made.shape == frame.shape
+        assert made.dtype == np.uint8
+
+
+def test_a_file_that_does_something_else_is_refused(run: RunDirectory, tmp_path: Path) -> None:
+    output = tmp_path / "tiny.onnx"
+    export_run(run, output, PICTURES)
+    native = trained_generator(run)
+    with torch.no_grad():
+        native.generator.last.bias.add_(0.5)
+    with pytest.raises(TrainingError, match="differ by"):
+        check_parity(native, output, PICTURES, FrameSize(64, 64))
+
+
+def test_the_int8_variant_looks_the_same(run: RunDirectory, tmp_path: Path) -> None:
+    output, small = tmp_path / "tiny.onnx", tmp_path / "tiny.int8.onnx"
+    export_run(run, output, PICTURES)
+    quantize(output, small, PICTURES[:2])
+    assert spec_of(onnx.load(small), small).precision == "int8"
+    found = compare(output, small, PICTURES[2:])
+    # Eight channels and no training leave little redundancy; a trained generator does better.
+    assert all(decibels > 22 for decibels in found.values()), found
+
+
+def test_a_generator_without_styles(tmp_path: Path) -> None:
+    from obs_stylizer.training.export import to_onnx
+
+    native = NativeGenerator(FastGenerator(8, 1).eval().requires_grad_(False))
+    path = tmp_path / "plain.onnx"
+    onnx.save(to_onnx(native), path)
+    assert check_parity(native, path, PICTURES, FrameSize(64, 48)).largest <= 2
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [value.name for value in session.get_inputs()] == ["frame"]

@@ -1,0 +1,76 @@
+"""Recipes: what is taken, what is refused, and whether the message names the place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.training.recipe import RecipeError, expand_path, load_recipe
+
+from .conftest import RecipeWriter
+
+pytestmark = pytest.mark.training
+
+
+def test_a_whole_recipe(recipe_of: RecipeWriter) -> None:
+    recipe = load_recipe(recipe_of())
+    assert recipe.painting is not None
+    assert list(recipe.painting.styles) == ["stripes", "rings"]
+    assert recipe.schedule.decay == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("temporal:", "tempral:", r"recipe\.yaml:\d+: tempral: is no known key.*temporal"),
+        ("style_layers:", "style_layer:", r"painting\.style_layer: is no known key"),
+        ("{conv2_2: 1}", "{conv2_2: -1}", r"painting\.content_layers\.conv2_2: .*-1"),
+        ("objective: painting", "objective: sculpture", "objective: .*'sculpture'"),
+        ("batch: 2", "batch: 0", r"schedule\.batch"),
+        ("crop: 32", "crop: 33", r"data\.crop"),
+        ("short_side: [32, 64]", "short_side: [16, 64]", "short_side must rise"),
+        ("name: tiny", "name: Tiny Name", "name"),
+        ("stripes:", "Stripes!:", r"painting\.styles"),
+    ],
+)
+def test_errors_name_the_place(recipe_of: RecipeWriter, old: str, new: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(recipe_of((old, new)))
+
+
+def test_an_unknown_loss_is_refused(recipe_of: RecipeWriter) -> None:
+    path = recipe_of(("temporal:", "adversarial: {loss: magic}\ntemporal:"))
+    with pytest.raises(RecipeError, match=r"adversarial\.loss: .*hinge.*magic"):
+        load_recipe(path)
+
+
+def test_the_section_of_the_objective_must_be_there(recipe_of: RecipeWriter) -> None:
+    path = recipe_of()
+    lines = path.read_text(encoding="utf-8").splitlines()
+    start = lines.index("painting:")
+    end = next(n for n, line in enumerate(lines) if line.startswith("data:"))
+    path.write_text("\n".join(lines[:start] + lines[end:]), encoding="utf-8")
+    with pytest.raises(RecipeError, match="needs a section of that name"):
+        load_recipe(path)
+
+
+def test_a_recipe_error_is_both_a_document_and_a_training_error(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no such file"):
+        load_recipe(tmp_path / "nowhere.yaml")
+
+
+def test_paths_with_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PICTURES_OF_MINE", str(tmp_path))
+    assert expand_path("${PICTURES_OF_MINE}/a") == tmp_path / "a"
+    monkeypatch.delenv("PICTURES_OF_MINE")
+    with pytest.raises(TrainingError, match="PICTURES_OF_MINE, which is not set"):
+        expand_path("${PICTURES_OF_MINE}/a")
+
+
+def test_the_digest_is_of_what_decides_the_weights(recipe_of: RecipeWriter) -> None:
+    plain = load_recipe(recipe_of()).digest
+    assert load_recipe(recipe_of(("name: tiny", "# a remark\nname: tiny"))).digest == plain
+    assert load_recipe(recipe_of(("log_every: 2", "minutes: 5"))).digest == plain
+    assert load_recipe(recipe_of(("seed: 3", "seed: 4"))).digest != plain

@@ -1,0 +1,183 @@
+"""The training loop: resuming, stopping, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.training import run_directory
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.trainer import Trainer
+
+from .conftest import RecipeWriter
+
+pytestmark = pytest.mark.training
+
+CPU = torch.device("cpu")
+
+
+def start(path: Path, recipe: Path) -> Trainer:
+    return Trainer(RunDirectory.create(path, recipe), CPU)
+
+
+def weights(path: Path) -> dict[str, Any]:
+    state = torch.load(path / "checkpoints" / "latest.pt", weights_only=True)
+    names = ("generators", "discriminators", "average")
+    return {f"{name}.{key}": value for name in names for key, value in state[name].items()}
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
+    recipe_of: RecipeWriter, tmp_path: Path
+) -> None:
+    recipe = recipe_of()
+    whole = start(tmp_path / "whole", recipe).train()
+    assert (whole.step, whole.finished) == (12, True)
+
+    halted = start(tmp_path / "parts", recipe).train(until=5)
+    assert (halted.step, halted.finished) == (5, False)
+    again = Trainer(RunDirectory.open(tmp_path / "parts"), CPU)
+    again.resume()
+    assert again.train().finished
+
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_parts_of_an_update_add_up_to_the_whole(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    # Spectral norm refines its estimate at each forward pass, and parts make more of those.
+    plain = ("channels: [8, 8]", "channels: [8, 8], spectral_norm: false")
+    start(tmp_path / "one", recipe_of(plain, ("batch: 2", "batch: 4"))).train(until=3)
+    parts = recipe_of(plain, ("batch: 2", "batch: 4, accumulate: 2"), name="parts.yaml")
+    start(tmp_path / "two", parts).train(until=3)
+    one, other = weights(tmp_path / "one"), weights(tmp_path / "two")
+    apart = {name: float((one[name] - other[name]).abs().max()) for name in one}
+    assert max(apart.values()) < 1e-4, apart
+
+
+def test_the_loss_comes_down(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of(("steps: 12, batch: 2", "steps: 60, batch: 2, learning_rate: 0.003"))
+    start(tmp_path / "run", recipe).train()
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    figures = [json.loads(line) for line in lines]
+    assert [entry["step"] for entry in figures] == list(range(2, 61, 2))
+    first, last = figures[0], figures[-1]
+    assert last["style"] < 0.75 * first["style"]
+    assert last["seconds_waiting"] < last["seconds"]
+
+
+def test_a_run_holds_what_it_takes_to_repeat_it(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of()
+    start(tmp_path / "run", recipe).train(until=6)
+    run = tmp_path / "run"
+    assert (run / "recipe.yaml").read_bytes() == recipe.read_bytes()
+    circumstances = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    assert circumstances["seed"] == 3
+    assert circumstances["versions"]["torch"] == torch.__version__
+    assert (run / "samples" / "step_000006.png").stat().st_size > 0
+    assert list((run / "events").iterdir())
+    with pytest.raises(TrainingError, match="already holds a run"):
+        RunDirectory.create(run, recipe)
+
+
+def test_an_interrupt_saves_and_stops(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    trainer = start(tmp_path / "run", recipe_of(("steps: 12", "steps: 100000")))
+    before = signal.getsignal(signal.SIGINT)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    outcome = trainer.train()
+    timer.join()
+    assert not outcome.finished
+    state = torch.load(tmp_path / "run" / "checkpoints" / "latest.pt", weights_only=True)
+    assert state["step"] == outcome.step > 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_wall_clock_budget_ends_the_schedule(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of(("steps: 12", "steps: 100000, minutes: 0.01"))
+    outcome = start(tmp_path / "run", recipe).train()
+    assert outcome.finished
+    assert 0.6 <= outcome.seconds < 30
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    trainer = start(tmp_path / "run", recipe_of())
+    trainer.train(until=2)
+    with torch.no_grad():
+        trainer.objective.generators["painter"].last.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"at update 3 the loss is not finite \(.*style"):
+        trainer.train(until=6)
+    batch = torch.load(tmp_path / "run" / "failed_batch.pt", weights_only=True)
+    assert batch["content"].shape == (2, 3, 32, 32)
+    # The checkpoint is the one from before it went wrong.
+    assert weights(tmp_path / "run")["generators.painter.last.weight"].isfinite().all()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_it(
+    recipe_of: RecipeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = start(tmp_path / "run", recipe_of())
+    trainer.train(until=2)
+    kept = (tmp_path / "run" / "checkpoints" / "latest.pt").read_bytes()
+
+    def no_room(state: object, stream: Any) -> None:
+        stream.write(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_directory.torch, "save", no_room)
+    with pytest.raises(TrainingError, match=r"No space left.*one before it is intact"):
+        trainer.save()
+    folder = tmp_path / "run" / "checkpoints"
+    assert [path.name for path in folder.iterdir()] == ["latest.pt"]
+    assert (folder / "latest.pt").read_bytes() == kept
+
+
+def test_checkpoints_that_do_not_fit_are_refused(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of()
+    start(tmp_path / "run", recipe).train(until=1)
+    path = tmp_path / "run" / "checkpoints" / "latest.pt"
+
+    changed = recipe_of(("name: tiny", "name: other"), ("seed: 3", "seed: 4"), name="other.yaml")
+    (tmp_path / "run" / "recipe.yaml").write_bytes(changed.read_bytes())
+    with pytest.raises(TrainingError, match=r"recipe tiny \(.*recipe is other \("):
+        Trainer(RunDirectory.open(tmp_path / "run"), CPU).resume()
+
+    (tmp_path / "run" / "recipe.yaml").write_bytes(recipe.read_bytes())
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(TrainingError, match="damaged or cut off"):
+        Trainer(RunDirectory.open(tmp_path / "run"), CPU).resume()
+
+    path.unlink()
+    with pytest.raises(TrainingError, match="no checkpoint yet"):
+        Trainer(RunDirectory.open(tmp_path / "run"), CPU).resume()
+    with pytest.raises(TrainingError, match="is no run directory"):
+        RunDirectory.open(tmp_path / "elsewhere")
+
+
+def test_features_that_are_missing_or_broken(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of()
+    (tmp_path / "features.npz").write_bytes(b"PK but no archive")
+    with pytest.raises(TrainingError, match=r"features\.npz are broken"):
+        start(tmp_path / "a", recipe)
+    (tmp_path / "features.npz").unlink()
+    with pytest.raises(TrainingError, match=r"features\.npz are missing.*painting\.features"):
+        start(tmp_path / "b", recipe)
+
+
+def test_a_layer_that_the_features_lack(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of(("{conv1_1: 1, conv2_1: 1}", "{conv5_1: 1}"))
+    with pytest.raises(TrainingError, match=r"no layer conv5_1.*conv1_1"):
+        start(tmp_path / "run", recipe)
+
+
+def test_a_style_picture_smaller_than_a_crop(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    recipe = recipe_of(("crop: 32, short_side: [32, 64]", "crop: 96, short_side: [96, 96]"))
+    assert start(tmp_path / "run", recipe).train(until=1).step == 1
