@@ -1,0 +1,306 @@
+"""Finding a foreign model's convention by showing it pictures.
+
+A model that is given its pictures in the wrong range sees them too dark, washed out or cut off,
+and what it makes of them tells less about the picture. So every pair of input and output range is
+tried, and the one is taken whose result tells most about what was shown (mutual information of
+brightness, in bits). Where the graph says it itself, nothing is tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from obs_stylizer.errors import ModelError
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.convention import (
+    ChannelOrder,
+    Convention,
+    Layout,
+    TensorConvention,
+    ValueRange,
+    Values,
+    decode,
+    to_pixels,
+)
+from obs_stylizer.inference.foreign_model import ForeignModel
+
+PROBE_SIZE: Final = FrameSize(320, 256)
+"""Size at which a model of free size is shown pictures: a multiple of 64 both ways."""
+
+_MULTIPLES: Final = (1, 2, 4, 8, 16, 32, 64)
+_USUAL_SIZES: Final = (FrameSize(256, 256), FrameSize(512, 512), FrameSize(224, 224))
+
+_BINS: Final = 32
+_CLEAR: Final = 0.15
+"""A lead of so many bits over the next best pair is clear."""
+
+_HABIT: Final = 0.08
+"""Bits by which a pair must beat the usual ones (the same range on both sides)."""
+
+_LUMA_RATIO: Final = 1.2
+"""Red weighs 2.6 times as much as blue in brightness; models learn some of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeFinding:
+    """The best pair of ranges.
+
+    Attributes:
+        input: the range that goes in.
+        output: the range that comes out.
+        lead: by how many bits the pair is better than the next one that gives another picture.
+        same: pairs that give the very same picture, so that it does not matter.
+    """
+
+    input: ValueRange
+    output: ValueRange
+    lead: float
+    same: tuple[tuple[ValueRange, ValueRange], ...] = ()
+
+    @property
+    def clear(self) -> bool:
+        """Whether the lead is too large for chance."""
+        return self.lead >= _CLEAR
+
+
+@dataclass(frozen=True, slots=True)
+class SizeFinding:
+    """Sizes the model takes: multiples of a number, or the one fixed size.
+
+    ``scale`` is how many times larger what comes out is.
+    """
+
+    multiple: int
+    fixed_size: FrameSize | None
+    scale: int
+    why: str
+
+
+def probe_picture(size: FrameSize) -> Pixels:
+    """Return a made-up picture with the statistics of a photo: soft shapes, edges, all tones.
+
+    uint8 (height, width, 3), RGB; the same for every call.
+    """
+    random = np.random.default_rng(7)
+    picture = np.zeros(size.shape, np.float64)
+    octave = max(size.width, size.height) // 2
+    while octave >= 2:
+        cells = (max(2, size.height // octave + 1), max(2, size.width // octave + 1))
+        brightness = random.normal(size=(*cells, 1))
+        colour = random.normal(size=(*cells, 3)) * 0.35
+        layer = (brightness + colour) * octave**0.6
+        picture += cv2.resize(layer, (size.width, size.height), interpolation=cv2.INTER_CUBIC)
+        octave //= 2
+    for _ in range(14):
+        centre = (int(random.integers(size.width)), int(random.integers(size.height)))
+        axes = (int(random.integers(8, 60)), int(random.integers(8, 60)))
+        shade = random.normal() * picture.std() * 1.3
+        mask = np.zeros(size.shape[:2], np.uint8)
+        cv2.ellipse(mask, centre, axes, float(random.integers(180)), 0, 360, 1, -1)
+        picture[mask > 0] += shade
+    # Every tone equally often, so that a cut-off at either end shows.
+    order = picture.mean(axis=2).ravel().argsort().argsort() / (size.width * size.height - 1)
+    tone = order.reshape(size.shape[:2])[..., np.newaxis] * 255
+    chroma = picture - picture.mean(axis=2, keepdims=True)
+    photo: Pixels = np.clip(tone + chroma / chroma.std() * 18, 0, 255).astype(np.uint8)
+    return photo
+
+
+def find_layouts(model: ForeignModel) -> tuple[Layout, Layout]:
+    """Return the layouts of input and output; where shapes leave them open, try.
+
+    Raises:
+        ModelError: the model runs in no layout.
+    """
+    refusal: ModelError | None = None
+    for given in model.input.layouts:
+        size = model.fixed_size or PROBE_SIZE
+        shape = (1, 3, size.height, size.width) if given is Layout.NCHW else (1, *size.shape)
+        try:
+            made = model.run(np.zeros(shape, model.input.dtype))
+        except ModelError as error:
+            refusal = error
+            continue
+        if made.ndim != 4:
+            continue
+        for layout in model.output.layouts:
+            if made.shape[1 if layout is Layout.NCHW else 3] == 3:
+                return given, layout
+    raise refusal or ModelError(
+        f"{model.path}: what comes out of “{model.output.name}” is no picture of three colours"
+    )
+
+
+def find_ranges(
+    model: ForeignModel,
+    layouts: tuple[Layout, Layout],
+    inputs: tuple[ValueRange, ...],
+    outputs: tuple[ValueRange, ...],
+    size: FrameSize,
+) -> RangeFinding:
+    """Try every pair of the given input and output ranges.
+
+    Raises:
+        ModelError: the model gives NaN or infinity for an ordinary picture in every range.
+    """
+    picture = probe_picture(size)
+    scores: dict[tuple[ValueRange, ValueRange], float] = {}
+    results: dict[tuple[ValueRange, ValueRange], Pixels] = {}
+    for given in inputs:
+        # The order of colours is not known yet, and brightness does not depend on it.
+        convention = _convention(model, layouts, given, outputs[0], ChannelOrder.RGB)
+        values = model.run(convention.encode(picture))
+        if not np.isfinite(values).all():
+            continue
+        for made in outputs:
+            stylized = decode(values, layouts[1], made, ChannelOrder.RGB)
+            scores[given, made] = _score(picture, stylized, given, made)
+            results[given, made] = to_pixels(stylized)
+    if not scores:
+        raise ModelError(
+            f"{model.path}: gives NaN or infinity in “{model.output.name}” for an ordinary picture",
+            "the model is broken; export it again in float32",
+        )
+    ranked = sorted(scores, key=lambda pair: -scores[pair])
+    best, *others = ranked
+    same = [pair for pair in others if _alike(results[best], results[pair])]
+    rivals = [scores[pair] for pair in others if pair not in same]
+    lead = scores[best] - rivals[0] if rivals else float("inf")
+    return RangeFinding(*best, lead, tuple(same))
+
+
+def _alike(one: Pixels, other: Pixels) -> bool:
+    """Whether two pictures are the same to the eye: a level apart on average."""
+    return bool(np.abs(one.astype(np.int16) - other).mean() < 1)
+
+
+def _convention(
+    model: ForeignModel,
+    layouts: tuple[Layout, Layout],
+    given: ValueRange,
+    made: ValueRange,
+    channels: ChannelOrder,
+) -> Convention:
+    return Convention(
+        TensorConvention(model.input.name, layouts[0], given, model.input.dtype),
+        TensorConvention(model.output.name, layouts[1], made, model.output.dtype),
+        channels,
+        1,
+        None,
+    )
+
+
+def _score(picture: Pixels, stylized: Values, given: ValueRange, made: ValueRange) -> float:
+    """Return the bits that the result tells about the picture, less a fine for what is cut off."""
+    clipped = np.clip(stylized, 0, 255)
+    cut_off = float(np.abs(stylized - clipped).mean()) / 255
+    side = (picture.shape[1] // 2, picture.shape[0] // 2)
+    shown = cv2.resize(picture.mean(axis=2), side, interpolation=cv2.INTER_AREA)
+    seen = cv2.resize(clipped.mean(axis=2), side, interpolation=cv2.INTER_AREA)
+    unusual = given is not made and not (
+        # Models with ImageNet's means in front give plain values.
+        given in (ValueRange.CAFFE, ValueRange.IMAGENET)
+        and made in (ValueRange.BYTE, ValueRange.UNIT)
+    )
+    commonness = 0.01 * list(ValueRange).index(given)
+    return _mutual_information(shown, seen) - min(cut_off, 1.0) - _HABIT * unusual - commonness
+
+
+def _mutual_information(shown: NDArray[np.float64], seen: NDArray[np.float64]) -> float:
+    """Return the bits that one picture's brightness tells about the other's."""
+    counts, _, _ = np.histogram2d(
+        shown.ravel(), seen.ravel(), bins=_BINS, range=((0, 255.01), (0, 255.01))
+    )
+    joint = counts / counts.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    occupied = joint > 0
+    return float((joint[occupied] * np.log2(joint[occupied] / apart[occupied])).sum())
+
+
+def find_channels(
+    model: ForeignModel,
+    layouts: tuple[Layout, Layout],
+    ranges: tuple[ValueRange, ValueRange],
+    size: FrameSize,
+) -> tuple[ChannelOrder, float]:
+    """Return the order of colours and how much more the heavier end weighs.
+
+    A pattern is shown in the first and in the last channel alone. Red counts more than blue in
+    brightness, so the end that the result follows more is red. A ratio near 1 tells nothing.
+    """
+    pattern = probe_picture(size)[..., 1]
+    convention = _convention(model, layouts, *ranges, ChannelOrder.RGB)
+    effects = []
+    for channel in (0, 2):
+        changes = []
+        for part in (pattern, 255 - pattern):
+            shown = np.full(size.shape, 128, np.uint8)
+            shown[..., channel] = part
+            changes.append(convention.decode(model.run(convention.encode(shown))).mean(axis=2))
+        effects.append(float(np.abs(changes[0] - changes[1]).mean()))
+    first, last = max(effects[0], 1e-6), max(effects[1], 1e-6)
+    ratio = max(first, last) / min(first, last)
+    if ratio < _LUMA_RATIO or first >= last:
+        return ChannelOrder.RGB, ratio
+    return ChannelOrder.BGR, ratio
+
+
+def tells_channels(ratio: float) -> bool:
+    """Whether the ratio of :func:`find_channels` is large enough to go by."""
+    return ratio >= _LUMA_RATIO
+
+
+def find_size(model: ForeignModel, layouts: tuple[Layout, Layout]) -> SizeFinding:
+    """Return which sizes the model takes and gives back unchanged, or scaled by a whole number.
+
+    Raises:
+        ModelError: it runs at none that was tried.
+    """
+    if model.fixed_size is not None:
+        scale = _scale(model, layouts, model.fixed_size)
+        if scale == 0:
+            raise _other_shape(model)
+        return SizeFinding(1, model.fixed_size, scale, "the graph declares it")
+    refusal: ModelError | None = None
+    for multiple in _MULTIPLES:
+        # Odd multiples, so that no larger multiple fits by chance.
+        odd = 2 * (64 // multiple) + 1
+        size = FrameSize(multiple * (odd + 2), multiple * odd)
+        try:
+            scale = _scale(model, layouts, size)
+        except ModelError as error:
+            refusal = error
+            continue
+        if scale:
+            return SizeFinding(multiple, None, scale, f"{size} goes in and comes out")
+    for size in _USUAL_SIZES:
+        try:
+            scale = _scale(model, layouts, size)
+        except ModelError as error:
+            refusal = error
+            continue
+        if scale:
+            return SizeFinding(1, size, scale, "of the sizes tried, it takes this one only")
+    raise refusal or _other_shape(model)
+
+
+def _other_shape(model: ForeignModel) -> ModelError:
+    return ModelError(
+        f"{model.path}: gives pictures of another shape than it takes",
+        "only models that turn one picture into another of its shape can be adopted",
+    )
+
+
+def _scale(model: ForeignModel, layouts: tuple[Layout, Layout], size: FrameSize) -> int:
+    """Return how many times larger than what goes in what comes out is; 0 if no whole number."""
+    shape = (1, 3, size.height, size.width) if layouts[0] is Layout.NCHW else (1, *size.shape)
+    made = model.run(np.zeros(shape, model.input.dtype)).shape
+    height, width = made[2:4] if layouts[1] is Layout.NCHW else made[1:3]
+    if height % size.height or height * size.width != width * size.height:
+        return 0
+    return int(height // size.height)

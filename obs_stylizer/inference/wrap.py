@@ -1,0 +1,240 @@
+"""Graph surgery: putting a foreign graph inside the native contract, as one new ONNX file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from obs_stylizer.errors import ModelError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.convention import (
+    ChannelOrder,
+    Convention,
+    Layout,
+    Values,
+    affine_of,
+)
+from obs_stylizer.inference.device_loss import first_line
+from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, write_spec
+
+_PREFIX: Final = "foreign/"
+
+_OLDEST_OPSET: Final = 13
+"""From here on every operator used around the foreign graph has the form written here."""
+
+_OPSET: Final = 17
+"""What older graphs are converted to: the newest that DirectML's release of the runtime knows."""
+
+_TO_NCHW: Final = (0, 3, 1, 2)
+_TO_NHWC: Final = (0, 2, 3, 1)
+
+_TYPES: Final = {
+    "float32": TensorProto.FLOAT,
+    "float16": TensorProto.FLOAT16,
+    "float64": TensorProto.DOUBLE,
+    "uint8": TensorProto.UINT8,
+}
+
+
+def wrap(
+    foreign: onnx.ModelProto, convention: Convention, spec: ModelSpec, *, same_size: bool
+) -> onnx.ModelProto:
+    """Return a native model that does to a frame what ``foreign`` does to it.
+
+    Args:
+        foreign: the foreign graph, with its weights inside.
+        convention: how it wants its pictures.
+        spec: what the new model says about itself.
+        same_size: what comes out is as large as what goes in; otherwise it is scaled back.
+
+    Raises:
+        ModelError: the graph is too old to be converted.
+    """
+    model = _modern(foreign)
+    model = onnx.compose.add_prefix(model, _PREFIX)
+    graph = model.graph
+    builder = _Builder()
+    resized = convention.fixed_size is not None or not same_size
+    shape = builder.add("Shape", FRAME_INPUT) if resized else ""
+    entry = builder.before(convention)
+    given, made = _PREFIX + convention.input.name, _PREFIX + convention.output.name
+    for node in graph.node:
+        node.input[:] = [entry if name == given else name for name in node.input]
+        for attribute in node.attribute:
+            _rename_in_subgraphs(attribute, given, entry)
+    inner = list(graph.node)
+    head = list(builder.nodes)
+    builder.nodes.clear()
+    builder.after(convention, entry if made == given else made, shape)
+    nodes = _alive([*head, *inner, *builder.nodes], OUTPUT)
+    used = _names_used(nodes)
+    weights = [tensor for tensor in graph.initializer if tensor.name in used]
+    sides = ["height", "width"]
+    result = helper.make_model(
+        helper.make_graph(
+            nodes,
+            spec.name,
+            [helper.make_tensor_value_info(FRAME_INPUT, TensorProto.UINT8, [1, *sides, 3])],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, [1, *sides, 3])],
+            [*weights, *builder.constants],
+            sparse_initializer=list(graph.sparse_initializer),
+        ),
+        opset_imports=list(model.opset_import),
+        functions=list(model.functions),
+        ir_version=min(model.ir_version, 10),
+        producer_name="obs-stylizer",
+    )
+    write_spec(result, spec)
+    return result
+
+
+class _Builder:
+    """Nodes around the foreign graph, one after another, and their constants."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self._count = 0
+
+    def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+        self._count += 1
+        name = output or f"native/{kind.lower()}_{self._count}"
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), [name], name=f"{name}_node", **attributes)
+        )
+        return name
+
+    def constant(self, values: object, dtype: type = np.float32) -> str:
+        name = f"native/constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
+        return name
+
+    def before(self, convention: Convention) -> str:
+        """From ``frame`` to what the foreign graph takes; return its name."""
+        taken = convention.input
+        scale, offset = affine_of(taken.value_range)
+        name = FRAME_INPUT
+        plain = bool((scale == 1).all() and (offset == 0).all())
+        if taken.dtype != "uint8" or convention.fixed_size is not None:
+            name = self.add("Cast", name, to=TensorProto.FLOAT)
+        if convention.fixed_size is not None:
+            size = self._size_of(convention.fixed_size)
+            name = self._resize(name, size)
+        if not plain:
+            name = self._affine(name, scale, offset)
+        name = self._swap(name, convention.channels)
+        if taken.dtype == "uint8" and convention.fixed_size is not None:
+            name = self._to_bytes(name)
+        elif taken.dtype not in ("float32", "uint8"):
+            name = self.add("Cast", name, to=_TYPES[taken.dtype])
+        if taken.layout is Layout.NCHW:
+            name = self.add("Transpose", name, perm=_TO_NCHW)
+        return name
+
+    def after(self, convention: Convention, name: str, shape: str) -> None:
+        """From what the foreign graph gives to ``stylized``."""
+        given = convention.output
+        if given.layout is Layout.NCHW:
+            name = self.add("Transpose", name, perm=_TO_NHWC)
+        name = self._swap(name, convention.channels)
+        if given.dtype != "float32":
+            name = self.add("Cast", name, to=TensorProto.FLOAT)
+        scale, offset = affine_of(given.value_range)
+        if not bool((scale == 1).all() and (offset == 0).all()):
+            name = self._affine(name, 1 / scale, -offset / scale)
+        if shape:
+            name = self._resize(name, shape)
+        self._to_bytes(name, OUTPUT)
+
+    def _affine(self, name: str, scale: Values, offset: Values) -> str:
+        name = self.add("Mul", name, self.constant(scale))
+        return self.add("Add", name, self.constant(offset)) if offset.any() else name
+
+    def _swap(self, name: str, channels: ChannelOrder) -> str:
+        """Turn RGB around, or back."""
+        if channels is ChannelOrder.RGB:
+            return name
+        return self.add("Gather", name, self.constant([2, 1, 0], np.int64), axis=3)
+
+    def _size_of(self, size: FrameSize) -> str:
+        return self.constant([1, *size.shape], np.int64)
+
+    def _resize(self, name: str, size: str) -> str:
+        """Scale (1, H, W, 3) to ``size``. Only height and width are named to the operator.
+
+        Providers scale the last two dimensions well and others badly or not at all.
+        """
+        name = self.add("Transpose", name, perm=_TO_NCHW)
+        order = self.constant([0, 3, 1, 2], np.int64)
+        name = self.add(
+            "Resize",
+            name,
+            "",
+            "",
+            self.add("Gather", size, order, axis=0),
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
+        return self.add("Transpose", name, perm=_TO_NHWC)
+
+    def _to_bytes(self, name: str, output: str = "") -> str:
+        """Round half up and clip; the cast itself cuts off what is behind the point."""
+        name = self.add("Add", name, self.constant(0.5))
+        name = self.add("Clip", name, self.constant(0.0), self.constant(255.0))
+        return self.add("Cast", name, output=output, to=TensorProto.UINT8)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operators that a model uses."""
+    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+
+
+def _modern(foreign: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with operators new enough to stand beside ours."""
+    if opset_of(foreign) >= _OLDEST_OPSET:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(foreign)
+        return copy
+    try:
+        return onnx.version_converter.convert_version(foreign, _OPSET)
+    except Exception as cause:
+        # The converter raises bare RuntimeErrors for each operator it does not know.
+        raise ModelError(
+            f"its operators are of version {opset_of(foreign)} and cannot be brought to {_OPSET}: "
+            f"{first_line(cause)}",
+            "export it again with opset 17",
+        ) from cause
+
+
+def _rename_in_subgraphs(attribute: onnx.AttributeProto, old: str, new: str) -> None:
+    for graph in [attribute.g, *attribute.graphs]:
+        for node in graph.node:
+            node.input[:] = [new if name == old else name for name in node.input]
+            for inner in node.attribute:
+                _rename_in_subgraphs(inner, old, new)
+
+
+def _alive(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """Return the nodes that ``output`` needs, in order; what other outputs needed goes."""
+    needed = {output}
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed |= _names_used([node])
+            kept.append(node)
+    return kept[::-1]
+
+
+def _names_used(nodes: list[onnx.NodeProto]) -> set[str]:
+    """Return every name that the nodes read, in their inner graphs too."""
+    used: set[str] = set()
+    for node in nodes:
+        used.update(node.input)
+        for attribute in node.attribute:
+            for graph in [attribute.g, *attribute.graphs]:
+                used |= _names_used(list(graph.node))
+                used.update(value.name for value in graph.output)
+    return used
