@@ -116,5 +116,5 @@ def test_broken_preset_says_so_when_asked_for(tmp_path: Path) -> None:
     write(tmp_path, "bad", "title: A\nstrength: 7\n")
     library = PresetLibrary([tmp_path])
     assert library.names() == []
-    with pytest.raises(PresetError, match="bad.yaml:2"):
+    with pytest.raises(PresetError, match=r"bad\.yaml:2"):
         library.get("bad")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from obs_stylizer import __version__
-from obs_stylizer.cli import bench, devices, models, presets, run, training
+from obs_stylizer.cli import bench, presets, run, training
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError, UsageError
 
 log = logging.getLogger(__name__)
+
+# Newer typers bring a click of their own: this is its UsageError, whichever it is.
+_BadUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="obs-stylizer",
@@ -26,11 +27,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("run")(run.run)
-app.command("devices")(devices.devices)
 app.add_typer(presets.app, name="presets")
-app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
-training.add_commands(app)
+# Without a name its commands stand beside the others.
+app.add_typer(training.app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -62,13 +62,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except StylizerError as error:
         _complain(error)
         return 1
-    except click.exceptions.NoArgsIsHelpError as error:
-        error_console().print(error.format_message(), markup=False)
+    except _BadUsage as error:
+        _explain_usage(error)
         return 2
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        return 2 if isinstance(error, click.UsageError) else 1
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         error_console().print("stopped")
         return 1
     except BrokenPipeError:
@@ -82,6 +79,17 @@ def run_command_line(arguments: Sequence[str]) -> int:
         )
         return 1
     return result if isinstance(result, int) else 0
+
+
+def _explain_usage(error: Exception) -> None:
+    """Say in one line what is wrong with an option; a bare command shows its help."""
+    message = error.format_message()  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(message, err=True)
+        return
+    name = context.command_path if context is not None else "obs-stylizer"
+    _complain(UsageError(message.rstrip("."), f"see: {name} --help"))
 
 
 def _complain(error: StylizerError) -> None:

@@ -20,7 +20,7 @@ from obs_stylizer.control.commands import (
     SetBypass,
     SetStrength,
 )
-from obs_stylizer.errors import StylizerError, UsageError
+from obs_stylizer.errors import ProviderError, StylizerError, UsageError
 from obs_stylizer.presets import NamedPreset, PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
@@ -279,7 +279,9 @@ class Controller:
         if self._shown is None:
             trouble = f"the style {event.name} cannot be loaded"
             self.on_air = replace(self.on_air, worker_trouble="", style_trouble=trouble)
-            log.error("preset %s: %s", event.name, event.error)
+            # A provider that is not here ends the daemon, which says so itself.
+            level = logging.DEBUG if isinstance(event.error, ProviderError) else logging.ERROR
+            log.log(level, "preset %s: %s", event.name, event.error)
         else:
             log.warning("preset %s: %s; %s stays", event.name, event.error, self._shown[0].name)
         if waiting is not None:
