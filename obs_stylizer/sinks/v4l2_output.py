@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -50,7 +51,7 @@ class DirectOutput:
             fresh = _descriptors() - before
         try:
             descriptor = next(
-                (number for number in sorted(fresh, reverse=True) if _is_output(number)), None
+                (number for number, _ in sorted(fresh, reverse=True) if _is_output(number)), None
             )
             if descriptor is None:
                 raise SinkLostError(f"{device} closed right after it was opened", "open it again")
@@ -108,8 +109,14 @@ class DirectOutput:
             )
 
 
-def _descriptors() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208
+def _descriptors() -> set[tuple[int, Path]]:
+    """The open descriptors and what they lead to; numbers alone are given away again."""
+    found = set()
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        # The one that the listing itself needed is gone by now.
+        with contextlib.suppress(OSError):
+            found.add((int(entry.name), entry.readlink()))
+    return found
 
 
 def _is_output(descriptor: int) -> bool:
