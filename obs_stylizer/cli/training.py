@@ -18,8 +18,6 @@ from obs_stylizer.errors import TrainingError
 if TYPE_CHECKING:
     import torch
 
-    from obs_stylizer.training.run_directory import RunDirectory
-
 app = typer.Typer(no_args_is_help=True, help="Train generators and judge them.")
 
 RecipeArgument = Annotated[Path, typer.Argument(help="Recipe, a YAML file.")]
@@ -40,21 +38,17 @@ def train(
 ) -> None:
     """Train a generator from a recipe."""
     _need_torch()
-    from obs_stylizer.training.run_directory import RunDirectory
-
     if dry_run:
         _dry_run(recipe, device, threads)
-        return
-    _train(RunDirectory.create(run_dir, recipe), device, threads, resumed=False)
+    else:
+        _train(run_dir, recipe, device, threads)
 
 
 @app.command()
 def resume(run: RunArgument, device: DeviceOption = "auto", threads: ThreadsOption = 0) -> None:
     """Go on with a training exactly where it stopped."""
     _need_torch()
-    from obs_stylizer.training.run_directory import RunDirectory
-
-    _train(RunDirectory.open(run), device, threads, resumed=True)
+    _train(run, None, device, threads)
 
 
 @app.command()
@@ -117,15 +111,21 @@ def export(
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
 
-def _train(run: RunDirectory, device: str, threads: int, *, resumed: bool) -> None:
+def _train(path: Path, recipe: Path | None, device: str, threads: int) -> None:
+    """Start a run in ``path`` from ``recipe``, or go on with the one there."""
     from obs_stylizer.training.distributed import joined_world
     from obs_stylizer.training.progress import ProgressBar, SilentProgress
+    from obs_stylizer.training.run_directory import RunDirectory
     from obs_stylizer.training.trainer import Trainer
 
     _set_threads(threads)
     with joined_world() as world:
+        if recipe is not None and world.leads:
+            RunDirectory.create(path, recipe)
+        world.wait()
+        run = RunDirectory.open(path)
         trainer = Trainer(run, _device(device, world.local_rank), world)
-        if resumed:
+        if recipe is None:
             trainer.resume()
         if world.leads:
             for line in trainer.objective.check():
@@ -135,8 +135,7 @@ def _train(run: RunDirectory, device: str, threads: int, *, resumed: bool) -> No
     if world.leads:
         state = "finished" if outcome.finished else "stopped"
         typer.echo(
-            f"{state} after {outcome.step} updates and {outcome.seconds / 60:.1f} minutes: "
-            f"{run.path}"
+            f"{state} after {outcome.step} updates and {outcome.seconds / 60:.1f} minutes: {path}"
         )
 
 

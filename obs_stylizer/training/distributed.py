@@ -48,6 +48,11 @@ class World:
             for tensor in network.state_dict().values():
                 dist.broadcast(tensor, 0)
 
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
     def agree(self, value: float, device: torch.device) -> float:
         """Return the largest ``value`` of all processes, so that all decide alike."""
         if self.size == 1:

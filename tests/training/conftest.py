@@ -84,25 +84,30 @@ def scene(number: int, height: int = 80, width: int = 96) -> NDArray[np.uint8]:
     return picture.astype(np.uint8)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Return a folder with content, two styles and small random features."""
+def make_data(folder: Path) -> Path:
+    """Fill a folder with content, two styles and small random features, and return it."""
     for number in range(5):
-        write_picture(tmp_path / "content" / f"{number}.png", scene(number))
+        write_picture(folder / "content" / f"{number}.png", scene(number))
     rows, columns = np.mgrid[0:70, 0:90].astype(np.float32)
     stripes = np.stack([(rows // 4 % 2) * 255, 255 - rows, columns], -1).astype(np.uint8)
     circles = np.hypot(rows - 35, columns - 45)
     rings = np.stack([circles, (circles // 5 % 2) * 220, 255 - circles], -1).astype(np.uint8)
-    write_picture(tmp_path / "styles" / "stripes.png", stripes)
-    write_picture(tmp_path / "styles" / "rings.png", rings)
+    write_picture(folder / "styles" / "stripes.png", stripes)
+    write_picture(folder / "styles" / "rings.png", rings)
     random = np.random.default_rng(0)
     arrays = {}
     for name, (inputs, outputs) in LAYERS.items():
         spread = np.sqrt(2 / (9 * inputs))
         arrays[f"{name}.weight"] = random.normal(0, spread, (outputs, inputs, 3, 3))
         arrays[f"{name}.bias"] = np.zeros(outputs)
-    np.savez(tmp_path / "features.npz", **arrays)
-    return tmp_path
+    np.savez(folder / "features.npz", **arrays)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Return a folder with content, two styles and small random features."""
+    return make_data(tmp_path)
 
 
 @pytest.fixture

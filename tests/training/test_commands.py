@@ -21,7 +21,7 @@ from .conftest import LAYERS, RecipeWriter, scene
 pytestmark = pytest.mark.training
 
 
-def invoke(*words: str | Path) -> str:
+def invoke(*words: str | int | Path) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words])
     if result.exception:
         raise result.exception
@@ -55,13 +55,15 @@ def test_from_a_recipe_to_a_model(
     assert "finished after 3 updates" in invoke("resume", run)
 
     clip = write_clip(tmp_path / "clip.mp4")
-    assert "warp_error" in invoke("evaluate", run, "--clip", clip, "--pictures", "1")
+    assert "warp_error" in invoke("evaluate", run, "--clip", clip, "--pictures", 1, "--frames", 2)
     assert "within" in invoke("export", run)
     model = run / "tiny.onnx"
     assert spec_of(onnx.load(model), model).quality["style_ratio"] > 0
     assert (run / "tiny.int8.onnx").is_file()
 
-    assert "content_kept" in invoke("evaluate", model, "--content", tmp_path / "content")
+    assert "content_kept" in invoke(
+        "evaluate", model, "--content", tmp_path / "content", "--pictures", 1
+    )
     assert (run / "tiny-evaluation" / "evaluation.html").is_file()
 
 
@@ -85,7 +87,7 @@ def test_the_commands_import_no_torch() -> None:
 def test_two_processes_do_what_one_does(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     import torch
 
-    recipe = recipe_of(("batch: 2", "batch: 4"), ("{weight: 1, shift: 2}", "{weight: 0}"))
+    recipe = recipe_of(("steps: 12, batch: 2", "steps: 20, batch: 4"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     script = tmp_path / "start.py"
     script.write_text("from obs_stylizer.cli.training import app\napp()\n", encoding="utf-8")

@@ -13,25 +13,39 @@ import torch
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.model_spec import spec_of
-from obs_stylizer.training.export import check_parity, export_run, fit_frame, trained_generator
+from obs_stylizer.training.export import (
+    Parity,
+    check_parity,
+    export_run,
+    fit_frame,
+    to_onnx,
+    trained_generator,
+)
 from obs_stylizer.training.generators.fast import FastGenerator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.quantization import compare, quantize
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.trainer import Trainer
 
-from .conftest import RecipeWriter, scene
+from .conftest import RECIPE, make_data, scene
 
 pytestmark = pytest.mark.training
 
 PICTURES = [scene(number, 200, 300) for number in range(3)]
 
 
-@pytest.fixture
-def run(recipe_of: RecipeWriter, tmp_path: Path) -> RunDirectory:
-    directory = RunDirectory.create(tmp_path / "run", recipe_of())
-    Trainer(directory, torch.device("cpu")).train(until=2)
-    return directory
+Exported = tuple[RunDirectory, Path, list[Parity]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = make_data(tmp_path_factory.mktemp("exported"))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(RECIPE.format(folder=folder), encoding="utf-8")
+    run = RunDirectory.create(folder / "run", recipe)
+    Trainer(run, torch.device("cpu")).train(until=2)
+    output = folder / "models" / "tiny.onnx"
+    return run, output, export_run(run, output, PICTURES, {"style_ratio": 0.5})
 
 
 def test_a_native_generator_is_the_generator_in_bytes() -> None:
@@ -46,9 +60,8 @@ def test_a_native_generator_is_the_generator_in_bytes() -> None:
     assert float((made - wanted).abs().max()) <= 0.51
 
 
-def test_the_exported_file_keeps_the_contract(run: RunDirectory, tmp_path: Path) -> None:
-    output = tmp_path / "models" / "tiny.onnx"
-    parity = export_run(run, output, PICTURES, {"style_ratio": 0.5})
+def test_the_exported_file_keeps_the_contract(exported: Exported) -> None:
+    run, output, parity = exported
     assert all(found.largest <= 2 for found in parity)
     assert sorted(path.name for path in output.parent.iterdir()) == ["tiny.onnx", "tiny.yaml"]
 
@@ -71,9 +84,8 @@ def test_the_exported_file_keeps_the_contract(run: RunDirectory, tmp_path: Path)
         assert made.dtype == np.uint8
 
 
-def test_a_file_that_does_something_else_is_refused(run: RunDirectory, tmp_path: Path) -> None:
-    output = tmp_path / "tiny.onnx"
-    export_run(run, output, PICTURES)
+def test_a_file_that_does_something_else_is_refused(exported: Exported) -> None:
+    run, output, _ = exported
     native = trained_generator(run)
     with torch.no_grad():
         native.generator.last.bias.add_(0.5)
@@ -81,9 +93,8 @@ def test_a_file_that_does_something_else_is_refused(run: RunDirectory, tmp_path:
         check_parity(native, output, PICTURES, FrameSize(64, 64))
 
 
-def test_the_int8_variant_looks_the_same(run: RunDirectory, tmp_path: Path) -> None:
-    output, small = tmp_path / "tiny.onnx", tmp_path / "tiny.int8.onnx"
-    export_run(run, output, PICTURES)
+def test_the_int8_variant_looks_the_same(exported: Exported, tmp_path: Path) -> None:
+    output, small = exported[1], tmp_path / "tiny.int8.onnx"
     quantize(output, small, PICTURES[:2])
     assert spec_of(onnx.load(small), small).precision == "int8"
     found = compare(output, small, PICTURES[2:])
@@ -92,8 +103,6 @@ def test_the_int8_variant_looks_the_same(run: RunDirectory, tmp_path: Path) -> N
 
 
 def test_a_generator_without_styles(tmp_path: Path) -> None:
-    from obs_stylizer.training.export import to_onnx
-
     native = NativeGenerator(FastGenerator(8, 1).eval().requires_grad_(False))
     path = tmp_path / "plain.onnx"
     onnx.save(to_onnx(native), path)
