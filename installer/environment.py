@@ -207,7 +207,7 @@ def reason_to_install(stamp: Stamp | None, wanted: Stamp, base_runtimes: frozens
     if stamp.pyproject != wanted.pyproject:
         return "pyproject.toml has changed"
     if stamp.nvidia != wanted.nvidia:
-        return "the NVIDIA driver has changed"
+        return "the NVIDIA GPU or its driver has changed"
     missing = [extra for extra in wanted.extras if extra not in stamp.extras]
     if missing:
         return f"what is needed for {' and '.join(missing)} is missing"

@@ -112,6 +112,8 @@ class Installation:
         say("2/3 installing what this machine needs (the first time this takes a few minutes) …")
         if plan.runtime is not None:
             say(f"    ONNX Runtime: {plan.runtime.package}, since {plan.runtime.reason}")
+            if plan.runtime.extras:
+                say("    with CUDA's own libraries, which take some 2.5 GB of the disk")
         if plan.torch is not None:
             say(f"    torch: {plan.torch}")
 

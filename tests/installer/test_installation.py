@@ -200,7 +200,7 @@ def test_the_runtime_is_swapped_when_a_gpu_comes_or_goes(project: Project) -> No
     tool.write_text("#!/bin/sh\necho 'NVIDIA GeForce RTX 4070, 580.95.05, 8.9'\n")
     tool.chmod(0o755)
     with_gpu = project.run()
-    assert "NVIDIA driver has changed" in with_gpu.stderr
+    assert "NVIDIA GPU or its driver has changed" in with_gpu.stderr
     assert "onnxruntime-gpu, since NVIDIA GeForce RTX 4070 found" in with_gpu.stderr
     assert " cuda" in with_gpu.stdout
     assert "onnxruntime_gpu" in project.installed()
