@@ -164,8 +164,8 @@ def load_native_model(path: Path) -> NativeModel:
     if STRENGTH_INPUT in inputs:
         _check_tensor(path, inputs[STRENGTH_INPUT], onnx.TensorProto.FLOAT, "float32 (1,)", (1,))
     _check_weights(path, model)
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    return NativeModel(path, spec, frame, style_count, STRENGTH_INPUT in inputs, opset)
+    has_strength = STRENGTH_INPUT in inputs
+    return NativeModel(path, spec, frame, style_count, has_strength, opset_of(model))
 
 
 def _by_name(
@@ -200,6 +200,11 @@ def dimensions_of(value: onnx.ValueInfoProto) -> Dimensions | None:
     return tuple(
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim
     )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operators that a model uses."""
+    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
 def _check_picture(path: Path, value: onnx.ValueInfoProto) -> Dimensions:

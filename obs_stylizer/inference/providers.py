@@ -25,8 +25,6 @@ from obs_stylizer.inference.session import Provider
 
 log = logging.getLogger(__name__)
 
-_SEE: Final = "see: obs-stylizer devices"
-
 _CUDA_PACKAGE: Final = (
     "run installer/install.py again, which takes the CUDA build where it finds the driver, or in "
     "the program's environment: pip uninstall -y onnxruntime onnxruntime-directml, then "
@@ -74,7 +72,8 @@ def list_providers() -> list[ProviderInfo]:
         try:
             found.append(ProviderInfo(provider, tuple(adapters_of(provider))))
         except ProviderError as error:
-            found.append(ProviderInfo(provider, (), error.message, error.remedy))
+            missing = error.message.removeprefix(f"{provider}: ")
+            found.append(ProviderInfo(provider, (), missing, error.remedy))
     return sorted(found, key=lambda info: not info.adapters)
 
 
@@ -209,4 +208,4 @@ def _nvidia(provider: Provider) -> list[Adapter]:
 
 
 def _instead() -> str:
-    return f"use --provider auto, which takes the best there is here; {_SEE}"
+    return "use --provider auto, which takes the best there is here"

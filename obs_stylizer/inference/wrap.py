@@ -19,6 +19,7 @@ from obs_stylizer.inference.convention import (
 )
 from obs_stylizer.inference.device_loss import first_line
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, write_spec
+from obs_stylizer.inference.native_model import opset_of
 
 _PREFIX: Final = "foreign/"
 
@@ -185,11 +186,6 @@ class _Builder:
         name = self.add("Add", name, self.constant(0.5))
         name = self.add("Clip", name, self.constant(0.0), self.constant(255.0))
         return self.add("Cast", name, output=output, to=TensorProto.UINT8)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the standard operators that a model uses."""
-    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
 def _modern(foreign: onnx.ModelProto) -> onnx.ModelProto:

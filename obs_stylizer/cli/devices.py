@@ -1,0 +1,117 @@
+"""``obs-stylizer devices``: what there is to capture, to send to, and to compute on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
+
+if TYPE_CHECKING:
+    from obs_stylizer.inference.providers import ProviderInfo
+    from obs_stylizer.listing import Listing
+    from obs_stylizer.sinks.listing import VirtualCameraInfo
+    from obs_stylizer.sources.listing import CameraInfo, ScreenInfo
+
+
+def devices(as_json: bool = JSON_OPTION) -> None:
+    """List cameras, screens, virtual cameras, and execution providers with their adapters."""
+    # The runtimes take a second to load, and no other command should wait for that.
+    from obs_stylizer.inference.providers import list_providers
+    from obs_stylizer.sinks.listing import list_virtual_cameras
+    from obs_stylizer.sources.listing import list_cameras, list_screens
+
+    cameras, screens, sinks = list_cameras(), list_screens(), list_virtual_cameras()
+    providers = list_providers()
+    if as_json:
+        print_json(
+            {
+                "cameras": [asdict(camera) for camera in cameras],
+                "screens": [asdict(screen) for screen in screens],
+                "virtual_cameras": [asdict(camera) for camera in sinks],
+                "providers": [_provider_as_dict(info) for info in providers],
+                "reasons": {
+                    "cameras": cameras.reason,
+                    "screens": screens.reason,
+                    "virtual_cameras": sinks.reason,
+                },
+            }
+        )
+        return
+    _print_cameras(cameras)
+    _print_screens(screens)
+    _print_virtual_cameras(sinks)
+    _print_providers(providers)
+
+
+def _print_cameras(cameras: Listing[CameraInfo]) -> None:
+    rows = [
+        (f"camera:{c.index}", c.name, c.path, "fed by a program" if c.is_virtual else "")
+        for c in cameras
+    ]
+    _print_listing("Cameras", ("source", "name", "path", ""), rows, cameras.reason)
+
+
+def _print_screens(screens: Listing[ScreenInfo]) -> None:
+    rows = [
+        (
+            f"screen:{s.index}",
+            s.name,
+            f"{s.width}x{s.height}",
+            f"{s.left},{s.top}",
+            "primary" if s.is_primary else "",
+        )
+        for s in screens
+    ]
+    _print_listing("Screens", ("source", "name", "size", "at", ""), rows, screens.reason)
+
+
+def _print_virtual_cameras(cameras: Listing[VirtualCameraInfo]) -> None:
+    rows = [(f"virtual-camera:{c.device}", c.name, c.backend, c.in_use) for c in cameras]
+    _print_listing("Virtual cameras", ("sink", "name", "by", "in use"), rows, cameras.reason)
+
+
+def _print_providers(providers: list[ProviderInfo]) -> None:
+    rows = [
+        (str(info.provider), str(adapter.index), adapter.name, str(adapter.kind))
+        for info in providers
+        for adapter in info.adapters
+    ]
+    _print_listing(
+        "Execution providers",
+        ("--provider", "--device", "name", "kind"),
+        rows,
+        "no runtime is installed",
+    )
+    typer.echo("Not here:")
+    for info in providers:
+        if not info.adapters:
+            remedy = f" ({info.remedy})" if info.remedy else ""
+            typer.echo(f"  {info.provider}: {info.missing}{remedy}")
+
+
+def _print_listing(
+    title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], reason: str
+) -> None:
+    """Print a table, or in one line why there is nothing to print."""
+    if rows:
+        print_table(columns, rows, title)
+    else:
+        typer.echo(f"{title}: none; {reason}")
+    typer.echo("")
+
+
+def _provider_as_dict(info: ProviderInfo) -> dict[str, object]:
+    return {
+        "provider": info.provider,
+        "available": bool(info.adapters),
+        "adapters": [
+            {"index": a.index, "name": a.name, "kind": a.kind, "integrated": a.integrated}
+            for a in info.adapters
+        ],
+        "missing": info.missing,
+        "remedy": info.remedy,
+    }

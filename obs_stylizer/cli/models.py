@@ -1,0 +1,228 @@
+"""``obs-stylizer models``: list, inspect, adopt."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
+from obs_stylizer.errors import ModelError, StylizerError, UsageError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.convention import ChannelOrder, Layout, ValueRange
+from obs_stylizer.inference.session import Precision, Provider, SessionOptions
+
+if TYPE_CHECKING:
+    from obs_stylizer.inference.adoption_plan import AdoptionPlan
+    from obs_stylizer.inference.benchmark import Timing
+    from obs_stylizer.inference.summary import ModelSummary
+
+app = typer.Typer(help="The generators there are.", no_args_is_help=True)
+
+_SIZE = "640x360"
+
+
+@app.command("list", epilog="Example:  obs-stylizer models list --json")
+def list_models(as_json: bool = JSON_OPTION) -> None:
+    """List bundled generators and your own."""
+    from obs_stylizer.inference.locate import model_files, model_folders
+    from obs_stylizer.inference.summary import summarise
+
+    bundled, own = model_folders()
+    found: list[tuple[str, ModelSummary, bool]] = []
+    problems: dict[str, str] = {}
+    for name, path in model_files().items():
+        try:
+            summary = summarise(path)
+            if summary.spec is None:
+                raise ModelError(
+                    f"{path} is no native generator",
+                    f"obs-stylizer models adopt {path} --output NAME.onnx",
+                )
+        except ModelError as error:
+            problems[str(path)] = str(error)
+            continue
+        found.append((name, summary, path.parent == bundled))
+    if as_json:
+        models = [{"name": n, "bundled": b, **_as_dict(summary)} for n, summary, b in found]
+        print_json({"models": models, "errors": problems})
+        return
+    rows = []
+    for name, summary, is_bundled in found:
+        spec = summary.spec
+        assert spec is not None
+        rows.append(
+            (
+                name,
+                spec.title,
+                ", ".join(spec.styles) or "one",
+                ", ".join((spec.precision, *summary.variants)),
+                f"{summary.bytes / 1e6:.1f} MB",
+                spec.licence,
+                "bundled" if is_bundled else "yours",
+            )
+        )
+    columns = ("name", "title", "styles", "precision", "size", "licence", "from")
+    if rows:
+        print_table(columns, rows)
+    else:
+        typer.echo("There is no generator.")
+    for problem in problems.values():
+        typer.echo(f"left out: {problem}")
+    typer.echo(f"Your own generators go to {own}")
+
+
+@app.command("inspect", epilog="Example:  obs-stylizer models inspect paintings")
+def inspect_model(
+    model: str = typer.Argument(help="An ONNX file, or the name of a generator."),
+    size: str = typer.Option(_SIZE, metavar="WxH", help="Frame size to time it at."),
+    provider: Provider = typer.Option(Provider.AUTO, help="What to time it on."),
+    device: str = typer.Option("", help="Which of several adapters, by name or index."),
+    precision: Precision = typer.Option(Precision.AUTO, help="Number format to time it in."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Tell what a model is, what it takes and gives, and how quick it is here."""
+    from obs_stylizer.inference.benchmark import time_model
+    from obs_stylizer.inference.locate import find_model
+    from obs_stylizer.inference.summary import summarise
+
+    path = find_model(model)
+    summary = summarise(path)
+    timing: Timing | None = None
+    if summary.spec is not None:
+        options = SessionOptions(provider, device, precision)
+        timing = time_model(path, FrameSize.parse(size), options)
+    if as_json:
+        print_json({**_as_dict(summary), "timing": None if timing is None else asdict(timing)})
+        return
+    rows = [
+        ("file", f"{path} ({summary.bytes / 1e6:.1f} MB, sha256 {summary.sha256[:12]})"),
+        *_spec_rows(summary),
+        *(("input", str(tensor)) for tensor in summary.inputs),
+        *(("output", str(tensor)) for tensor in summary.outputs),
+        ("operators", f"version {summary.opset}: " + _counted(summary.nodes)),
+        ("parameters", f"{summary.parameters / 1e6:.2f} million"),
+    ]
+    if timing is not None:
+        rows += [
+            ("runs on", f"{timing.runs_on}: {timing.runs_on.reason}"),
+            ("time", f"{timing.median_ms:.1f} ms a frame of {timing.frame_size}, median"),
+        ]
+    print_table(("", path.stem), rows)
+
+
+@app.command(
+    "adopt",
+    epilog="Example:  obs-stylizer models adopt downloaded.onnx --output my-style.onnx",
+)
+def adopt_model(
+    file: Path = typer.Argument(help="A foreign ONNX model that turns a picture into a picture."),
+    output: Path = typer.Option(help="The native model to write, ending in .onnx."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask whether the plan is right."),
+    force: bool = typer.Option(False, "--force", help="Overwrite --output if it exists."),
+    layout: Layout | None = typer.Option(None, help="Order of its dimensions."),
+    value_range: ValueRange | None = typer.Option(
+        None, "--range", help="Numbers it takes: 0..1, -1..1, 0..255, or less ImageNet's mean."
+    ),
+    output_range: ValueRange | None = typer.Option(None, help="Numbers it gives."),
+    channels: ChannelOrder | None = typer.Option(None, help="Order of its colours."),
+    multiple: int | None = typer.Option(
+        None, min=1, max=256, help="Its width and height must be multiples of this."
+    ),
+    output_tensor: str = typer.Option("", help="Which of several outputs is the picture."),
+    title: str = typer.Option("", help="Name for people."),
+    licence: str = typer.Option("", help="The model's licence, as in MIT."),
+    author: str = typer.Option("", help="Who made it."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Make a foreign model native, after showing how it will be read."""
+    from obs_stylizer.inference.adopt import adopt
+    from obs_stylizer.inference.adoption_plan import Overrides, plan_adoption
+
+    overrides = Overrides(layout, value_range, output_range, channels, multiple)
+    plan = plan_adoption(file, overrides, output_tensor)
+    if not as_json:
+        _print_plan(plan)
+    if not yes:
+        _ask(as_json)
+    spec = adopt(plan, output, title=title, licence=licence, author=author, replace=force)
+    if as_json:
+        findings = [asdict(finding) for finding in plan.findings]
+        print_json({"output": str(output), "plan": findings, "spec": spec.model_dump()})
+        return
+    typer.echo(f"{output} is native now and gives what {file.name} gives.")
+    if not licence:
+        typer.echo("Its licence is unknown; say it with --licence if you pass the file on.")
+
+
+def _print_plan(plan: AdoptionPlan) -> None:
+    print_table(
+        ("", "found", "sure?", "how"),
+        [(f.name, f.value, f.confidence, f.why) for f in plan.findings],
+        f"{plan.model.path.name}: {plan.model.input.name} to {plan.model.output.name}",
+    )
+    if plan.model.other_outputs:
+        typer.echo(f"Left out: {', '.join(plan.model.other_outputs)}")
+    for finding in plan.doubtful:
+        typer.echo(f"Look twice: {finding.name} is only a guess.")
+
+
+def _ask(as_json: bool) -> None:
+    """Have the plan confirmed by a person.
+
+    Raises:
+        UsageError: nobody is there to be asked.
+        StylizerError: the person says no.
+    """
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the plan must be looked at before it is used", "run it in a terminal, or add --yes"
+        )
+    if not typer.confirm("Is that right?"):
+        raise StylizerError(
+            "nothing was written", "set what is wrong, as in --range signed --channels bgr"
+        )
+
+
+def _spec_rows(summary: ModelSummary) -> list[tuple[str, str]]:
+    spec = summary.spec
+    if spec is None:
+        return [("native", f"no; obs-stylizer models adopt {summary.path} --output NAME.onnx")]
+    rows = [
+        ("native", f"{spec.name} {spec.version}, {spec.precision}"),
+        ("title", spec.title),
+        ("styles", ", ".join(spec.styles)),
+        ("licence", spec.licence),
+        ("author", spec.author),
+        ("trained on", spec.training_data),
+        ("adopted from", spec.adopted_from),
+        ("recipe", spec.recipe_hash[:12]),
+        ("sizes", f"multiples of {spec.size_multiple}"),
+        ("variants", ", ".join(summary.variants)),
+        ("quality", ", ".join(f"{name} {value:g}" for name, value in spec.quality.items())),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def _counted(nodes: dict[str, int]) -> str:
+    shown = [f"{count} {name}" for name, count in list(nodes.items())[:8]]
+    return ", ".join(shown) + (", …" if len(nodes) > len(shown) else "")
+
+
+def _as_dict(summary: ModelSummary) -> dict[str, object]:
+    spec = summary.spec
+    return {
+        "file": str(summary.path),
+        "bytes": summary.bytes,
+        "sha256": summary.sha256,
+        "opset": summary.opset,
+        "parameters": summary.parameters,
+        "nodes": summary.nodes,
+        "inputs": [asdict(tensor) for tensor in summary.inputs],
+        "outputs": [asdict(tensor) for tensor in summary.outputs],
+        "variants": list(summary.variants),
+        "spec": None if spec is None else spec.model_dump(),
+    }
