@@ -18,6 +18,7 @@ from obs_stylizer.bench.loops import bare_loop, usual_loop
 from obs_stylizer.bench.report import Figure, Row
 from obs_stylizer.bench.setup import LOADED, Bench, runtimes, wait_for
 from obs_stylizer.control.commands import ApplyPreset
+from obs_stylizer.daemon.app import resident_megabytes
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.sinks.listing import list_virtual_cameras
@@ -185,7 +186,7 @@ def memory(bench: Bench) -> Iterator[Row]:
     with bench.on_air(options) as daemon:
         wait_for(daemon, lambda: daemon.controller.on_air.preloaded, 120)
         time.sleep(1)
-        megabytes = daemon.statistics().memory_mb
+        megabytes = resident_megabytes(daemon.pids())
     row.figures = [Figure("all processes", megabytes, "MB", 700, at_least=False)]
     yield row
 

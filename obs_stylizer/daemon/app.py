@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -34,6 +35,7 @@ from obs_stylizer.realtime.messages import (
     SourceFailed,
     WorkerConfig,
 )
+from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.settings import WorkerSettings
 from obs_stylizer.sinks.base import SinkFormat
@@ -47,6 +49,7 @@ _OPEN_SECONDS: Final = 3.0
 _LAST_FRAME_SECONDS: Final = 5.0
 _EVERY_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.05
+_MEMORY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._on_second = on_second
         self._ending = threading.Event()
+        self._counted: tuple[float, list[int], float] = (float("-inf"), [], 0.0)
         self._error: StylizerError | None = None
         self._last_frame: tuple[int, float] | None = None
         self._started_at = self._clock.now()
@@ -140,6 +144,8 @@ class Daemon:
             SinkError: a sink can never work; BusyError: another daemon holds it. Nothing is left
             behind.
         """
+        # For the whole process: the presenter's thread must not wait for any other of ours.
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             self.controller.start()
             self.supervisor.start()
@@ -238,8 +244,17 @@ class Daemon:
             process_size=on_air.process_size,
             worker_state=self.supervisor.state,
             worker_restarts=self.supervisor.restarts,
-            memory_mb=round(resident_megabytes(self.pids()), 1),
+            memory_mb=self._memory(now),
         )
+
+    def _memory(self, now: float) -> float:
+        """Memory in MB, asked for now and then only: the system stops a process to count it."""
+        counted_at, pids, megabytes = self._counted
+        if now - counted_at >= _MEMORY_SECONDS or pids != self.pids():
+            pids = self.pids()
+            megabytes = round(resident_megabytes(pids), 1)
+            self._counted = (now, pids, megabytes)
+        return megabytes
 
     def pids(self) -> list[int]:
         """Process numbers of daemon and worker."""

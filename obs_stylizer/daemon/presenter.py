@@ -15,6 +15,7 @@ from obs_stylizer.daemon.standby import StandbyPicture
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.pacing import Metronome
+from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.realtime.statistics import PathStatistics
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,7 @@ class Presenter:
         return -1 if self._newest is None else self._newest.frame.sequence
 
     def _run(self) -> None:
+        raise_thread_priority()
         metronome = Metronome(self._fps, self._clock.now())
         while not self._stopping.is_set() and self._frames != 0:
             due = metronome.next_tick

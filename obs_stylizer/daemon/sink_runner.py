@@ -10,6 +10,7 @@ from obs_stylizer.clock import Clock
 from obs_stylizer.errors import SinkEndedError, SinkError, SinkLostError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.pacing import Backoff
+from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.realtime.statistics import SinkStatistics
 from obs_stylizer.sinks.base import Sink, SinkFormat
 
@@ -67,6 +68,7 @@ class SinkRunner:
 
     def _run(self) -> None:
         backoff = Backoff()
+        raise_thread_priority()
         try:
             while not self._stopping:
                 try:

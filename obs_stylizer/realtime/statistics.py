@@ -11,7 +11,7 @@ from typing import Final
 
 from obs_stylizer.realtime.mailbox import STAGES, StyledFrame, WorkerCounters
 
-_KEPT: Final = 8192
+_KEPT: Final = 2048
 _RATE_SECONDS: Final = 1.0
 _RECENT: Final = 30
 
@@ -38,7 +38,7 @@ class Percentiles:
 
 
 class Samples:
-    """The last 8192 of some times, in seconds. Safe for one writer and any readers."""
+    """The last 2048 of some times, in seconds. Safe for one writer and any readers."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=_KEPT)
