@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
 import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
     OUTPUT,
@@ -21,7 +22,6 @@ from obs_stylizer.inference.model_spec import (
     ModelSpec,
     write_spec,
 )
-from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 TINTS = ((60.0, 0.0, 0.0), (0.0, 0.0, 60.0), (0.0, 60.0, 0.0), (40.0, 40.0, 0.0))
@@ -275,3 +275,32 @@ def write_convolutional_model(path: Path, styles: Sequence[str] = ()) -> Path:
     values = graph.add("Mul", graph.add("Add", values, graph.constant(1.0)), graph.constant(127.5))
     _to_bytes(graph, values)
     return _save_native(path, graph, styles=styles, multiple=8)
+
+
+def write_quantized_variant(path: Path) -> Path:
+    """Write NAME.int8.onnx beside a model without styles, quantized as trained ones are."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Noise(CalibrationDataReader):
+        def __init__(self) -> None:
+            random = np.random.default_rng(5)
+            frames = [random.integers(0, 256, (1, 48, 64, 3), dtype=np.uint8) for _ in range(4)]
+            self._frames = iter(frames)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            frame = next(self._frames, None)
+            return None if frame is None else {FRAME_INPUT: frame}
+
+    variant = path.with_name(f"{path.stem}.int8.onnx")
+    quantize_static(
+        str(path),
+        str(variant),
+        Noise(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        op_types_to_quantize=["Conv"],
+    )
+    model = onnx.load(variant)
+    write_spec(model, _spec(path, multiple=8).model_copy(update={"precision": "int8"}))
+    onnx.save(model, variant)
+    return variant
