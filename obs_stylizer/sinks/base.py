@@ -31,7 +31,8 @@ class Sink(ABC):
         """Make ready to send; return for people where the picture can now be seen.
 
         Raises:
-            SinkLostError: not there now, but it may come (no device yet, held by another).
+            SinkLostError: not there now, but it may come (no device yet, held by a program).
+            BusyError: another obs-stylizer, or whoever has the port, holds it.
             SinkError: it can never work (no such folder, a format it cannot take).
         """
 
