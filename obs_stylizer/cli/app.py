@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from obs_stylizer import __version__
-from obs_stylizer.cli import bench, presets, run, training
+from obs_stylizer.cli import bench, devices, models, presets, run, training
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError, UsageError
 
@@ -27,7 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("run")(run.run)
+app.command("devices")(devices.devices)
 app.add_typer(presets.app, name="presets")
+app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
 # Without a name its commands stand beside the others.
 app.add_typer(training.app)
