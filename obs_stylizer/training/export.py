@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import onnxruntime
 import torch
 
@@ -59,7 +60,7 @@ def trained_generator(run: RunDirectory) -> NativeGenerator:
     state = run.load_checkpoint(torch.device("cpu"))["average"]
     prefix = "painter."
     generator.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
-    return NativeGenerator(generator.eval().requires_grad_(False))
+    return NativeGenerator(generator)
 
 
 def style_names(recipe: Recipe) -> tuple[str, ...]:
@@ -165,7 +166,33 @@ def to_onnx(native: NativeGenerator) -> onnx.ModelProto:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.metadata_props[:]
+    cut_empty_taps(model)
     return model
+
+
+def cut_empty_taps(model: onnx.ModelProto) -> None:
+    """Leave out the first row and column of every convolution where they are nothing but zeros.
+
+    ONNX, unlike torch, can pad the two ends of an axis differently.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Conv" or node.input[1] not in weights:
+            continue
+        tensor = weights[node.input[1]]
+        kernel = onnx.numpy_helper.to_array(tensor)
+        pads = next((entry for entry in node.attribute if entry.name == "pads"), None)
+        if pads is None or kernel.shape[2] < 2 or kernel[:, :, 0].any() or kernel[..., 0].any():
+            continue
+        top, left, bottom, right = pads.ints
+        if top < 1 or left < 1:
+            continue
+        cut = np.ascontiguousarray(kernel[:, :, 1:, 1:])
+        tensor.CopyFrom(onnx.numpy_helper.from_array(cut, tensor.name))
+        pads.ints[:] = [top - 1, left - 1, bottom, right]
+        for entry in node.attribute:
+            if entry.name == "kernel_shape":
+                entry.ints[:] = cut.shape[2:]
 
 
 def check_parity(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
 from obs_stylizer.training.generators import FastGenerator
+from obs_stylizer.training.generators.layers import SmoothSubpixelConv
 
 
 class NativeGenerator(nn.Module):
@@ -15,12 +18,14 @@ class NativeGenerator(nn.Module):
     which moves a quarter of what floats would.
 
     Args:
-        generator: a picture-to-picture generator.
+        generator: a picture-to-picture generator; it is copied, and its weights fixed.
     """
 
     def __init__(self, generator: FastGenerator) -> None:
         super().__init__()
-        self.generator = generator
+        self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
+        if isinstance(generator.last, SmoothSubpixelConv):
+            self.generator.last = generator.last.as_convolution()
         self.size_multiple = generator.size_multiple
         self.styles = generator.styles
 

@@ -103,7 +103,7 @@ def test_the_int8_variant_looks_the_same(exported: Exported, tmp_path: Path) -> 
 
 
 def test_a_generator_without_styles(tmp_path: Path) -> None:
-    native = NativeGenerator(FastGenerator(8, 1).eval().requires_grad_(False))
+    native = NativeGenerator(FastGenerator(8, 1))
     path = tmp_path / "plain.onnx"
     onnx.save(to_onnx(native), path)
     assert check_parity(native, path, PICTURES, FrameSize(64, 48)).largest <= 2

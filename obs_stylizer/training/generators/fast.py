@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from obs_stylizer.training.generators.layers import (
     ConvNorm,
     ResidualBlock,
-    initialise_subpixel,
+    SmoothSubpixelConv,
 )
 
 
@@ -18,8 +18,8 @@ class FastGenerator(nn.Module):
 
     Pixels are gathered by four into channels, convolved to ``channels`` maps, halved once more,
     sent through residual blocks, brought back by nearest-neighbour upsampling and convolution,
-    and shuffled out by two. There is no reflection padding (providers split the graph at it)
-    and no transposed convolution (it leaves a chequerboard).
+    and shuffled out by two, with a blur that leaves no grid. There is no reflection padding
+    (providers split the graph at it) and no transposed convolution (it leaves a chequerboard).
 
     Args:
         channels: feature maps at a quarter of the resolution.
@@ -40,8 +40,7 @@ class FastGenerator(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(deep, styles) for _ in range(blocks))
         self.up = ConvNorm(deep, channels, styles)
         self.wide = ConvNorm(channels, half, styles)
-        self.last = nn.Conv2d(half, 3 * self.output_factor**2, 3, padding=1)
-        initialise_subpixel(self.last, self.output_factor)
+        self.last: nn.Module = SmoothSubpixelConv(half)
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
         """Turn a picture.
