@@ -63,6 +63,8 @@ _EQUAL: Final = 1.1
 _INT8_GAIN: Final = 0.8
 """int8 must take at most this share of the best other time to be worth its picture."""
 
+_MAX_INDEX: Final = 64
+
 _RUNTIME_NAMES: Final = {Provider.OPENVINO: "OpenVINO", Provider.CPU: "ONNX Runtime"}
 
 
@@ -124,7 +126,8 @@ def _because(session: Session, reason: str) -> Session:
 
 
 def _open_best(model: NativeModel, frame_size: FrameSize, options: SessionOptions) -> Session:
-    if options.device.strip().isdigit():
+    # A number this small is an index; a longer one is part of a name, as in “RTX 3060”.
+    if options.device.strip().isdigit() and int(options.device) < _MAX_INDEX:
         raise UsageError(
             f"device {options.device} alone says nothing: every provider counts its own",
             "give --provider too, or the device's name; see: obs-stylizer devices",

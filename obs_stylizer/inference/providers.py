@@ -125,7 +125,9 @@ def matching_adapters(adapters: list[Adapter], device: str) -> list[Adapter]:
     if not wanted:
         return adapters
     if wanted.isdigit():
-        return [adapter for adapter in adapters if adapter.index == int(wanted)]
+        numbered = [adapter for adapter in adapters if adapter.index == int(wanted)]
+        if numbered:
+            return numbered
     exact = [a for a in adapters if wanted in (a.name.casefold(), a.runtime_id.casefold(), a.kind)]
     return exact or [adapter for adapter in adapters if wanted in adapter.name.casefold()]
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from obs_stylizer.inference.device_loss import first_line, is_device_lost, is_out_of_memory
+
+LOST = [
+    "Non-zero status code returned while running Conv node. DmlCommandRecorder.cpp(371) "
+    "887A0005 The GPU device instance has been suspended. Use GetDeviceRemovedReason",
+    "DirectML: hr = 0x887A0006, the GPU will not respond to more commands",
+    "exception 887a0007",
+    "(hr: -2005270496) driver internal error",
+    "DXGI_ERROR_DEVICE_RESET",
+    "CUDA failure 719: unspecified launch failure ; GPU=0 ; expr=cudaStreamSynchronize",
+    "CUDA failure 710: device-side assert triggered",
+    "CUDA failure 100: no CUDA-capable device is detected",
+    "CUDA failure 700: an illegal memory access was encountered",
+    "CUDA error 702: the launch timed out and was terminated",
+    "[GPU] clWaitForEvents, error code: CL_DEVICE_NOT_AVAILABLE",
+    "L0 pfnSynchronize result: ZE_RESULT_ERROR_DEVICE_LOST, code 0x70000001",
+    "WebGPU device lost (2): the driver has been updated",
+    "vkQueueSubmit failed with VK_ERROR_DEVICE_LOST",
+]
+MEMORY = [
+    "CUDA failure 2: out of memory ; GPU=0",
+    "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1",
+    "8007000E Not enough memory resources are available",
+    "[GPU] clEnqueueNDRangeKernel, error code: -5 CL_OUT_OF_RESOURCES",
+    "std::bad_alloc",
+]
+OTHER = [
+    "Got invalid dimensions for input: frame for the following indices",
+    "This is an invalid model. Error in Node: Conv : No Op registered for Konv",
+    "Could not find an implementation for DepthToSpace(13)",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", LOST)
+def test_a_lost_device_is_recognised(text: str) -> None:
+    assert is_device_lost(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError(text))
+
+
+@pytest.mark.parametrize("text", MEMORY)
+def test_memory_that_ran_out_is_no_lost_device(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_device_lost(RuntimeError(text))
+
+
+@pytest.mark.parametrize("text", OTHER)
+def test_other_failures_are_neither(text: str) -> None:
+    assert not is_device_lost(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError(text))
+
+
+def test_the_runtimes_own_class_for_it_is_known() -> None:
+    class DeviceReset(Exception):  # noqa: N818 - named as ONNX Runtime names it
+        pass
+
+    assert is_device_lost(DeviceReset("any text"))
+
+
+def test_the_line_that_says_something_is_found() -> None:
+    text = (
+        "Exception from src/inference/src/cpp/core.cpp:142:\n"
+        "Check 'found' failed at src/frontends/onnx.cpp:10:\nConv is not supported\nmore"
+    )
+    assert first_line(RuntimeError(text)) == "Conv is not supported"
+    assert first_line(RuntimeError("")) == "RuntimeError"
+    assert len(first_line(RuntimeError("x" * 1000))) == 300
