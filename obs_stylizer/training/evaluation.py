@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
@@ -52,6 +53,14 @@ class StyleFigures:
     pictures: list[tuple[Pixels, Pixels]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Impression:
+    """What the features make of a picture: a Gram matrix for each style layer, and content."""
+
+    grams: tuple[Tensor, ...]
+    content: Tensor
+
+
 class StyleJudge:
     """Measures style and content against fixed features.
 
@@ -65,25 +74,25 @@ class StyleJudge:
         self._layers = tuple(layers)
 
     @torch.no_grad()
-    def style_ratio(self, made: Pixels, source: Pixels, style: Pixels) -> float:
-        """Return the style ratio; all are uint8 (H, W, 3), of any sizes."""
-        grams = [
-            self._features(to_tensor([picture]), self._layers) for picture in (made, source, style)
+    def look_at(self, picture: Pixels) -> Impression:
+        """Return the impression of ``picture``, uint8 (H, W, 3)."""
+        found = self._features(to_tensor([picture]), {*self._layers, CONTENT_LAYER})
+        grams = tuple(gram_matrix(found[layer]) for layer in self._layers)
+        return Impression(grams, found[CONTENT_LAYER])
+
+    def style_ratio(self, made: Impression, source: Impression, style: Impression) -> float:
+        """Return the style ratio; the pictures may have any sizes."""
+        ratios = [
+            float((of_made - of_style).norm() / (of_source - of_style).norm())
+            for of_made, of_source, of_style in zip(
+                made.grams, source.grams, style.grams, strict=True
+            )
         ]
-        ratios = []
-        for layer in self._layers:
-            of_made, of_source, of_style = (gram_matrix(found[layer]) for found in grams)
-            ratios.append(float((of_made - of_style).norm() / (of_source - of_style).norm()))
         return float(np.mean(ratios))
 
-    @torch.no_grad()
-    def content_kept(self, made: Pixels, source: Pixels) -> float:
-        """Return the cosine, -1 to 1; both are uint8 (H, W, 3) of one size."""
-        of_made, of_source = (
-            self._features(to_tensor([picture]), [CONTENT_LAYER])[CONTENT_LAYER]
-            for picture in (made, source)
-        )
-        return float(content_similarity(of_made, of_source))
+    def content_kept(self, made: Impression, source: Impression) -> float:
+        """Return the cosine, -1 to 1; both pictures are of one size."""
+        return float(content_similarity(made.content, source.content))
 
 
 def evaluate_styles(
@@ -113,6 +122,7 @@ def evaluate_styles(
         raise TrainingError("there are no pictures to evaluate on", "name some with --content")
     result: dict[str, StyleFigures] = {}
     frames = [fit_frame(picture, FRAME_SIZE) for picture in pictures]
+    sources = [judge.look_at(frame) for frame in frames]
     source_clips = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
     for mix, (name, style) in zip(
         np.eye(len(styles), dtype=np.float32), styles.items(), strict=True
@@ -120,8 +130,10 @@ def evaluate_styles(
         entry = result[name] = StyleFigures()
         made = [painter(frame, mix) for frame in frames]
         entry.pictures = list(zip(frames, made, strict=True))
-        ratios = [judge.style_ratio(y, x, style) for x, y in entry.pictures]
-        kept = [judge.content_kept(y, x) for x, y in entry.pictures]
+        wanted, seen = judge.look_at(style), [judge.look_at(picture) for picture in made]
+        pairs = list(zip(seen, sources, strict=True))
+        ratios = [judge.style_ratio(output, source, wanted) for output, source in pairs]
+        kept = [judge.content_kept(output, source) for output, source in pairs]
         entry.figures["style_ratio"] = float(np.mean(ratios))
         entry.figures["content_kept"] = float(np.mean(kept))
         entry.figures |= _noise_figures(painter, mix, frames[0])

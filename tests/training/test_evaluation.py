@@ -25,7 +25,8 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture
-def judge(data: Path) -> StyleJudge:
+def judge(data: Path, monkeypatch: pytest.MonkeyPatch) -> StyleJudge:
+    monkeypatch.setattr("obs_stylizer.training.evaluation.CONTENT_LAYER", "conv2_1")
     weights = Vgg19.load(data / "features.npz")
     return StyleJudge(weights, tuple(LAYERS)[:2])
 
@@ -38,7 +39,7 @@ def textured(height: int, width: int) -> Pixels:
 
 
 def test_the_style_ratio_of_no_style_is_one_and_of_the_style_nothing(judge: StyleJudge) -> None:
-    source, style = scene(1), scene(4)
+    source, style = judge.look_at(scene(1)), judge.look_at(scene(4))
     assert judge.style_ratio(source, source, style) == pytest.approx(1, abs=1e-5)
     assert judge.style_ratio(style, source, style) == pytest.approx(0, abs=1e-5)
 
@@ -69,8 +70,7 @@ def test_warp_error_of_what_moves_along_and_of_what_flickers() -> None:
     assert worse > own + 0.08
 
 
-def test_the_report(judge: StyleJudge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("obs_stylizer.training.evaluation.CONTENT_LAYER", "conv2_1")
+def test_the_report(judge: StyleJudge, tmp_path: Path) -> None:
     found = evaluate_styles(
         lambda frame, mix: frame, {"same": scene(4)}, judge, [scene(1)], [[scene(1), scene(1)]]
     )
