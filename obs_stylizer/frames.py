@@ -46,7 +46,7 @@ class FrameSize:
         Raises:
             UsageError: not of that form, odd, or outside 16 to 8192 pixels a side.
         """
-        match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)  # noqa: RUF001
+        match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)
         if match is None:
             raise UsageError(
                 f"“{text}” is no frame size", "write it as WIDTHxHEIGHT, as in 1280x720"

@@ -12,7 +12,7 @@ from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sources.spec import Region, SourceKind, SourceSpec
 
 
-@pytest.mark.parametrize("text", ["1280x720", "1280X720", " 1280 x 720 ", "1280×720"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["1280x720", "1280X720", " 1280 x 720 ", "1280×720"])
 def test_sizes_as_people_write_them(text: str) -> None:
     assert FrameSize.parse(text) == FrameSize(1280, 720)
 
