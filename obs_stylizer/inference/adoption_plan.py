@@ -186,9 +186,12 @@ def _ranges(
     # Shown a picture even where both are known: this is where NaN comes to light.
     found = find_ranges(model, layouts, allowed[0], allowed[1], size)
     confidence = Confidence.LIKELY if found.clear else Confidence.GUESS
-    why = f"tells most about a picture shown, by {found.lead:.2f} bits"
+    why = "what comes out tells most about what was shown"
+    if found.next is not None:
+        given, made = found.next
+        why += f", {found.lead:.2f} bits more than with {given} in and {made} out"
     if found.same:
-        why += "; the same picture as " + ", ".join(f"{i} to {o}" for i, o in found.same)
+        why += "; no different from " + ", ".join(f"{i} in and {o} out" for i, o in found.same)
     findings = tuple(
         finding or Finding(name, value, confidence, why)
         for finding, (name, *_), value in zip(

@@ -176,12 +176,16 @@ class ForeignModel:
         if isinstance(shape[0], int) and shape[0] not in (0, 1):
             raise self._no_picture(value.name, f"takes {shape[0]} pictures at once, not one")
         layouts = tuple(layout for layout in Layout if _channels(shape, layout) == 3) or tuple(
-            layout for layout in Layout if _channels(shape, layout) is None
+            layout
+            for layout in Layout
+            if _channels(shape, layout) is None and _may_be_sides(_sides(shape, layout))
         )
         if not layouts:
             raise self._no_picture(value.name, f"has no three colours ({_listed(shape)})")
-        sides = shape[2:4] if layouts[0] is Layout.NCHW else shape[1:3]
-        height, width = (side if isinstance(side, int) and side > 0 else None for side in sides)
+        height, width = (
+            side if isinstance(side, int) and side > 0 else None
+            for side in _sides(shape, layouts[0])
+        )
         return PictureTensor(value.name, _DTYPES[elem_type], layouts, (height, width))
 
     def _no_picture(self, name: str, why: str) -> ModelError:
@@ -195,6 +199,15 @@ def _channels(shape: Dimensions, layout: Layout) -> int | None:
     """Return the declared number of channels under ``layout``, None if it is free."""
     side = shape[1] if layout is Layout.NCHW else shape[3]
     return side if isinstance(side, int) and side > 0 else None
+
+
+def _sides(shape: Dimensions, layout: Layout) -> Dimensions:
+    return shape[2:4] if layout is Layout.NCHW else shape[1:3]
+
+
+def _may_be_sides(sides: Dimensions) -> bool:
+    """Whether these can be height and width: one to four is a number of channels."""
+    return not any(isinstance(side, int) and 0 < side <= 4 for side in sides)
 
 
 def _listed(shape: Dimensions) -> str:

@@ -29,7 +29,7 @@ from obs_stylizer.inference.convention import (
 )
 from obs_stylizer.inference.foreign_model import ForeignModel
 
-PROBE_SIZE: Final = FrameSize(320, 256)
+PROBE_SIZE: Final = FrameSize(256, 192)
 """Size at which a model of free size is shown pictures: a multiple of 64 both ways."""
 
 _MULTIPLES: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -54,12 +54,14 @@ class RangeFinding:
         input: the range that goes in.
         output: the range that comes out.
         lead: by how many bits the pair is better than the next one that gives another picture.
+        next: that next pair; None if there is none.
         same: pairs that give the very same picture, so that it does not matter.
     """
 
     input: ValueRange
     output: ValueRange
     lead: float
+    next: tuple[ValueRange, ValueRange] | None = None
     same: tuple[tuple[ValueRange, ValueRange], ...] = ()
 
     @property
@@ -169,9 +171,10 @@ def find_ranges(
     ranked = sorted(scores, key=lambda pair: -scores[pair])
     best, *others = ranked
     same = [pair for pair in others if _alike(results[best], results[pair])]
-    rivals = [scores[pair] for pair in others if pair not in same]
-    lead = scores[best] - rivals[0] if rivals else float("inf")
-    return RangeFinding(*best, lead, tuple(same))
+    rivals = [pair for pair in others if pair not in same]
+    if not rivals:
+        return RangeFinding(*best, float("inf"), None, tuple(same))
+    return RangeFinding(*best, scores[best] - scores[rivals[0]], rivals[0], tuple(same))
 
 
 def _alike(one: Pixels, other: Pixels) -> bool:
