@@ -6,6 +6,7 @@ it, so both sources and sinks have to tell it from a real camera.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -38,6 +39,7 @@ def _request(direction: int, number: int, size: int) -> int:
 
 _QUERYCAP: Final = _request(2, 0, _CAPABILITY.size)
 _G_FMT: Final = _request(3, 4, _FORMAT_BYTES)
+_STREAMON: Final = _request(1, 18, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Capability:
     def is_loopback(self) -> bool:
         """It is a virtual camera of v4l2loopback."""
         return self.driver == LOOPBACK_DRIVER
+
+    @property
+    def is_stuck(self) -> bool:
+        """It forgot to offer its output again; see :func:`announce_writer`."""
+        return self.is_loopback and not self.can_output and not self.can_capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,32 @@ def output_format(descriptor: int) -> OutputFormat:
     width, height, code, _, _, size = _PIX_FORMAT.unpack_from(answer, _PIX_OFFSET)
     fourcc = struct.pack("=I", code).decode("ascii", "replace")
     return OutputFormat(width, height, fourcc, size)
+
+
+def announce_writer(descriptor: int) -> None:
+    """Tell a loopback device that this descriptor writes to it.
+
+    v4l2loopback before 0.13, with ``exclusive_caps``, takes its output away with the first
+    frame, and gives it back only when one closes who has announced himself. Without this, a
+    camera that was used once could not be used again until the module is loaded anew. Later
+    versions need no telling, and may say no.
+    """
+    argument = bytearray(struct.pack("=I", _BUF_TYPE_VIDEO_OUTPUT))
+    with contextlib.suppress(OSError):
+        _ioctl(descriptor, _STREAMON, argument)
+
+
+def restore_output(path: str) -> None:
+    """Bring back a device that is stuck because its last writer never announced itself.
+
+    Raises:
+        OSError: it may not be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        announce_writer(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def query_path(path: str) -> Capability:

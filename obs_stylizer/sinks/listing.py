@@ -92,7 +92,7 @@ def _loopback(path: str, capability: v4l2.Capability) -> VirtualCameraInfo:
     holder = holder_of(claim_name(path))
     if holder is not None:
         in_use = str(holder)
-    elif not capability.can_output:
+    elif not capability.can_output and not capability.is_stuck:
         # With exclusive_caps, a device that has a writer offers itself to no second one.
         in_use = ", ".join(v4l2.holders(path)) or "another program"
     else:

@@ -46,6 +46,9 @@ class DirectOutput:
             SinkLostError: the descriptor is not to be found, or the device kept another format.
         """
         with _OPENING:
+            if v4l2.query_path(device).is_stuck:
+                log.info("%s was left without its output, bringing it back", device)
+                v4l2.restore_output(device)
             before = _descriptors()
             camera = opener()
             fresh = _descriptors() - before
@@ -57,6 +60,7 @@ class DirectOutput:
                 raise SinkLostError(f"{device} closed right after it was opened", "open it again")
             output = cls(device, descriptor, size)
             output.check()
+            v4l2.announce_writer(descriptor)
         except BaseException:
             camera.close()
             raise

@@ -30,6 +30,7 @@ HOST: Final = "127.0.0.1"
 ALLOWED_HOSTS: Final = (HOST, "localhost")
 
 _START_SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 0.3
 
 
@@ -106,7 +107,9 @@ class WebServer:
         if server is not None:
             server.should_exit = True
         if thread is not None:
-            thread.join()
+            thread.join(_STOP_SECONDS)
+            if thread.is_alive():
+                log.warning("the web server at %s does not stop; leaving it", self.url)
         if claim is not None:
             claim.release()
 

@@ -27,7 +27,9 @@ class FakeDevice:
         height: the same.
         plugged: False: it cannot be opened, and an open one gives nothing.
         busy: it opens but gives no picture, as a camera does that another program uses.
-        blocked: while set, it hangs in the driver.
+        damaged: its pictures cannot be decoded.
+        blocked: while set, it hangs in the driver until ``freed``.
+        allocated: how often it was given no memory for a picture.
     """
 
     width: int = 64
@@ -41,6 +43,7 @@ class FakeDevice:
     opened: int = 0
     released: int = 0
     pictures: int = 0
+    allocated: int = 0
     tick: threading.Event = field(default_factory=threading.Event)
 
 
@@ -85,7 +88,10 @@ class FakeCapture:
         if device.damaged:
             return False, None
         shape = (device.height, device.width, 3)
-        picture = spare if spare is not None and spare.shape == shape else np.empty(shape, np.uint8)
+        picture = spare
+        if picture is None or picture.shape != shape:
+            picture = np.empty(shape, np.uint8)
+            device.allocated += 1
         picture[:] = (200, 100, 50)  # BGR
         device.pictures += 1
         return True, picture

@@ -46,7 +46,7 @@ class ShimDevice:
         self._name = device.rpartition("/")[2]
 
     def set(self, state: str, text: str = "") -> None:
-        """Make it "gone", "denied", "taken", or keep a "format" such as "640 480 YUYV"."""
+        """Make it "gone", "denied", "taken", "stuck", or keep a "format" such as "640 480 YUYV"."""
         self._file(state).write_text(text)
 
     def unset(self, state: str) -> None:
@@ -55,7 +55,7 @@ class ShimDevice:
 
     def forget(self) -> None:
         """Be as new."""
-        for state in ("gone", "denied", "taken", "format", "frames"):
+        for state in ("gone", "denied", "taken", "stuck", "format", "frames"):
             self.unset(state)
 
     def frames(self, width: int, height: int) -> NDArray[np.uint8]:

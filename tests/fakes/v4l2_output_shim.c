@@ -6,6 +6,7 @@
  *               video40.gone    it was unplugged: nothing opens it, open ones answer ENODEV
  *               video40.denied  it may not be opened (EACCES)
  *               video40.taken   another program writes to it: it offers no output
+ *               video40.stuck   its last writer left it without output, until one announces itself
  *               video40.format  it keeps the format that this file holds: "640 480 YUYV"
  */
 #define _GNU_SOURCE
@@ -122,8 +123,9 @@ static int describe(const char *name, struct v4l2_capability *answer)
     snprintf((char *)answer->card, sizeof answer->card, "Shim %s", name);
     strcpy((char *)answer->bus_info, "platform:v4l2loopback-000");
     answer->device_caps = V4L2_CAP_READWRITE | V4L2_CAP_STREAMING;
-    answer->device_caps |=
-        is_set(name, "taken") ? V4L2_CAP_VIDEO_CAPTURE : V4L2_CAP_VIDEO_OUTPUT;
+    if (!is_set(name, "stuck"))
+        answer->device_caps |=
+            is_set(name, "taken") ? V4L2_CAP_VIDEO_CAPTURE : V4L2_CAP_VIDEO_OUTPUT;
     answer->capabilities = answer->device_caps | V4L2_CAP_DEVICE_CAPS;
     return 0;
 }
@@ -177,6 +179,12 @@ int ioctl(int fd, unsigned long request, ...)
         struct v4l2_format *format = argument;
         format->fmt.pix = opened[fd].format;
         kept_format(opened[fd].name, &format->fmt.pix);
+        return 0;
+    }
+    case VIDIOC_STREAMON: {
+        char path[512];
+        file_of(opened[fd].name, "stuck", path, sizeof path);
+        unlink(path);
         return 0;
     }
     default:

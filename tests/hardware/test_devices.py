@@ -280,23 +280,25 @@ def test_another_size_while_a_program_reads_is_refused_with_its_name() -> None:
         sink.send(painted((10, 10, 10), FrameSize(640, 360)), repeated=False)
 
 
-def test_another_program_that_sends_is_named() -> None:
-    code = textwrap.dedent(
-        """
-        import sys, numpy as np, pyvirtualcam
-        with pyvirtualcam.Camera(320, 180, 10, device=sys.argv[1]) as camera:
-            camera.send(np.zeros((180, 320, 3), np.uint8))
-            print(flush=True)
-            sys.stdin.read()
-        """
-    )
+SEND = textwrap.dedent(
+    """
+    import sys, numpy as np, pyvirtualcam
+    with pyvirtualcam.Camera(320, 180, 10, device=sys.argv[1]) as camera:
+        camera.send(np.zeros((180, 320, 3), np.uint8))
+        print("sent", flush=True)
+        sys.stdin.read()
+    """
+)
+
+
+def test_another_program_that_sends_is_named_and_what_it_leaves_is_usable() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", code, EXCLUSIVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", SEND, EXCLUSIVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdin, process.stdout:
-        process.stdout.readline()
+        assert process.stdout.readline() == b"sent\n"
         with pytest.raises(SinkLostError) as caught:
             VirtualCameraSink(EXCLUSIVE).open(FORM)
         with VirtualCameraSink() as sink:
@@ -305,8 +307,12 @@ def test_another_program_that_sends_is_named() -> None:
         process.wait()
     print(caught.value)
     assert str(process.pid) in caught.value.message
+    # It wrote without announcing itself, so the driver withholds the output from now on.
+    print(v4l2.query_path(EXCLUSIVE))
     with VirtualCameraSink(EXCLUSIVE) as sink:
         sink.open(FORM)
+        sink.send(painted((1, 2, 3)), repeated=False)
+    assert v4l2.query_path(EXCLUSIVE).can_output
 
 
 def test_no_descriptor_is_left_open() -> None:

@@ -76,6 +76,8 @@ def test_pictures_reuse_their_memory() -> None:
         source.open()
         places = {next_frame(source).pixels.ctypes.data for _ in range(20)}
     assert len(places) == 1
+    assert device.pictures >= 20
+    assert device.allocated <= 4
 
 
 @pytest.mark.parametrize("target", ["1", "USB camera", "usb CAMERA", "/dev/fake1", "usb"])

@@ -109,6 +109,16 @@ def test_another_program_sends_to_it(device: ShimDevice) -> None:
     assert "close that program" in error.remedy
 
 
+def test_one_that_lost_its_output_is_brought_back(device: ShimDevice) -> None:
+    device.set("stuck")
+    (listed,) = list_virtual_cameras()
+    assert listed.in_use == ""
+    with VirtualCameraSink() as sink:
+        sink.open(FORM)
+        sink.send(frame(10), repeated=False)
+    assert len(device.frames(64, 48)) == 1
+
+
 def test_the_next_free_one_is_taken(devices: tuple[ShimDevice, ...]) -> None:
     devices[0].set("taken")
     with VirtualCameraSink() as sink:
