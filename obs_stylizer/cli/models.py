@@ -177,7 +177,7 @@ def _ask(as_json: bool) -> None:
         UsageError: nobody is there to be asked.
         StylizerError: the person says no.
     """
-    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if as_json or not _is_terminal():
         raise UsageError(
             "the plan must be looked at before it is used", "run it in a terminal, or add --yes"
         )
@@ -185,6 +185,11 @@ def _ask(as_json: bool) -> None:
         raise StylizerError(
             "nothing was written", "set what is wrong, as in --range signed --channels bgr"
         )
+
+
+def _is_terminal() -> bool:
+    """Whether a person can see the plan and answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _spec_rows(summary: ModelSummary) -> list[tuple[str, str]]:
