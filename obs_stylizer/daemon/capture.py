@@ -38,6 +38,7 @@ class Capture:
     ) -> None:
         self.slot = FrameSlot()
         self.captured = 0
+        self._skipped = 0
         self.changes = 0
         """How many times another source began to give frames."""
         self._spec = spec
@@ -48,6 +49,11 @@ class Capture:
         self._stopping = False
         self._source: Source | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    @property
+    def overtaken(self) -> int:
+        """Frames that a newer one overtook, in the source itself or in the slot."""
+        return self._skipped + self.slot.overwritten
 
     def start(self) -> None:
         """Begin to capture."""
@@ -109,10 +115,16 @@ class Capture:
         self._tell(SourceOpened(spec, info))
 
     def _read_all(self, source: Source) -> None:
+        following: int | None = None
         while not self._stopping and self._wanted is None:
             frame = source.read(_READ_SECONDS)
             if frame is None:
                 continue
+            # A gap in the source's own numbers is frames that it left out because they were late.
+            skipped = 0 if following is None else max(0, frame.sequence - following)
+            following = frame.sequence + 1
+            self._skipped += skipped
+            self.captured += skipped
             self.slot.put(Frame(frame.pixels, self.captured, frame.captured_at, frame.timestamp))
             self.captured += 1
             if not self._options.paced:

@@ -124,7 +124,7 @@ class Worker:
         self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
 
     def _count(self) -> None:
-        captured, overwritten = self._capture.captured, self._capture.slot.overwritten
+        captured, overwritten = self._capture.captured, self._capture.overtaken
         self._mailbox.count(
             captured=captured - self._captured, overwritten=overwritten - self._overwritten
         )
