@@ -1,4 +1,4 @@
-"""What is kept between starts: timings of the probe, and programs compiled for GPUs.
+"""What is kept between starts: timings of the probe, and compiled programs.
 
 All of it may be deleted at any time. Nothing here raises: a cache that cannot be read or written
 only costs time.
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _MAX_TIMINGS: Final = 64
 _MAX_AGE_DAYS: Final = 30
-_MAX_COMPILED_BYTES: Final = 1 << 30
+_MAX_COMPILED_BYTES: Final = 512 << 20
 
 
 def cache_folder() -> Path:
@@ -99,7 +99,7 @@ def _read_probes() -> dict[str, Any]:
 
 
 def compiled_folder(runtime: str) -> Path | None:
-    """Return the folder for what ``runtime`` compiles for GPUs, made and pruned to a gigabyte.
+    """Return the folder for what ``runtime`` compiles, made and pruned to half a gigabyte.
 
     None if it cannot be made.
     """

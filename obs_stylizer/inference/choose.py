@@ -101,10 +101,7 @@ def open_session(model: NativeModel, frame_size: FrameSize, options: SessionOpti
 def _open_on(
     adapter: Adapter, model: NativeModel, frame_size: FrameSize, options: SessionOptions
 ) -> Session:
-    compiles = adapter.kind is not AdapterKind.CPU and adapter.provider in (
-        Provider.OPENVINO,
-        Provider.TENSORRT,
-    )
+    compiles = adapter.provider in (Provider.OPENVINO, Provider.TENSORRT)
     folder = compiled_folder(str(adapter.provider)) if compiles else None
     if adapter.provider is Provider.OPENVINO:
         return OpenVinoSession(model, frame_size, options, adapter.runtime_id, folder)
