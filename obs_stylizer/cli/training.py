@@ -33,6 +33,9 @@ def train(
     dry_run: Annotated[
         bool, typer.Option(help="Check the data and measure one update, but train nothing.")
     ] = False,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Run whose weights to start with instead of random ones.")
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
@@ -41,7 +44,7 @@ def train(
     if dry_run:
         _dry_run(recipe, device, threads)
     else:
-        _train(run_dir, recipe, device, threads)
+        _train(run_dir, recipe, device, threads, start_from)
 
 
 @app.command()
@@ -111,7 +114,9 @@ def export(
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
 
-def _train(path: Path, recipe: Path | None, device: str, threads: int) -> None:
+def _train(
+    path: Path, recipe: Path | None, device: str, threads: int, start_from: Path | None = None
+) -> None:
     """Start a run in ``path`` from ``recipe``, or go on with the one there."""
     from obs_stylizer.training.distributed import joined_world
     from obs_stylizer.training.progress import ProgressBar, SilentProgress
@@ -127,6 +132,8 @@ def _train(path: Path, recipe: Path | None, device: str, threads: int) -> None:
         trainer = Trainer(run, _device(device, world.local_rank), world)
         if recipe is None:
             trainer.resume()
+        if start_from is not None:
+            trainer.start_from(RunDirectory.open(start_from))
         if world.leads:
             for line in trainer.objective.check():
                 typer.echo(line)

@@ -186,7 +186,12 @@ def write_report(folder: Path, title: str, found: Mapping[str, StyleFigures]) ->
 
 
 def read_clip(path: Path, frames: int) -> list[Pixels]:
-    """Return the first ``frames`` frames of a video file, uint8 (height, width, 3).
+    """Return ``frames`` consecutive frames from the middle of a video file.
+
+    Clips often begin with a title or with nothing moving.
+
+    Returns:
+        uint8 (height, width, 3) each; all there are where the file holds fewer.
 
     Raises:
         TrainingError: it cannot be opened or holds fewer than two frames.
@@ -196,7 +201,11 @@ def read_clip(path: Path, frames: int) -> list[Pixels]:
     found: list[Pixels] = []
     try:
         with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
+            count = sum(1 for _ in container.decode(video=0))
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number < (count - frames) // 2:
+                    continue
                 found.append(np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8))
                 if len(found) == frames:
                     break

@@ -82,6 +82,12 @@ class RunDirectory:
             raise TrainingError(f"{path} is no run directory", "start one with: obs-stylizer train")
         return cls(path, load_recipe(path / "recipe.yaml"))
 
+    def note(self, facts: dict[str, Any]) -> None:
+        """Add ``facts`` to ``run.json``."""
+        path = self.path / "run.json"
+        known = json.loads(path.read_text(encoding="utf-8"))
+        write_atomically(path, json.dumps({**known, **facts}, indent=2).encode())
+
     @property
     def checkpoint(self) -> Path:
         """The newest checkpoint."""

@@ -96,6 +96,35 @@ class Trainer:
         self.objective.load_extra_state(state["objective"])
         self.step, self.elapsed = state["step"], state["elapsed"]
 
+    def start_from(self, other: RunDirectory) -> None:
+        """Take the weights of another run's newest checkpoint as this one's start.
+
+        Optimizers and schedule begin anew. What was done is noted in ``run.json``.
+
+        Raises:
+            TrainingError: the other run has no checkpoint, or its networks are of another shape.
+        """
+        state = other.load_checkpoint(self.device)
+        try:
+            self.objective.generators.load_state_dict(state["generators"])
+            self.objective.discriminators.load_state_dict(state["discriminators"])
+            self.average.network.load_state_dict(state["average"])
+        except RuntimeError as cause:
+            raise TrainingError(
+                f"the networks of {other.path} have another shape than {self.recipe.name}'s",
+                "both recipes need the same generator, discriminator and number of styles",
+            ) from cause
+        if self.world.leads:
+            self.run.note(
+                {
+                    "started_from": {
+                        "recipe": other.recipe.name,
+                        "recipe_hash": other.recipe.digest,
+                        "step": state["step"],
+                    }
+                }
+            )
+
     def save(self) -> None:
         """Write a checkpoint.
 

@@ -181,3 +181,22 @@ def test_a_layer_that_the_features_lack(recipe_of: RecipeWriter, tmp_path: Path)
 def test_a_style_picture_smaller_than_a_crop(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     recipe = recipe_of(("crop: 32, short_side: [32, 64]", "crop: 96, short_side: [96, 96]"))
     assert start(tmp_path / "run", recipe).train(until=1).step == 1
+
+
+def test_a_run_may_start_from_the_weights_of_another(
+    recipe_of: RecipeWriter, tmp_path: Path
+) -> None:
+    start(tmp_path / "first", recipe_of()).train(until=2)
+    other = recipe_of(("{weight: 1, shift: 2}", "{weight: 2, shift: 2}"), name="other.yaml")
+    trainer = start(tmp_path / "second", other)
+    trainer.start_from(RunDirectory.open(tmp_path / "first"))
+    assert trainer.step == 0
+    trainer.save()
+    one, two = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    noted = json.loads((tmp_path / "second" / "run.json").read_text(encoding="utf-8"))
+    assert noted["started_from"]["step"] == 2
+
+    larger = recipe_of(("channels: 8,", "channels: 12,"), name="larger.yaml")
+    with pytest.raises(TrainingError, match="another shape than tiny's"):
+        start(tmp_path / "third", larger).start_from(RunDirectory.open(tmp_path / "first"))
