@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ class SystemPackage:
     """A package of Debian and Ubuntu, and what shows that it is there already."""
 
     name: str
-    # A program on the path, or a file if it starts with a slash.
+    # A program on the path, a file if it starts with a slash, or lib:NAME for a shared library.
     shown_by: str
     purpose: str
 
@@ -26,13 +27,24 @@ class SystemPackage:
         """Whether the machine has what the package brings."""
         if self.shown_by.startswith("/"):
             return Path(self.shown_by).exists()
+        if self.shown_by.startswith("lib:"):
+            return ctypes.util.find_library(self.shown_by[len("lib:") :]) is not None
         return shutil.which(self.shown_by) is not None
 
 
+SCREEN = "a screen to capture"
+CAMERA = "the stand-in for a virtual camera"
+
 FOR_TESTS = (
-    SystemPackage("xvfb", "Xvfb", "a screen to capture"),
-    SystemPackage("gcc", "gcc", "the stand-in for a virtual camera"),
-    SystemPackage("libc6-dev", "/usr/include/stdio.h", "the stand-in for a virtual camera"),
+    SystemPackage("xvfb", "Xvfb", SCREEN),
+    # Not with Xvfb: mss loads these by itself, and any desktop has them.
+    SystemPackage("libxcb-randr0", "lib:xcb-randr", SCREEN),
+    SystemPackage("libxcb-render0", "lib:xcb-render", SCREEN),
+    SystemPackage("libxcb-shm0", "lib:xcb-shm", SCREEN),
+    SystemPackage("libxcb-xfixes0", "lib:xcb-xfixes", SCREEN),
+    SystemPackage("x11-xserver-utils", "xrandr", "a screen that changes"),
+    SystemPackage("gcc", "gcc", CAMERA),
+    SystemPackage("libc6-dev", "/usr/include/stdio.h", CAMERA),
 )
 
 

@@ -94,6 +94,10 @@ def make_wheel(
             wheel.writestr(path, text)
 
 
+def listen_to_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass
 class Project:
     """The tiny project and what is around it."""
@@ -121,6 +125,8 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Whatever runs the tests in the background may have made them deaf to it.
+            preexec_fn=listen_to_interrupts,
         )
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

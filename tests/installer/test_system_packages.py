@@ -11,6 +11,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="apt-get is none
 
 PRESENT = SystemPackage("present", "/", "nothing")
 ABSENT = SystemPackage("absent", "no-such-program", "a test")
+LIBRARY = SystemPackage("absent0", "lib:no-such-library", "a test")
 FILE = SystemPackage("absent-dev", "/no/such/file.h", "a test")
 
 
@@ -37,7 +38,8 @@ class AptGet:
 def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "apt-get").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "apt-get").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    # Behind it what Python finds libraries with.
+    monkeypatch.setenv("PATH", f"{tmp_path}:/sbin:/usr/sbin:/bin:/usr/bin")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -57,9 +59,9 @@ def test_nothing_is_installed_where_nothing_is_missing(
 
 def test_only_what_is_missing_is_installed(debian: None, monkeypatch: pytest.MonkeyPatch) -> None:
     apt_get = use(AptGet(0), monkeypatch)
-    provide([PRESENT, ABSENT, FILE])
+    provide([PRESENT, ABSENT, LIBRARY, SystemPackage("libc6", "lib:c", ""), FILE])
     assert apt_get.commands() == ["install"]
-    assert apt_get.calls[0][-2:] == ["absent", "absent-dev"]
+    assert apt_get.calls[0][-3:] == ["absent", "absent0", "absent-dev"]
 
 
 def test_the_lists_are_fetched_if_a_package_is_not_found(
