@@ -7,6 +7,7 @@ it, so both sources and sinks have to tell it from a real camera.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
 import sys
@@ -129,7 +130,7 @@ def restore_output(path: str) -> None:
     Raises:
         OSError: it may not be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = _open(path)
     try:
         announce_writer(descriptor)
     finally:
@@ -142,7 +143,7 @@ def query_path(path: str) -> Capability:
     Raises:
         OSError: it does not exist, may not be opened, or is no video device.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = _open(path)
     try:
         return query_capability(descriptor)
     finally:
@@ -163,9 +164,15 @@ def holders(path: str) -> list[str]:
     return found
 
 
+def _open(path: str) -> int:
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, "there is no Video4Linux on this platform")
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def _ioctl(descriptor: int, request: int, argument: bytearray) -> bytearray:
     if sys.platform != "linux":
-        raise OSError("there is no Video4Linux on this platform")
+        raise OSError(errno.ENOSYS, "there is no Video4Linux on this platform")
     import fcntl
 
     fcntl.ioctl(descriptor, request, argument, True)

@@ -16,6 +16,9 @@ from obs_stylizer.sources.listing import CameraInfo
 
 log = logging.getLogger(__name__)
 
+# OpenCV writes its own warnings past every log, once more at each attempt to reopen a camera.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+
 _FAILURES_ALLOWED: Final = 5
 _PAUSE_SECONDS: Final = 0.02
 _STOP_SECONDS: Final = 1.0
