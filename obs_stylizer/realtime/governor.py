@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-SCALES: Final = (1.0, 0.8, 0.65, 0.5, 0.4)
+SCALES: Final = (1.0, 0.8, 0.65, 0.5)
 """Sides of the process size, as shares of the preset's own."""
 
 _TOO_BUSY: Final = 1.0
