@@ -104,7 +104,7 @@ class OpenVinoSession(Session):
         path, precision = _choose_file(model, options.precision, device)
         try:
             network = core.read_model(path)
-            network.reshape({FRAME_INPUT: [1, frame_size.height, frame_size.width, 3]})
+            network.reshape(_shapes(model, frame_size))
         except RuntimeError as cause:
             raise ModelError(f"{path}: OpenVINO cannot read it: {first_line(cause)}") from cause
         try:
@@ -186,6 +186,16 @@ class OpenVinoSession(Session):
         """See :meth:`Session.close`."""
         self._request = None
         self._compiled = None
+
+
+def _shapes(model: NativeModel, frame_size: FrameSize) -> dict[str, list[int]]:
+    """Return the shape of every input: all of them fixed, which NPUs demand and GPUs like."""
+    shapes = {FRAME_INPUT: [1, *frame_size.shape]}
+    if model.style_count:
+        shapes[STYLE_INPUT] = [1, model.style_count]
+    if model.has_strength:
+        shapes[STRENGTH_INPUT] = [1]
+    return shapes
 
 
 def _choose_file(model: NativeModel, precision: Precision, device: str) -> tuple[Path, Precision]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obs_stylizer.errors import ModelError, ProviderError
+from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.choose import open_session
 from obs_stylizer.inference.native_model import load_native_model
@@ -158,6 +158,40 @@ def test_openvino_runs_in_bfloat16_where_it_can(tmp_path: Path, frame: Pixels) -
     assert session.runs_on.precision is Precision.BF16
     exact = opened(path, Provider.OPENVINO, precision=Precision.F32).run(frame).astype(int)
     assert np.abs(session.run(frame) - exact).mean() < 3
+
+
+class _FailingRequest:
+    """An inference request of OpenVINO's whose device is in trouble."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def set_tensor(self, name: str, tensor: object) -> None:
+        pass
+
+    def infer(self) -> None:
+        raise RuntimeError(
+            f"Exception from src/inference/src/cpp/infer_request.cpp:224:\n[GPU] {self.text}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        ("clFinish, error code: CL_DEVICE_NOT_AVAILABLE", DeviceLostError, "CL_DEVICE_NOT"),
+        ("CL_OUT_OF_RESOURCES exception", ProviderError, "smaller process size"),
+        ("something else", ProviderError, "something else"),
+    ],
+)
+def test_openvinos_failures_are_told_apart(
+    tmp_path: Path, frame: Pixels, text: str, kind: type[ProviderError], says: str
+) -> None:
+    session = opened(models.write_invert_model(tmp_path / "i.onnx"), Provider.OPENVINO)
+    session._request = _FailingRequest(text)  # type: ignore[attr-defined]
+    with pytest.raises(ProviderError) as caught:
+        session.run(frame)
+    assert type(caught.value) is kind
+    assert says in str(caught.value)
 
 
 @pytest.mark.parametrize("provider", RUNTIMES)
