@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from time import monotonic
 
+import av
 import cv2
 import httpx
 import numpy as np
@@ -338,3 +339,17 @@ def test_an_application_that_does_not_start(log_errors: list[str]) -> None:
         server.start()
     assert log_errors
     log_errors.clear()
+
+
+def test_ffmpeg_reads_it_as_the_media_source_of_obs_does(sink: HttpStreamSink) -> None:
+    url = address(sink)
+    sink.send(frame(120), repeated=False)
+    with av.open(url, timeout=(10, 10), options={"strict_mime_boundary": "1"}) as container:
+        assert container.format.name == "mpjpeg"
+        levels = []
+        for picture in container.decode(video=0):
+            levels.append(float(picture.to_ndarray(format="gray").mean()))
+            if len(levels) == 3:
+                break
+            sink.send(frame(120), repeated=False)
+    assert levels == pytest.approx([120] * 3, abs=3)
