@@ -111,6 +111,8 @@ class Project:
         return {
             **variables,
             "PATH": os.pathsep.join([str(self.tools), os.environ["PATH"]]),
+            # A pip that is killed leaves its temporary folders behind.
+            "TMPDIR": str(self.tools),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
