@@ -27,6 +27,7 @@ from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.memory import keep_freed_pictures
 from obs_stylizer.realtime.messages import (
     Event,
     LoadMeasured,
@@ -146,6 +147,7 @@ class Daemon:
         """
         # For the whole process: the presenter's thread must not wait for any other of ours.
         sys.setswitchinterval(SWITCH_SECONDS)
+        keep_freed_pictures()
         try:
             self.controller.start()
             self.supervisor.start()

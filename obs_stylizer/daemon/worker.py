@@ -21,6 +21,7 @@ from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
+from obs_stylizer.realtime.memory import keep_freed_pictures
 from obs_stylizer.realtime.messages import (
     ChangeSource,
     Event,
@@ -245,6 +246,7 @@ def worker_main(config: WorkerConfig, pipe: Connection) -> None:
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    keep_freed_pictures()
     worker = Worker(config, pipe)
     root = logging.getLogger()
     root.handlers = [_PipeLog(worker)]

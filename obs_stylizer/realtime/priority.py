@@ -30,9 +30,7 @@ def raise_thread_priority() -> bool:
             import ctypes
 
             kernel = ctypes.windll.kernel32
-            return bool(
-                kernel.SetThreadPriority(kernel.GetCurrentThread(), _WINDOWS_TIME_CRITICAL)
-            )
+            return bool(kernel.SetThreadPriority(kernel.GetCurrentThread(), _WINDOWS_TIME_CRITICAL))
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
             return True
