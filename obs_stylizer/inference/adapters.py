@@ -178,8 +178,8 @@ def plugin_adapters(provider: Provider) -> list[Adapter]:
     found = []
     for index, device in enumerate(plugin_devices(provider)):
         metadata = dict(device.device.metadata)
-        name = metadata.get("Description") or f"{device.device.vendor} GPU {index}".strip()
         kind = AdapterKind(str(device.device.type).rpartition(".")[2].lower())
+        name = metadata.get("Description") or f"{device.device.vendor} {kind.upper()}".strip()
         integrated = metadata.get("Discrete") == "0"
         found.append(Adapter(provider, index, name, kind, str(index), integrated, device))
     return found

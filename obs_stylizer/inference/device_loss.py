@@ -72,9 +72,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or _MEMORY.search(str(error)) is not None
 
 
+# How ONNX Runtime begins a message: code, source file, and the signature of a function.
+_WHERE: Final = re.compile(
+    r"^(\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?"
+    r"(/\S+\.(cc|cpp|h):\d+ [^()]*\([^()]*\)( const)?( \[with [^\]]*\])? )?"
+)
+
+
 def first_line(error: BaseException) -> str:
     """Return the line of a runtime's exception that says something, cut to a readable length."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
     text = (telling or lines or [type(error).__name__])[0]
+    text = _WHERE.sub("", text) or text
     return text if len(text) <= 300 else text[:297] + "..."

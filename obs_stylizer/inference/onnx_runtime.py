@@ -1,7 +1,8 @@
 """Sessions over ONNX Runtime: its own CPU provider, GPUs through built-in and plug-in providers.
 
-Only the CPU provider has been run by the authors. The others are written from ONNX Runtime's
-documentation; whatever they do, a session that ended up on the CPU in silence is refused.
+The authors have run the CPU provider, and the WebGPU plug-in on a Vulkan device in software. The
+others are written from ONNX Runtime's documentation; whatever they do, a session that ended up on
+the CPU in silence is refused.
 """
 
 from __future__ import annotations
@@ -167,6 +168,9 @@ class OnnxRuntimeSession(Session):
         session.disable_fallback()
         device = ("cuda", int(entry.get("device_id", 0)))
         on_device = provider in (Provider.CUDA, Provider.TENSORRT) and not plugin_devices
+        # A provider with memory of its own copies an array of ours when it is bound, not when it
+        # is run: without binding again it would see the first frame for ever.
+        self._copied_when_bound = provider is not Provider.CPU and not on_device
         self._bind(runtime, session, model, path, device if on_device else ("cpu", 0))
         if entry.get("enable_cuda_graph") == "1":
             # The graph is captured in the first runs; whether it can be is only known then.
@@ -186,7 +190,7 @@ class OnnxRuntimeSession(Session):
 
         On the CPU these are our own arrays, which ONNX Runtime reads and writes in place; on CUDA
         they are in the device's memory, where fixed addresses also allow a captured graph. Other
-        providers copy from and to the CPU's by themselves.
+        providers copy from and to arrays of ours by themselves.
         """
         shape = (1, *self.frame_size.shape)
         made = session.get_outputs()[0].shape
@@ -210,7 +214,7 @@ class OnnxRuntimeSession(Session):
         if model.has_strength:
             self._strength = make(np.ones(1, np.float32), *device)
             self._binding.bind_ortvalue_input(STRENGTH_INPUT, self._strength)
-        self._in_place = device[0] == "cpu"
+        self._on_device = device[0] != "cpu"
 
     def run(
         self,
@@ -222,17 +226,24 @@ class OnnxRuntimeSession(Session):
         if self._session is None:
             raise ProviderError("the session is closed")
         try:
-            self._frame.update_inplace(np.ascontiguousarray(frame[np.newaxis]))
+            self._give(FRAME_INPUT, self._frame, np.ascontiguousarray(frame[np.newaxis]))
             if style is not None and self._style is not None:
-                self._style.update_inplace(np.asarray(style, np.float32).reshape(1, -1))
+                weights = np.asarray(style, np.float32).reshape(1, -1)
+                self._give(STYLE_INPUT, self._style, weights)
             if strength is not None and self._strength is not None:
-                self._strength.update_inplace(np.array([strength], np.float32))
+                self._give(STRENGTH_INPUT, self._strength, np.array([strength], np.float32))
             self._session.run_with_iobinding(self._binding)
-            result: Pixels = self._array if self._in_place else self._result.numpy()
+            result: Pixels = self._result.numpy() if self._on_device else self._array
         except Exception as cause:
             raise _translate(cause, "ONNX Runtime failed") from cause
         stylized: Pixels = result[0]
         return stylized
+
+    def _give(self, name: str, buffer: Any, values: NDArray[Any]) -> None:
+        """Put new values into an input's buffer, and have the provider see them."""
+        buffer.update_inplace(values)
+        if self._copied_when_bound:
+            self._binding.bind_ortvalue_input(name, buffer)
 
     def close(self) -> None:
         """See :meth:`Session.close`."""

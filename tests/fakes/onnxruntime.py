@@ -68,11 +68,16 @@ class FakeOrtValue:
 
 
 class FakeBinding:
-    def __init__(self) -> None:
+    """Copies an array of the CPU's when it is bound to a provider with memory of its own."""
+
+    def __init__(self, copies: bool) -> None:
+        self.copies = copies
         self.inputs: dict[str, FakeOrtValue] = {}
         self.outputs: dict[str, FakeOrtValue] = {}
 
     def bind_ortvalue_input(self, name: str, value: FakeOrtValue) -> None:
+        if self.copies and value.device == "cpu":
+            value = FakeOrtValue(value.array.copy())
         self.inputs[name] = value
 
     def bind_ortvalue_output(self, name: str, value: FakeOrtValue) -> None:
@@ -141,7 +146,9 @@ class FakeSession:
     entry: dict[str, str]
     active: list[str]
     runs: int = 0
-    binding: FakeBinding = field(default_factory=FakeBinding)
+
+    def __post_init__(self) -> None:
+        self.binding = FakeBinding(copies=self.name != CPU)
 
     def get_providers(self) -> list[str]:
         return self.active

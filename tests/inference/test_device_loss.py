@@ -67,5 +67,11 @@ def test_the_line_that_says_something_is_found() -> None:
         "Check 'found' failed at src/frontends/onnx.cpp:10:\nConv is not supported\nmore"
     )
     assert first_line(RuntimeError(text)) == "Conv is not supported"
+    text = (
+        "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/core/session/plugin.cc:71 virtual "
+        "std::unique_ptr<Provider> Factory::Create(const Options&, const Logger&) No adapter"
+    )
+    assert first_line(RuntimeError(text)) == "No adapter"
+    assert first_line(RuntimeError("[ONNXRuntimeError] : 6 : FAIL : No such op")) == "No such op"
     assert first_line(RuntimeError("")) == "RuntimeError"
     assert len(first_line(RuntimeError("x" * 1000))) == 300

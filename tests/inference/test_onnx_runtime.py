@@ -57,6 +57,16 @@ def test_directml_is_run_by_its_rules(
     np.testing.assert_array_equal(session.run(frame), frame)
 
 
+@pytest.mark.parametrize("provider", [Provider.CPU, Provider.DML, Provider.CUDA])
+def test_every_frame_reaches_the_device(
+    fake_runtime: FakeRuntime, model: NativeModel, frame: Pixels, provider: Provider
+) -> None:
+    fake_runtime(DML, CUDA)
+    session = OnnxRuntimeSession(model, SIZE, SessionOptions(), provider)
+    for shown in (frame, 255 - frame, frame[::-1]):
+        np.testing.assert_array_equal(session.run(shown), shown)
+
+
 def test_a_session_that_went_back_to_the_cpu_is_refused(
     fake_runtime: FakeRuntime, model: NativeModel
 ) -> None:
