@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,17 +113,21 @@ class OnnxRuntimeSession(Session):
         """
         self._session: Any = None
         self.frame_size = frame_size
-        path, precision = _choose_file(model, options.precision, provider)
+        # The options of built-in providers mean nothing to a plug-in.
+        plugged = bool(plugin_devices)
+        formats = () if plugged else _PRECISIONS.get(provider, ())
+        path, precision = _choose_file(model, options.precision, provider, formats)
         reasons = []
-        for entry in _entries(provider, device_index, precision, cache_folder):
+        entries: Iterable[dict[str, str]] = (
+            [{}] if plugged else _entries(provider, device_index, precision, cache_folder)
+        )
+        for entry in entries:
             try:
                 self._start(model, path, options, provider, entry, plugin_devices)
                 break
-            except ModelError:
+            except (ModelError, DeviceLostError):
                 raise
-            except StylizerError as cause:
-                if isinstance(cause, DeviceLostError):
-                    raise
+            except ProviderError as cause:
                 log.debug("%s with %s: %s", provider, entry, cause)
                 reasons.append(cause)
         else:
@@ -253,9 +257,11 @@ class OnnxRuntimeSession(Session):
 
 
 def _choose_file(
-    model: NativeModel, precision: Precision, provider: Provider
+    model: NativeModel, precision: Precision, provider: Provider, formats: tuple[Precision, ...]
 ) -> tuple[Path, Precision]:
     """Return the file to read and the precision it will run in.
+
+    ``formats`` are those that the provider can compute a file of 32-bit weights in.
 
     Raises:
         ProviderError: the provider cannot compute in it.
@@ -264,7 +270,7 @@ def _choose_file(
     stored = Precision(model.spec.precision)
     if precision in (Precision.AUTO, stored):
         return model.path, stored
-    if precision in _PRECISIONS.get(provider, ()):
+    if precision in formats:
         return model.path, precision
     if precision in (Precision.INT8, Precision.F16):
         variant = model.variant(precision)
@@ -282,7 +288,7 @@ def _choose_file(
 
 def _entries(
     provider: Provider, index: int, precision: Precision, cache_folder: Path | None
-) -> Iterator[dict[str, str]]:
+) -> Iterable[dict[str, str]]:
     """Yield the provider's options to try, the best first."""
     if provider is Provider.CUDA:
         # A captured graph spares the launch of every kernel. It needs fixed shapes and

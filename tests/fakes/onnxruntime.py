@@ -28,6 +28,7 @@ class FakeSessionOptions:
     entries: dict[str, str] = field(default_factory=dict)
     dimensions: dict[str, int] = field(default_factory=dict)
     devices: list[Any] = field(default_factory=list)
+    device_options: dict[str, str] | None = None
     enable_mem_pattern: bool = True
     execution_mode: str = "parallel"
     graph_optimization_level: str = "none"
@@ -42,8 +43,8 @@ class FakeSessionOptions:
         self.dimensions[name] = value
 
     def add_provider_for_devices(self, devices: list[Any], options: dict[str, str]) -> None:
-        del options
         self.devices += devices
+        self.device_options = dict(options)
 
 
 class FakeOrtValue:

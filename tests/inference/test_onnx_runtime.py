@@ -185,7 +185,20 @@ def test_a_plug_in_is_added_by_its_device(
         model, SIZE, SessionOptions(), Provider.WEBGPU, 0, "A GPU", plugin_devices=(gpu,)
     )
     assert runtime.made[-1].options.devices == [gpu]
+    assert runtime.made[-1].options.device_options == {}
     np.testing.assert_array_equal(session.run(frame), frame)
+
+
+def test_a_plug_in_takes_the_weights_as_they_are(
+    fake_runtime: FakeRuntime, model: NativeModel
+) -> None:
+    fake_runtime()
+    gpu = device("NvTensorRTRTXExecutionProvider")
+    options = SessionOptions(precision=Precision.F16)
+    with pytest.raises(ModelError, match="has no f16 variant"):
+        OnnxRuntimeSession(
+            model, SIZE, options, Provider.TENSORRT, 0, "A GPU", plugin_devices=(gpu,)
+        )
 
 
 def test_two_packages_that_broke_each_other_are_named(
