@@ -18,6 +18,7 @@ import psutil
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control.commands import ApplyPreset
 from obs_stylizer.control.controller import Controller
+from obs_stylizer.daemon.launch import prepare_launching
 from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.daemon.supervisor import Supervisor
@@ -148,6 +149,7 @@ class Daemon:
         # For the whole process: the presenter's thread must not wait for any other of ours.
         sys.setswitchinterval(SWITCH_SECONDS)
         keep_freed_pictures()
+        prepare_launching()
         try:
             self.controller.start()
             self.supervisor.start()
@@ -259,9 +261,9 @@ class Daemon:
         return megabytes
 
     def pids(self) -> list[int]:
-        """Process numbers of daemon and worker."""
-        worker = self.supervisor.pid
-        return [os.getpid(), *([worker] if worker else [])]
+        """Process numbers of the daemon and of all that it started."""
+        own = psutil.Process()
+        return [own.pid, *(child.pid for child in own.children(recursive=True))]
 
     def _tell(self, event: Event) -> None:
         self.controller.tell(event)

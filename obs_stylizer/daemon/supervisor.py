@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Final, Literal
 
 from obs_stylizer.clock import Clock
+from obs_stylizer.daemon.launch import worker_context
 from obs_stylizer.daemon.restart_policy import RestartPolicy
 from obs_stylizer.daemon.worker import runs_on_cpu, worker_main
 from obs_stylizer.inference.session import Provider
@@ -73,7 +73,7 @@ class Supervisor:
         self._standing: dict[type[Order], Order] = {}
         self._good_look: ShowLook | None = None
         self._pipe: Connection | None = None
-        self._process: SpawnProcess | None = None
+        self._process: BaseProcess | None = None
         self._pid: int | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
@@ -133,7 +133,7 @@ class Supervisor:
         self._why = ""
         self._running_since = None
         self._mailbox.beat(0.0)
-        context = multiprocessing.get_context("spawn")
+        context = worker_context()
         ours, theirs = context.Pipe()
         process = context.Process(
             target=worker_main, args=(self._config, theirs), name="obs-stylizer worker"
