@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,9 @@ def openvino_core() -> Any:
     Raises:
         ProviderError: OpenVINO is not installed or does not load.
     """
+    # Merely importing OpenVINO's converter reports it to the maker over the network. Nobody asked
+    # our users; without that package OpenVINO takes a stub of its own.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError as cause:
@@ -97,9 +101,9 @@ class OpenVinoSession(Session):
             ProviderError: the device is missing, or cannot compute in that precision.
             ModelError: OpenVINO cannot read or compile the model.
         """
+        core = openvino_core()
         import openvino
 
-        core = openvino_core()
         self.frame_size = frame_size
         path, precision = _choose_file(model, options.precision, device)
         try:
