@@ -10,16 +10,12 @@ from typing import Any, Final
 import cv2
 import numpy as np
 import onnx
-from onnx.utils import Extractor
 
-from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT
 
 _WARM_UP: Final = 5
-_HOST_INPUT: Final = {"Cast", "Transpose", "Mul", "Div", "Sub", "Add"}
-_HOST_OUTPUT: Final = {"Cast", "Transpose", "Mul", "Div", "Sub", "Add", "Clip", "Round", "Floor"}
 
 
 def bare_loop(generator: Generator, seconds: float) -> float:
@@ -57,9 +53,9 @@ def usual_loop(
             capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             read, frame = capture.read()
         small = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), _pair(process_size))
-        tensor = np.transpose(small.astype(np.float32) / 255.0, (2, 0, 1))[None]
+        tensor = small.astype(np.float32)[None]
         (result,) = session.run(None, {names[0]: tensor, **styles})
-        picture = np.clip(np.transpose(result[0], (1, 2, 0)) * 255.0, 0, 255).astype(np.uint8)
+        picture = np.clip(result[0], 0, 255).astype(np.uint8)
         cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _pair(size))
 
     try:
@@ -69,32 +65,22 @@ def usual_loop(
 
 
 def float_form(path: Path) -> onnx.ModelProto:
-    """Return the network inside a native generator, with float NCHW 0 to 1 in and out.
+    """Return the same network with float32 in and out, (1, H, W, 3) from 0 to 255.
 
-    What the native graph does for the host (casting, scaling, layout) is cut off at both ends.
-
-    Raises:
-        ModelError: the graph does not begin and end in that way.
+    The casts that a native generator does for the host are taken out; the rest is as it was.
     """
     model = onnx.load(str(path))
-    readers: dict[str, list[Any]] = {}
-    makers: dict[str, Any] = {}
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in (FRAME_INPUT, OUTPUT):
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-        for name in node.output:
-            makers[name] = node
-    start = FRAME_INPUT
-    while len(readers.get(start, [])) == 1 and readers[start][0].op_type in _HOST_INPUT:
-        start = readers[start][0].output[0]
-    end = OUTPUT
-    while end in makers and makers[end].op_type in _HOST_OUTPUT:
-        end = makers[end].input[0]
-    if start == FRAME_INPUT or end == OUTPUT:
-        raise ModelError(f"{path}: has no host part to cut off")
-    others = [value.name for value in model.graph.input if value.name != FRAME_INPUT]
-    inferred = onnx.shape_inference.infer_shapes(model)
-    return Extractor(inferred).extract_model([start, *others], [end])
+        target = next((a.i for a in node.attribute if a.name == "to"), None)
+        if node.op_type == "Cast" and target == onnx.TensorProto.UINT8:
+            node.op_type = "Identity"
+            del node.attribute[:]
+    # What was inferred for the byte tensors no longer holds.
+    del model.graph.value_info[:]
+    return model
 
 
 def _pair(size: FrameSize) -> tuple[int, int]:
