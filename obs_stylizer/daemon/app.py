@@ -106,7 +106,7 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._on_second = on_second
         self._ending = threading.Event()
-        self._counted: tuple[float, list[int], float] = (float("-inf"), [], 0.0)
+        self._counted: tuple[float, int | None, float] = (float("-inf"), None, 0.0)
         self._error: StylizerError | None = None
         self._last_frame: tuple[int, float] | None = None
         self._started_at = self._clock.now()
@@ -253,11 +253,10 @@ class Daemon:
 
     def _memory(self, now: float) -> float:
         """Memory in MB, asked for now and then only: the system stops a process to count it."""
-        counted_at, pids, megabytes = self._counted
-        if now - counted_at >= _MEMORY_SECONDS or pids != self.pids():
-            pids = self.pids()
-            megabytes = round(resident_megabytes(pids), 1)
-            self._counted = (now, pids, megabytes)
+        counted_at, worker, megabytes = self._counted
+        if now - counted_at >= _MEMORY_SECONDS or worker != self.supervisor.pid:
+            megabytes = round(resident_megabytes(self.pids()), 1)
+            self._counted = (now, self.supervisor.pid, megabytes)
         return megabytes
 
     def pids(self) -> list[int]:

@@ -20,43 +20,45 @@ _TURN_SECONDS: Final = 1.5
 class StandbyPicture:
     """Draws the standby picture: calm, dark, with a line of text and three turning dots.
 
-    Pictures are made once for each text and kept, so showing one costs nothing.
+    All but the line of text is drawn when it is made, since later it is drawn between two ticks.
     """
 
     def __init__(self, size: FrameSize) -> None:
-        self._size = size
+        self._bare = _draw_bare(size)
         self._text = ""
-        self._pictures: list[Pixels] = []
+        self._pictures: dict[int, Pixels] = {}
 
     def at(self, now: float, text: str) -> Pixels:
         """Return the picture for this moment: uint8 (height, width, 3). Not to be changed."""
-        if text != self._text or not self._pictures:
+        if text != self._text:
             self._text = text
-            self._pictures = [_draw(self._size, text, lit) for lit in range(_DOTS)]
-        return self._pictures[int(now / _TURN_SECONDS * _DOTS) % _DOTS]
+            self._pictures.clear()
+        lit = int(now / _TURN_SECONDS * _DOTS) % _DOTS
+        if lit not in self._pictures:
+            picture = self._bare[lit].copy()
+            if text:
+                _write(picture, text, 0.66, 0.42 * picture.shape[0] / 360, _FAINT)
+            self._pictures[lit] = picture
+        return self._pictures[lit]
 
 
-def _draw(size: FrameSize, text: str, lit: int) -> Pixels:
+def _draw_bare(size: FrameSize) -> list[Pixels]:
+    """Return one picture for each dot that is lit, without the line of text."""
     ramp = np.linspace(0, 1, size.height, dtype=np.float32)[:, None, None]
-    column = _TOP * (1 - ramp) + _BOTTOM * ramp
-    picture: Pixels = np.ascontiguousarray(
-        np.broadcast_to(np.round(column), size.shape).astype(np.uint8)
-    )
+    column = np.round(_TOP * (1 - ramp) + _BOTTOM * ramp).astype(np.uint8)
     unit = size.height / 360
-    centre = size.width // 2
-    for index in range(_DOTS):
-        cv2.circle(
-            picture,
-            (int(centre + (index - 1) * 22 * unit), int(size.height * 0.42)),
-            max(1, int(5 * unit)),
-            _INK if index == lit else _FAINT,
-            cv2.FILLED,
-            cv2.LINE_AA,
-        )
-    _write(picture, "One moment, please", 0.56, 0.7 * unit, _INK)
-    if text:
-        _write(picture, text, 0.66, 0.42 * unit, _FAINT)
-    return picture
+    ground: Pixels = np.ascontiguousarray(np.broadcast_to(column, size.shape))
+    _write(ground, "One moment, please", 0.56, 0.7 * unit, _INK)
+    pictures = []
+    for lit in range(_DOTS):
+        picture = ground.copy()
+        for index in range(_DOTS):
+            x = int(size.width // 2 + (index - 1) * 22 * unit)
+            colour = _INK if index == lit else _FAINT
+            place, radius = (x, int(size.height * 0.42)), max(1, int(5 * unit))
+            cv2.circle(picture, place, radius, colour, cv2.FILLED, cv2.LINE_AA)
+        pictures.append(picture)
+    return pictures
 
 
 def _write(
@@ -64,6 +66,7 @@ def _write(
 ) -> None:
     """Write one centred line, made smaller where it would not fit."""
     face, thickness = cv2.FONT_HERSHEY_DUPLEX, max(1, round(scale * 1.4))
+    # These strokes know ASCII only.
     plain = text.encode("ascii", "replace").decode()
     (width, _), _ = cv2.getTextSize(plain, face, scale, thickness)
     room = picture.shape[1] * 0.9

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,11 +48,8 @@ def openvino_core() -> Any:
     Raises:
         ProviderError: OpenVINO is not installed or does not load.
     """
-    # Merely importing OpenVINO's converter reports it to the maker over the network. Nobody asked
-    # our users; without that package OpenVINO takes a stub of its own.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        import openvino
+        from obs_stylizer.inference.quiet_openvino import openvino
     except ImportError as cause:
         raise ProviderError(
             f"OpenVINO does not load: {first_line(cause)}", "run: pip install openvino"
@@ -102,7 +98,7 @@ class OpenVinoSession(Session):
             ModelError: OpenVINO cannot read or compile the model.
         """
         core = openvino_core()
-        import openvino
+        from obs_stylizer.inference.quiet_openvino import openvino
 
         self.frame_size = frame_size
         path, precision = _choose_file(model, options.precision, device)
