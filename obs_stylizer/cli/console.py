@@ -38,6 +38,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 class _SafeStreamHandler(logging.StreamHandler[Any]):
     """Writes log lines, and goes on in silence where the terminal was closed."""
 
+    def emit(self, record: logging.LogRecord) -> None:
+        # The status line takes the error stream over while it is shown, to write above itself.
+        self.stream = sys.stderr
+        super().emit(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         if not isinstance(sys.exc_info()[1], OSError | ValueError):
             super().handleError(record)

@@ -96,8 +96,10 @@ def run(
         daemon.quit()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), end)
+        number = getattr(signal, name, None)
+        # What was ignored when we were started stays so: that is how nohup works.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
     try:
         with daemon:
             for report in daemon.statistics().sinks:

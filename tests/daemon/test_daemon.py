@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
+from obs_stylizer.bench.clips import write_clip
 from obs_stylizer.control.commands import ApplyPreset, ChangeSource, SetBypass, SetStrength
 from obs_stylizer.daemon import app, supervisor
 from obs_stylizer.daemon.app import Daemon, DaemonOptions
@@ -179,6 +180,30 @@ def test_source_can_be_changed(folder: Path, caplog: pytest.LogCaptureFixture) -
         before = styled(daemon)
         until(lambda: styled(daemon) > before + 3)
         assert level(daemon) == 55
+
+
+@pytest.mark.parametrize("fps", [5, 120])
+def test_slow_and_fast_sources(folder: Path, fps: int) -> None:
+    write_clip(folder / "clip.mp4", SIZE, fps, 2)
+    source = SourceSpec.parse(f"file:{folder / 'clip.mp4'}")
+    with on_air(folder, source=source) as daemon:
+        until(lambda: daemon.presenter and daemon.presenter.picture != "standby")
+        before = styled(daemon)
+        pictures = set()
+
+        def look() -> bool:
+            assert daemon.presenter is not None
+            pictures.add(daemon.presenter.picture)
+            return styled(daemon) > before + 8
+
+        until(look)
+        taken = daemon.statistics()
+    # A picture every 200 ms is slow, but nothing to stand by for.
+    assert "standby" not in pictures
+    if fps == 5:
+        assert taken.repeated > 0.5 * taken.sent
+    else:
+        assert taken.captured > 1.5 * taken.sent
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

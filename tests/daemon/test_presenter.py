@@ -1,0 +1,107 @@
+"""The presenter on a clock that is moved by hand: what is sent at each tick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from obs_stylizer.clock import ManualClock
+from obs_stylizer.daemon.presenter import Presenter
+from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.frames import Frame, FrameSize
+from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
+from obs_stylizer.realtime.pacing import Metronome
+from obs_stylizer.realtime.statistics import PathStatistics
+
+SIZE = FrameSize(64, 32)
+
+
+class Recorder:
+    """In the place of a sink's runner: keeps what it is offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[tuple[int, bool]] = []
+
+    def offer(self, frame: Frame, *, repeated: bool, due: float) -> None:
+        self.offered.append((int(frame.pixels[0, 0, 0]), repeated))
+
+
+class Stage:
+    """A presenter whose ticks are called one by one."""
+
+    def __init__(self, mailbox: SharedMailbox) -> None:
+        self.mailbox = mailbox
+        self.clock = ManualClock(100.0)
+        self.recorder = Recorder()
+        self.statistics = PathStatistics()
+        self.presenter = Presenter(
+            mailbox,
+            [cast(SinkRunner, self.recorder)],
+            10.0,
+            2.0,
+            self.statistics,
+            self.clock,
+            lambda: "camera unplugged",
+        )
+        self.metronome = Metronome(10.0, 100.0)
+
+    def publish(self, value: int, look: int = 1) -> None:
+        target = self.mailbox.begin()
+        target[:] = value
+        frame = Frame(target, value, self.clock.now() - 0.01)
+        self.mailbox.publish(StyledFrame(frame, self.clock.now(), look, (0, 0, 0, 0)))
+
+    def tick(self, seconds: float = 0.1) -> tuple[int, bool]:
+        self.clock.advance(seconds)
+        self.presenter.tick(self.clock.now(), self.metronome)
+        return self.recorder.offered[-1]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    mailbox = SharedMailbox.create(SIZE)
+    yield Stage(mailbox)
+    mailbox.close()
+
+
+def test_standby_before_the_first_frame_then_the_newest(stage: Stage) -> None:
+    stage.tick()
+    assert stage.presenter.picture == "standby"
+    stage.publish(7)
+    stage.publish(8)
+    assert stage.tick() == (8, False)
+    assert stage.presenter.picture == "styled"
+
+
+def test_last_frame_is_held_for_two_seconds_then_standby_until_a_fresh_one(stage: Stage) -> None:
+    stage.publish(200)
+    assert stage.tick() == (200, False)
+    assert stage.tick() == (200, True)
+    assert stage.presenter.picture == "held"
+    assert stage.tick(1.8) == (200, True)
+    value, repeated = stage.tick(0.2)
+    assert value != 200
+    assert repeated
+    assert stage.presenter.picture == "standby"
+    stage.publish(201)
+    assert stage.tick() == (201, False)
+
+
+def test_first_frame_of_each_look_is_noted_and_few_are_kept(stage: Stage) -> None:
+    for look in range(100):
+        stage.publish(look, look)
+        stage.tick()
+    assert len(stage.presenter.look_shown_at) == 64
+    assert stage.presenter.look_shown_at[99] == stage.clock.now()
+
+
+def test_snapshot_is_the_newest_styled_picture(stage: Stage) -> None:
+    assert stage.presenter.snapshot() is None
+    stage.publish(33)
+    stage.tick()
+    picture = stage.presenter.snapshot()
+    assert picture is not None
+    assert (picture == 33).all()
+    assert stage.presenter.newest_sequence == 33
