@@ -257,7 +257,11 @@ class Controller:
             strength = named.preset.strength if wanted is None else wanted
             future.set_result(f"preset {event.name}")
         runs_on = event.runs_on
-        log.info("preset %s: %s", event.name, runs_on or "no generator needed")
+        if runs_on is None:
+            log.info("preset %s: no generator needed", event.name)
+        else:
+            why = f" ({runs_on.reason})" if runs_on.reason else ""
+            log.info("preset %s: %s at %s%s", event.name, runs_on, event.process_size, why)
         self.on_air = replace(
             self.on_air,
             preset=event.name,

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Picture = Literal["styled", "held", "standby"]
 
-_MISSED_WARNING_SECONDS: Final = 10.0
+_HELD_SECONDS: Final = 0.5
 
 
 class Presenter:
@@ -131,7 +131,7 @@ class Presenter:
     def _choose(self, due: float) -> Frame:
         now = self._clock.now()
         if self._newest is not None and now - self._fresh_at < self._standby_seconds:
-            self.picture = "styled" if now == self._fresh_at else "held"
+            self.picture = "styled" if now - self._fresh_at < _HELD_SECONDS else "held"
             return self._newest.frame
         if self.picture != "standby":
             log.warning("no fresh frame for %.1f s: standby picture", self._standby_seconds)

@@ -155,7 +155,7 @@ def open_generator(
         model = load_native_model(find_model(model, relative_to))
     model.check_size(frame_size)
     session = open_session(model, frame_size, options or SessionOptions())
-    log.info("%s at %s runs on %s", model.spec.name, frame_size, session.runs_on)
+    log.debug("%s at %s runs on %s", model.spec.name, frame_size, session.runs_on)
     return Generator(model, session)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,13 @@ from obs_stylizer.errors import DocumentError, TrainingError
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
+# Keys that came after the first recipes. Left at its default each changes nothing, so it must
+# not change the digest of an older recipe either.
+_LATER_KEYS = {
+    "generator": ("depth", "latent", "normalise", "correction"),
+    "discriminator": ("kind", "scales"),
+    "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
+}
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -54,17 +61,40 @@ class DataRecipe(Section):
 class GeneratorRecipe(Section):
     """Which generator is trained."""
 
-    kind: Literal["fast"] = "fast"
-    """fast: the real-time generator, convolution-dense at a quarter and an eighth."""
+    kind: Literal["fast", "lite", "unet", "residual", "dcgan"] = "fast"
+    """fast: the real-time generator, convolution-dense at a quarter and an eighth; lite: the
+    same of 32 channels and four blocks, for less than half the work; unet and residual: larger
+    ones at full resolution; dcgan: from noise, for the objective ``generate``."""
     channels: int = Field(default=48, ge=4, le=512)
-    """Feature maps at a quarter of the resolution; twice that at an eighth, half at a half."""
+    """Feature maps at a quarter of the resolution (fast, lite; twice that at an eighth, half at
+    a half), at the full one (unet, residual) or at half of it (dcgan)."""
     blocks: int = Field(default=5, ge=0, le=32)
-    """Residual blocks at the lowest resolution."""
+    """Residual blocks at the lowest resolution (fast, lite, residual)."""
+    depth: int = Field(default=4, ge=1, le=7)
+    """Levels of a unet, each of half the resolution."""
+    latent: int = Field(default=64, ge=1, le=1024)
+    """Length of the noise vector (dcgan)."""
+    normalise: bool = True
+    """Use instance norms, which make styles strong; without them brightness is kept."""
+    correction: bool = False
+    """Add what the network makes to the frame instead of putting it in its place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_lite(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("kind") == "lite":
+            return {"channels": 32, "blocks": 4, **given}
+        return given
 
 
 class DiscriminatorRecipe(Section):
     """Which discriminator judges it."""
 
+    kind: Literal["patch", "multi_scale", "image"] = "patch"
+    """patch: judges every patch by itself; multi_scale: the same on ever smaller copies; image:
+    one verdict on the whole picture."""
+    scales: int = Field(default=2, ge=1, le=4)
+    """Copies that multi_scale looks at, each of half the size."""
     channels: tuple[int, ...] = Field(default=(32, 64, 128), min_length=1, max_length=6)
     """Feature maps of the convolutions of stride 2."""
     spectral_norm: bool = True
@@ -85,6 +115,14 @@ class AdversarialRecipe(Section):
     """Standard deviation of the noise on everything the discriminator sees."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """One-sided: how far the label of real pictures is under 1 (bce and least_squares)."""
+    gradient_penalty: Weight = 0.0
+    """Weight of (|gradient| - 1)² between real and made pictures (WGAN-GP takes 10)."""
+    r1: Weight = 0.0
+    """Gamma of the R1 penalty: half of it times |gradient|² at real pictures."""
+    weight_clip: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+    """Largest size of a discriminator's weight after each update; 0 leaves them as they are."""
+    pool: int = Field(default=0, ge=0, le=1000)
+    """Earlier pictures that the discriminator is shown again (CycleGAN takes 50)."""
 
 
 class TemporalRecipe(Section):
@@ -187,6 +225,8 @@ class Recipe(Section):
             raise ValueError(f"the objective {self.objective} needs a section of that name")
         if self.schedule.batch % self.schedule.accumulate:
             raise ValueError("schedule.batch must be a multiple of schedule.accumulate")
+        if self.objective == "painting" and self.adversarial.pool:
+            raise ValueError("the objective painting keeps no pool: leave out adversarial.pool")
         return self
 
     @property
@@ -196,7 +236,12 @@ class Recipe(Section):
         Comments and the order of keys do not count, nor how often something is written, nor the
         wall-clock budget: that may be changed between two sittings of a run.
         """
-        text = self.model_dump_json(exclude={"schedule": _NOT_IN_DIGEST})
+        left_out: dict[str, set[str]] = {"schedule": _NOT_IN_DIGEST}
+        for section, keys in _LATER_KEYS.items():
+            values = getattr(self, section)
+            fields = type(values).model_fields
+            left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
+        text = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.training.augment import Motion
 from obs_stylizer.training.distributed import World
+from obs_stylizer.training.losses.steadying import clip_weights
 from obs_stylizer.training.moving_average import MovingAverage
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
@@ -234,6 +235,8 @@ class Trainer:
                 self.precision.backward(loss / len(parts))
                 figures.add({name: float(value) for name, value in metrics.items()})
             self._descend(self.judges, game.learning_rate * factor, 0.0)
+            if game.weight_clip:
+                clip_weights(self.objective.discriminators, game.weight_clip)
         self.precision.update()
         return waited
 

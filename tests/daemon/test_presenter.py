@@ -79,8 +79,10 @@ def test_last_frame_is_held_for_two_seconds_then_standby_until_a_fresh_one(stage
     stage.publish(200)
     assert stage.tick() == (200, False)
     assert stage.tick() == (200, True)
+    assert stage.presenter.picture == "styled"
+    assert stage.tick(0.5) == (200, True)
     assert stage.presenter.picture == "held"
-    assert stage.tick(1.8) == (200, True)
+    assert stage.tick(1.3) == (200, True)
     value, repeated = stage.tick(0.2)
     assert value != 200
     assert repeated

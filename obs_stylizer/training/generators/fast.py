@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from obs_stylizer.training.generators.base import PictureGenerator
 from obs_stylizer.training.generators.layers import (
     ConvNorm,
     ResidualBlock,
@@ -13,7 +14,7 @@ from obs_stylizer.training.generators.layers import (
 )
 
 
-class FastGenerator(nn.Module):
+class FastGenerator(PictureGenerator):
     """Picture to picture, in the fewest milliseconds that keep the eye content.
 
     Pixels are gathered by four into channels, convolved to ``channels`` maps, halved once more,
@@ -25,21 +26,22 @@ class FastGenerator(nn.Module):
         channels: feature maps at a quarter of the resolution.
         blocks: residual blocks at an eighth.
         styles: length S of the style vector, 0 for none.
+        normalise: whether instance norms are used.
     """
 
     size_multiple = 8
     input_factor = 4
     output_factor = 2
 
-    def __init__(self, channels: int, blocks: int, styles: int = 0) -> None:
+    def __init__(self, channels: int, blocks: int, styles: int = 0, normalise: bool = True) -> None:
         super().__init__()
         self.styles = styles
         deep, half = 2 * channels, max(4, channels // 2)
-        self.stem = ConvNorm(3 * self.input_factor**2, channels, styles)
-        self.down = ConvNorm(channels, deep, styles, stride=2)
-        self.blocks = nn.ModuleList(ResidualBlock(deep, styles) for _ in range(blocks))
-        self.up = ConvNorm(deep, channels, styles)
-        self.wide = ConvNorm(channels, half, styles)
+        self.stem = ConvNorm(3 * self.input_factor**2, channels, styles, 1, normalise)
+        self.down = ConvNorm(channels, deep, styles, 2, normalise)
+        self.blocks = nn.ModuleList(ResidualBlock(deep, styles, normalise) for _ in range(blocks))
+        self.up = ConvNorm(deep, channels, styles, 1, normalise)
+        self.wide = ConvNorm(channels, half, styles, 1, normalise)
         self.last: nn.Module = SmoothSubpixelConv(half)
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
@@ -65,11 +67,20 @@ class FastGenerator(nn.Module):
         Returns:
             float (B, 12, H/2, W/2), 0 to 1.
         """
-        features = self.down(self.stem(gathered, style), style)
-        for block in self.blocks:
-            features = block(features, style)
+        features = self._encode(gathered, style)[-1]
         features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         features = self.up(features, style)
         features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         features = self.wide(features, style)
         return torch.sigmoid(self.last(features))
+
+    def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
+        """Return gathered pixels, features at a quarter and an eighth, and after the blocks."""
+        return self._encode(F.pixel_unshuffle(frame, self.input_factor), style)
+
+    def _encode(self, gathered: Tensor, style: Tensor | None) -> list[Tensor]:
+        quarter = self.stem(gathered, style)
+        features = eighth = self.down(quarter, style)
+        for block in self.blocks:
+            features = block(features, style)
+        return [gathered, quarter, eighth, features]

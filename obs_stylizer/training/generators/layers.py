@@ -19,11 +19,14 @@ class ConditionalInstanceNorm(nn.Module):
         channels: feature maps, C.
         styles: length S of the style vector; 0 is plain instance normalisation with one
             learned scale and shift.
+        normalise: False leaves the features' own size alone and only scales and shifts them,
+            for objectives that must know how bright a picture is.
     """
 
-    def __init__(self, channels: int, styles: int) -> None:
+    def __init__(self, channels: int, styles: int, normalise: bool = True) -> None:
         super().__init__()
         self.styles = styles
+        self.normalise = normalise
         self.weight = nn.Parameter(torch.ones(max(styles, 1), channels))
         self.bias = nn.Parameter(torch.zeros(max(styles, 1), channels))
 
@@ -41,11 +44,13 @@ class ConditionalInstanceNorm(nn.Module):
             weight, bias = self.weight[:1], self.bias[:1]
         else:
             weight, bias = style @ self.weight, style @ self.bias
-        if torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() and self.normalise:
             # One ONNX operator; an exported generator sees one picture at a time.
             return F.instance_norm(features, weight=weight[0], bias=bias[0], eps=NORM_EPSILON)
         # A group for each channel is the same thing, and many times faster on a CPU.
-        normal = F.group_norm(features, features.shape[1], eps=NORM_EPSILON)
+        normal = features
+        if self.normalise:
+            normal = F.group_norm(features, features.shape[1], eps=NORM_EPSILON)
         return torch.addcmul(
             bias[:, :, None, None].to(normal), normal, weight[:, :, None, None].to(normal)
         )
@@ -54,11 +59,13 @@ class ConditionalInstanceNorm(nn.Module):
 class ConvNorm(nn.Module):
     """3x3 convolution, conditional instance norm and ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, styles: int, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, styles: int, stride: int = 1, normalise: bool = True
+    ) -> None:
         super().__init__()
         # The norm's shift takes the place of a bias.
         self.convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.norm = ConditionalInstanceNorm(outputs, styles)
+        self.norm = ConditionalInstanceNorm(outputs, styles, normalise)
 
     def forward(self, features: Tensor, style: Tensor | None) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/stride, W/stride)."""
@@ -68,11 +75,11 @@ class ConvNorm(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with conditional norms around a shortcut (He et al. 2016)."""
 
-    def __init__(self, channels: int, styles: int) -> None:
+    def __init__(self, channels: int, styles: int, normalise: bool = True) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, styles)
+        self.first = ConvNorm(channels, channels, styles, 1, normalise)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = ConditionalInstanceNorm(channels, styles)
+        self.norm = ConditionalInstanceNorm(channels, styles, normalise)
         # Starting as the identity lets depth cost nothing at the beginning.
         nn.init.constant_(self.norm.weight, 0.1)
 

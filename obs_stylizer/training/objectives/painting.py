@@ -17,18 +17,19 @@ from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.training.augment import Motion, draw_motion, noise_like
+from obs_stylizer.training.augment import Motion, draw_motion
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_generator
-from obs_stylizer.training.losses import adversarial
 from obs_stylizer.training.losses.perceptual import (
     content_distance,
     gram_matrix,
     style_distance,
     total_variation,
 )
+from obs_stylizer.training.losses.steadying import Critic
 from obs_stylizer.training.losses.temporal import motion_consistency
 from obs_stylizer.training.objectives.base import (
     Batch,
@@ -59,6 +60,7 @@ class PaintingObjective(Objective):
             raise TrainingError(f"the recipe {recipe.name} has no section painting")
         self.recipe = recipe
         self.painting: PaintingRecipe = recipe.painting
+        self.game = Game(recipe.adversarial)
         self.styles = tuple(self.painting.styles)
         self.content = ContentPictures.of(recipe.data)
         self.style_pictures = [
@@ -140,8 +142,9 @@ class PaintingObjective(Objective):
             metrics["temporal"] = motion_consistency(made, moved, motion)
             loss = loss + weights.temporal.weight * metrics["temporal"]
         if self.discriminators:
-            scores = self._judge(made, batch, 0)
-            metrics["adversarial"] = adversarial.generator_loss(weights.adversarial.loss, scores)
+            metrics["adversarial"] = self.game.generator_loss(
+                self._critic(batch), made, batch["noise_seeds"]
+            )
             loss = loss + weights.adversarial.weight * metrics["adversarial"]
         metrics["loss"] = loss
         return GeneratorTurn(
@@ -155,12 +158,9 @@ class PaintingObjective(Objective):
         if fakes is None:
             with torch.no_grad():
                 fakes = {"made": self.generators["painter"](batch["content"], batch["style"])}
-        real = self._judge(batch["real"], batch, 1)
-        fake = self._judge(fakes["made"].float(), batch, 2)
-        game = self.recipe.adversarial
-        loss = adversarial.discriminator_loss(game.loss, real, fake, game.label_smoothing)
-        right = 0.5 * ((real > 0).float().mean() + (fake < 0).float().mean())
-        return loss, {"discriminator": loss.detach(), "discriminator_right": right.detach()}
+        return self.game.discriminator_loss(
+            self._critic(batch), batch["real"], fakes["made"], batch["noise_seeds"]
+        )
 
     @torch.no_grad()
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
@@ -210,15 +210,17 @@ class PaintingObjective(Objective):
         low = max(crop, short)
         return cut_crop(picture, random, crop, (low, round(low * 1.2)))
 
-    def _judge(self, pictures: Tensor, batch: Batch, turn: int) -> Tensor:
-        """Return each patch's score for the style its sample is meant to have."""
-        noise = self.recipe.adversarial.instance_noise
-        if noise:
-            seeds = [seed + turn for seed in batch["noise_seeds"]]
-            pictures = pictures + noise_like(pictures, seeds) * noise
-        scores = self.discriminators["patches"](pictures)
-        chosen: Tensor = scores[torch.arange(len(scores), device=scores.device), batch["index"]]
-        return chosen
+    def _critic(self, batch: Batch) -> Critic:
+        """Return the discriminator, scoring patches in the style that each should have."""
+        chosen = batch["index"]
+
+        def judge(pictures: Tensor) -> list[Tensor]:
+            found = self.discriminators["patches"](pictures)
+            return [
+                scores[torch.arange(len(scores), device=scores.device), chosen] for scores in found
+            ]
+
+        return judge
 
 
 def _spread(paths: Sequence[Path]) -> list[Path]:
