@@ -111,6 +111,7 @@ class MultiScaleDiscriminator(Discriminator):
         """Judge ``pictures`` at every scale; see :class:`Verdict`."""
         verdict = Verdict([], [])
         for number, judge in enumerate(self.judges):
+            assert isinstance(judge, PatchDiscriminator)
             found = judge.examine(F.avg_pool2d(pictures, 2**number) if number else pictures)
             verdict.scores.extend(found.scores)
             verdict.features.extend(found.features)

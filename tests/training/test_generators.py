@@ -6,13 +6,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from obs_stylizer.training.discriminators import PatchDiscriminator
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.training.discriminators import (
+    Discriminator,
+    ImageDiscriminator,
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    build_discriminator,
+)
+from obs_stylizer.training.generators import (
+    Correction,
+    LatentGenerator,
+    PictureGenerator,
+    ResidualGenerator,
+    UNetGenerator,
+    build_generator,
+    build_latent_generator,
+)
 from obs_stylizer.training.generators.fast import FastGenerator
 from obs_stylizer.training.generators.layers import (
     NORM_EPSILON,
     ConditionalInstanceNorm,
     SmoothSubpixelConv,
 )
+from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
 
 pytestmark = pytest.mark.training
 
@@ -55,33 +72,148 @@ def test_the_fold_is_convolution_then_blur() -> None:
     assert torch.allclose(made, F.avg_pool2d(plain, 2, 1), atol=1e-5)
 
 
-def test_a_flat_area_stays_flat() -> None:
+@pytest.mark.parametrize(
+    "generator",
+    [FastGenerator(8, 2, 2), UNetGenerator(4, 2, 2), ResidualGenerator(4, 1, 2)],
+    ids=lambda generator: type(generator).__name__,
+)
+def test_a_flat_area_stays_flat(generator: PictureGenerator) -> None:
+    """No chequerboard: neither from sub-pixels nor from transposed convolutions."""
     torch.manual_seed(0)
-    generator = FastGenerator(8, 2, 2).eval()
     torch.nn.init.normal_(generator.last.weight)
     with torch.no_grad():
-        flat = generator(torch.full((1, 3, 128, 128), 0.7), torch.tensor([[0.5, 0.5]]))
+        flat = generator.eval()(torch.full((1, 3, 128, 128), 0.7), torch.tensor([[0.5, 0.5]]))
     assert float(flat[..., 56:72, 56:72].std((2, 3)).max()) < 1e-5
 
 
-def test_the_receptive_field_of_a_patch() -> None:
-    judge = PatchDiscriminator((4, 4, 4), spectral=False)
-    assert judge.receptive_field == 70
-    pictures = torch.rand(1, 3, 160, 160, requires_grad=True)
-    scores = judge(pictures)
+def field_of(judge: Discriminator, scale: int = 0) -> list[int]:
+    """Return height and width of what the middle score of a scale depends on."""
+    pictures = torch.rand(1, 3, 320, 320, requires_grad=True)
+    scores = judge(pictures)[scale]
     scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
     assert pictures.grad is not None
     touched = pictures.grad.abs().sum((0, 1)).nonzero()
-    assert (touched.amax(0) - touched.amin(0) + 1).tolist() == [70, 70]
+    size: list[int] = (touched.amax(0) - touched.amin(0) + 1).tolist()
+    return size
+
+
+def test_the_receptive_field_of_a_patch() -> None:
+    for channels, field in (((4,), 16), ((4, 4), 34), ((4, 4, 4), 70)):
+        judge = PatchDiscriminator(channels, spectral=False)
+        assert judge.receptive_field == field
+        assert field_of(judge) == [field, field]
+
+
+def test_the_receptive_fields_of_several_scales() -> None:
+    judge = MultiScaleDiscriminator(3, (4, 4), spectral=False)
+    assert judge.receptive_fields == (34, 68, 136)
+    for scale, field in enumerate(judge.receptive_fields):
+        assert field_of(judge, scale) == [field, field]
+
+
+def test_an_image_level_verdict_depends_on_the_whole_picture() -> None:
+    torch.manual_seed(0)
+    judge = ImageDiscriminator((4, 8, 8), classes=2, spectral=False)
+    for side in (32, 64):
+        pictures = torch.rand(3, 3, side, side, requires_grad=True)
+        (scores,) = judge(pictures)
+        assert scores.shape == (3, 2, 1, 1)
+        scores[1, 0].backward()
+        assert pictures.grad is not None
+        assert (pictures.grad[1].abs().sum(0) > 0).all()
+        assert not pictures.grad[0].any()
+
+
+def test_discriminators_by_recipe() -> None:
+    kinds = {"patch": PatchDiscriminator, "multi_scale": MultiScaleDiscriminator}
+    for kind, expected in {**kinds, "image": ImageDiscriminator}.items():
+        recipe = DiscriminatorRecipe.model_validate({"kind": kind, "channels": (4, 4)})
+        judge = build_discriminator(recipe, inputs=6)
+        assert type(judge) is expected
+        verdict = judge.examine(torch.rand(1, 6, 32, 32))
+        assert len(verdict.scores) == len(verdict.features) == (2 if kind == "multi_scale" else 1)
 
 
 def test_spectral_norm_of_every_layer_is_one() -> None:
     torch.manual_seed(0)
     judge = PatchDiscriminator((8, 8), classes=3)
-    assert judge(torch.rand(2, 3, 64, 64)).shape[:2] == (2, 3)
+    assert judge(torch.rand(2, 3, 64, 64))[0].shape[:2] == (2, 3)
     for _ in range(50):
         judge(torch.rand(1, 3, 64, 64))
     judge.eval()
     for layer in judge.layers:
         largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
         assert float(largest) == pytest.approx(1, abs=0.02)
+
+
+def test_generators_by_recipe() -> None:
+    weights = {}
+    for kind in ("fast", "lite", "unet", "residual"):
+        size = {"channels": 8, "blocks": 1} if kind in ("unet", "residual") else {}
+        recipe = GeneratorRecipe.model_validate({"kind": kind, "depth": 2, **size})
+        generator = build_generator(recipe, 2).eval()
+        weights[kind] = sum(p.numel() for p in generator.parameters())
+        side = 4 * generator.size_multiple
+        frame, style = torch.rand(2, 3, side, 2 * side), torch.eye(2)
+        with torch.no_grad():
+            made, found = generator(frame, style), generator.encode(frame, style)
+        assert made.shape == frame.shape
+        assert float(made.min()) >= 0
+        assert float(made.max()) <= 1
+        heights = [features.shape[2] for features in found]
+        assert heights == sorted(heights, reverse=True)
+    assert 900_000 < weights["fast"] < 1_000_000
+    assert 330_000 < weights["lite"] < 380_000
+    own = GeneratorRecipe.model_validate({"kind": "lite", "channels": 24})
+    assert (own.channels, own.blocks) == (24, 4)
+
+
+def test_a_unet_carries_detail_around_its_bottom() -> None:
+    torch.manual_seed(0)
+    generator = UNetGenerator(4, 3).eval()
+    frame = torch.rand(1, 3, 32, 32, requires_grad=True)
+    features = generator.encode(frame)
+    assert [tuple(found.shape[1:]) for found in features[1:]] == [
+        (4, 32, 32), (8, 16, 16), (16, 8, 8), (32, 4, 4)
+    ]  # fmt: skip
+
+
+def test_without_norms_brightness_is_kept() -> None:
+    torch.manual_seed(0)
+    dark = torch.rand(1, 3, 32, 32) * 0.1
+    plain, normed = (ResidualGenerator(8, 1, normalise=keep).eval() for keep in (False, True))
+    with torch.no_grad():
+        change = [
+            float((net.encode(dark)[-1] - net.encode(4 * dark)[-1]).abs().mean())
+            / float(net.encode(dark)[-1].abs().mean())
+            for net in (plain, normed)
+        ]
+    # Scaling the input by four scales plain features by four; a norm takes most of it away.
+    assert change[0] == pytest.approx(3, rel=0.01)
+    assert change[1] < 1
+
+
+def test_a_correction_of_nothing_is_the_frame() -> None:
+    generator = Correction(ResidualGenerator(4, 1))
+    torch.nn.init.zeros_(generator.inner.last.weight)
+    torch.nn.init.zeros_(generator.inner.last.bias)
+    frame = torch.rand(1, 3, 16, 16)
+    assert torch.allclose(generator(frame), frame)
+
+
+def test_pictures_from_noise() -> None:
+    torch.manual_seed(0)
+    generator = build_latent_generator(GeneratorRecipe(kind="dcgan", channels=8, latent=5), 32)
+    assert isinstance(generator, LatentGenerator)
+    made = generator(torch.randn(4, 5))
+    assert made.shape == (4, 3, 32, 32)
+    assert float(made.detach().flatten(1).std(0).mean()) > 1e-3
+
+
+def test_kinds_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(TrainingError, match="dcgan turns no picture into another"):
+        build_generator(GeneratorRecipe(kind="dcgan"))
+    with pytest.raises(TrainingError, match="fast makes no picture from noise"):
+        build_latent_generator(GeneratorRecipe(), 64)
+    with pytest.raises(TrainingError, match="96 is not four times a power of two"):
+        build_latent_generator(GeneratorRecipe(kind="dcgan"), 96)

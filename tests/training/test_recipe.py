@@ -74,3 +74,12 @@ def test_the_digest_is_of_what_decides_the_weights(recipe_of: RecipeWriter) -> N
     assert load_recipe(recipe_of(("name: tiny", "# a remark\nname: tiny"))).digest == plain
     assert load_recipe(recipe_of(("log_every: 2", "minutes: 5"))).digest == plain
     assert load_recipe(recipe_of(("seed: 3", "seed: 4"))).digest != plain
+
+
+def test_keys_that_came_later_change_no_older_digest(recipe_of: RecipeWriter) -> None:
+    plain = load_recipe(recipe_of()).digest
+    for keys, same in (("r1: 0, weight_clip: 0, pool: 0", True), ("r1: 0.5", False)):
+        path = recipe_of(("temporal:", f"adversarial: {{{keys}}}\ntemporal:"))
+        assert (load_recipe(path).digest == plain) is same
+    assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, latent: 64}"))).digest == plain
+    assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, normalise: no}"))).digest != plain

@@ -1,0 +1,85 @@
+"""The adversarial game between a generator and one discriminator, with what steadies it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from obs_stylizer.training.augment import noise_like
+from obs_stylizer.training.losses import adversarial
+from obs_stylizer.training.losses.steadying import Critic, gradient_penalty, r1_penalty
+from obs_stylizer.training.recipe import AdversarialRecipe
+
+
+class Game:
+    """Computes both sides' losses of a recipe.
+
+    Args:
+        recipe: which loss, and which of the remedies.
+    """
+
+    def __init__(self, recipe: AdversarialRecipe) -> None:
+        self.recipe = recipe
+
+    def generator_loss(self, critic: Critic, made: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return what the generator minimises, a scalar, not yet weighted.
+
+        Args:
+            critic: the discriminator.
+            made: samples of the generator's, (B, ...).
+            seeds: one for each sample's instance noise.
+        """
+        return self.loss_of_scores(critic(self.noisy(made, seeds, 0)))
+
+    def loss_of_scores(self, scores: Sequence[Tensor]) -> Tensor:
+        """Return what the generator minimises, a scalar, for scores of its samples by scale."""
+        losses = [adversarial.generator_loss(self.recipe.loss, score) for score in scores]
+        return torch.stack(losses).mean()
+
+    def discriminator_loss(
+        self, critic: Critic, real: Tensor, fake: Tensor, seeds: Sequence[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what the discriminator minimises, a scalar, and metrics.
+
+        Args:
+            critic: the discriminator.
+            real: samples, (B, ...).
+            fake: detached samples of the generator's, the same shape.
+            seeds: one for each sample, uniform integers; they decide its instance noise and
+                where between real and made the gradient penalty is taken.
+        """
+        game = self.recipe
+        real, fake = self.noisy(real, seeds, 1), self.noisy(fake.float(), seeds, 2)
+        pairs = list(zip(critic(real), critic(fake), strict=True))
+        loss = torch.stack(
+            [
+                adversarial.discriminator_loss(game.loss, of_real, of_fake, game.label_smoothing)
+                for of_real, of_fake in pairs
+            ]
+        ).mean()
+        right = torch.stack(
+            [
+                0.5 * ((of_real > 0).float().mean() + (of_fake < 0).float().mean())
+                for of_real, of_fake in pairs
+            ]
+        ).mean()
+        metrics = {"discriminator": loss.detach(), "discriminator_right": right.detach()}
+        if game.gradient_penalty:
+            share = torch.tensor([seed % 65536 / 65536 for seed in seeds], device=real.device)
+            penalty = gradient_penalty(critic, real, fake, share)
+            loss = loss + game.gradient_penalty * penalty
+            metrics["gradient_penalty"] = penalty.detach()
+        if game.r1:
+            penalty = r1_penalty(critic, real)
+            loss = loss + 0.5 * game.r1 * penalty
+            metrics["r1"] = penalty.detach()
+        return loss, metrics
+
+    def noisy(self, samples: Tensor, seeds: Sequence[int], turn: int) -> Tensor:
+        """Return ``samples`` with instance noise (Sonderby et al. 2017), other for each turn."""
+        spread = self.recipe.instance_noise
+        if not spread:
+            return samples
+        return samples + noise_like(samples, [seed + turn for seed in seeds]) * spread

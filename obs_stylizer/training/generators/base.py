@@ -1,0 +1,63 @@
+"""What every picture-to-picture generator offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class PictureGenerator(ABC, nn.Module):
+    """Turns pictures into pictures of the same size.
+
+    Attributes:
+        size_multiple: what height and width must be multiples of.
+        styles: length S of the style vector, 0 for none.
+    """
+
+    size_multiple: int
+    styles: int
+
+    @abstractmethod
+    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
+        """Turn pictures.
+
+        Args:
+            frame: float (B, 3, H, W), 0 to 1; H and W multiples of ``size_multiple``.
+            style: float (B, S), or None for a generator without styles.
+
+        Returns:
+            float (B, 3, H, W), 0 to 1.
+        """
+
+    @abstractmethod
+    def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
+        """Return the features of the encoding half, (B, C, h, w) each, from fine to coarse.
+
+        Contrastive losses compare them place by place. The first is the picture itself, or its
+        pixels gathered into channels.
+        """
+
+
+class Correction(PictureGenerator):
+    """Adds what a generator makes to the frame, instead of putting it in the frame's place.
+
+    What is right already need not pass through the network, which is what cleaning up wants.
+
+    Args:
+        inner: its pictures' distance from mid-grey, doubled, is what is added.
+    """
+
+    def __init__(self, inner: PictureGenerator) -> None:
+        super().__init__()
+        self.inner = inner
+        self.size_multiple, self.styles = inner.size_multiple, inner.styles
+
+    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
+        """Correct pictures; see :class:`PictureGenerator`."""
+        change: Tensor = self.inner(frame, style)
+        return (frame + (2 * change - 1)).clamp(0, 1)
+
+    def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
+        """Return the inner generator's features."""
+        return self.inner.encode(frame, style)

@@ -1,0 +1,56 @@
+"""U-Net: an encoder and a decoder with shortcuts at every resolution."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from obs_stylizer.training.generators.base import PictureGenerator
+from obs_stylizer.training.generators.layers import ConvNorm
+
+
+class UNetGenerator(PictureGenerator):
+    """Ronneberger et al. 2015, as pix2pix uses it, with upsampling that leaves no chequerboard.
+
+    Every level halves the resolution with a 3x3 convolution of stride 2 and doubles the feature
+    maps, up to eight times ``channels``. On the way back, nearest-neighbour upsampling and a
+    convolution over the features joined with those of the encoder.
+
+    Args:
+        channels: feature maps at full resolution.
+        depth: levels; height and width must be multiples of two to this power.
+        styles: length S of the style vector, 0 for none.
+        normalise: whether instance norms are used.
+    """
+
+    def __init__(self, channels: int, depth: int, styles: int = 0, normalise: bool = True) -> None:
+        super().__init__()
+        self.styles, self.size_multiple = styles, 2**depth
+        widths = [channels * min(2**level, 8) for level in range(depth + 1)]
+        self.stem = ConvNorm(3, channels, styles, 1, normalise)
+        self.down = nn.ModuleList(
+            ConvNorm(widths[level], widths[level + 1], styles, 2, normalise)
+            for level in range(depth)
+        )
+        self.up = nn.ModuleList(
+            ConvNorm(widths[level + 1] + widths[level], widths[level], styles, 1, normalise)
+            for level in reversed(range(depth))
+        )
+        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
+        """Turn pictures; see :class:`PictureGenerator`."""
+        found = self.encode(frame, style)[1:]
+        features = found[-1]
+        for layer, kept in zip(self.up, reversed(found[:-1]), strict=True):
+            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+            features = layer(torch.cat([features, kept], 1), style)
+        return torch.sigmoid(self.last(features))
+
+    def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
+        """Return the picture and the features of every level."""
+        found = [frame, self.stem(frame, style)]
+        for layer in self.down:
+            found.append(layer(found[-1], style))
+        return found

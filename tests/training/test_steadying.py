@@ -1,0 +1,195 @@
+"""What steadies the adversarial game, on problems whose answer is known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from obs_stylizer.training.game import Game
+from obs_stylizer.training.image_pool import ImagePool
+from obs_stylizer.training.losses.steadying import clip_weights, gradient_penalty, r1_penalty
+from obs_stylizer.training.recipe import AdversarialRecipe
+
+pytestmark = pytest.mark.training
+
+SLOPE = torch.tensor([[3.0, 4.0]])
+
+
+def linear(samples: Tensor) -> list[Tensor]:
+    """A critic whose gradient is (3, 4) everywhere, of norm 5."""
+    return [samples @ SLOPE.T]
+
+
+def test_the_gradient_penalty_of_a_linear_critic() -> None:
+    real, fake = torch.randn(6, 2), torch.randn(6, 2)
+    penalty = gradient_penalty(linear, real, fake, torch.rand(6))
+    assert float(penalty) == pytest.approx((5 - 1) ** 2, rel=1e-5)
+
+
+def test_the_gradient_penalty_is_taken_where_the_share_says() -> None:
+    def quadratic(samples: Tensor) -> list[Tensor]:
+        return [samples.square().sum(1) / 2]  # its gradient is the sample itself
+
+    real, fake = torch.full((1, 4), 2.0), torch.full((1, 4), 6.0)
+    for share, norm in ((1.0, 4.0), (0.0, 12.0), (0.25, 10.0)):
+        penalty = gradient_penalty(quadratic, real, fake, torch.tensor([share]))
+        assert float(penalty.detach()) == pytest.approx((norm - 1) ** 2, rel=1e-5)
+
+
+def test_the_r1_penalty_of_a_linear_critic() -> None:
+    assert float(r1_penalty(linear, torch.randn(3, 2))) == pytest.approx(25, rel=1e-5)
+
+
+def test_penalties_average_over_scales() -> None:
+    def two(samples: Tensor) -> list[Tensor]:
+        return [*linear(samples), 2 * linear(samples)[0]]
+
+    real, fake = torch.randn(3, 2), torch.randn(3, 2)
+    assert float(r1_penalty(two, real)) == pytest.approx((25 + 100) / 2, rel=1e-5)
+    penalty = gradient_penalty(two, real, fake, torch.rand(3))
+    assert float(penalty) == pytest.approx((16 + 81) / 2, rel=1e-5)
+
+
+def test_a_penalty_teaches_a_critic_a_gradient_of_one() -> None:
+    torch.manual_seed(0)
+    critic = nn.Linear(2, 1)
+    with torch.no_grad():
+        critic.weight.copy_(SLOPE)
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    for _ in range(50):
+        optimizer.zero_grad()
+        samples = torch.randn(4, 2)
+        gradient_penalty(lambda x: [critic(x)], samples, samples, torch.rand(4)).backward()
+        optimizer.step()
+    assert float(critic.weight.detach().norm()) == pytest.approx(1, abs=1e-3)
+
+
+def test_clipped_weights() -> None:
+    network = nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[0.5, -3.0]]))
+        network.bias.fill_(-0.01)
+    clip_weights(network, 0.1)
+    assert network.weight.tolist() == [[pytest.approx(0.1), pytest.approx(-0.1)]]
+    assert float(network.bias.detach()) == pytest.approx(-0.01)
+
+
+def test_the_spectral_norm_of_a_known_matrix() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        # Singular values 4 and 2.
+        turn = torch.tensor([[math.cos(1), -math.sin(1)], [math.sin(1), math.cos(1)]])
+        known = turn @ torch.diag(torch.tensor([4.0, 2.0]))
+        layer.weight.copy_(known)
+    bounded = spectral_norm(layer)
+    for _ in range(30):
+        bounded(torch.eye(2))
+    assert torch.allclose(bounded.weight, known / 4, atol=1e-4)
+
+
+def test_an_image_pool_gives_back_what_it_kept() -> None:
+    pool = ImagePool(2)
+    numbers = torch.arange(5.0).view(5, 1, 1, 1)
+    # The first two fill it; an even seed passes through, an odd one picks a place to exchange.
+    given = pool.exchange(numbers, [1, 1, 4, 1, 3])
+    assert given.flatten().tolist() == [0, 1, 2, 0, 1]
+    again = ImagePool(2)
+    again.load_state(pool.state())
+    assert again.exchange(numbers[:2], [1, 3]).flatten().tolist() == [3, 4]
+    assert torch.equal(ImagePool(0).exchange(numbers, [1] * 5), numbers)
+
+
+def test_instance_noise_is_as_wide_as_the_recipe_says_and_other_for_each_turn() -> None:
+    game = Game(AdversarialRecipe(instance_noise=0.25))
+    still = torch.zeros(4, 3, 32, 32)
+    first, second = (game.noisy(still, [1, 20, 300, 4000], turn) for turn in (1, 2))
+    assert float(first.std()) == pytest.approx(0.25, rel=0.03)
+    assert not torch.allclose(first, second, atol=0.01)
+    assert torch.equal(first, game.noisy(still, [1, 20, 300, 4000], 1))
+
+
+MODES = 8
+ANGLES = torch.arange(MODES) * (2 * math.pi / MODES)
+CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
+
+
+def modes_covered(recipe: AdversarialRecipe, updates: int, spectral: bool = False) -> int:
+    """Train small networks on eight Gaussians on a ring; return how many the generator finds.
+
+    A Gaussian is found when a hundredth of the made points lie within 0.15 of its centre.
+    """
+    torch.manual_seed(0)
+    random = torch.Generator().manual_seed(0)
+    maker = nn.Sequential(
+        nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)
+    )
+    judge = nn.Sequential(
+        nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
+    )
+    if spectral:
+        judge = nn.Sequential(
+            *(spectral_norm(part) if isinstance(part, nn.Linear) else part for part in judge)
+        )
+    makers = torch.optim.Adam(maker.parameters(), lr=1e-3, betas=(0.5, 0.9))
+    judges = torch.optim.Adam(judge.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.9))
+    game = Game(recipe)
+
+    def critic(points: Tensor) -> list[Tensor]:
+        return [judge(points)]
+
+    def made(count: int) -> Tensor:
+        points: Tensor = maker(torch.randn(count, 2, generator=random))
+        return points
+
+    seeds: list[int] = []
+    for _ in range(updates):
+        for _ in range(recipe.steps):
+            centres = CENTRES[torch.randint(MODES, (128,), generator=random)]
+            real = centres + 0.02 * torch.randn(128, 2, generator=random)
+            seeds = torch.randint(2**31, (128,), generator=random).tolist()
+            loss, _ = game.discriminator_loss(critic, real, made(128).detach(), seeds)
+            judges.zero_grad()
+            loss.backward()
+            judges.step()
+            if recipe.weight_clip:
+                clip_weights(judge, recipe.weight_clip)
+        makers.zero_grad()
+        game.generator_loss(critic, made(128), seeds).backward()
+        makers.step()
+    with torch.no_grad():
+        nearest, mode = torch.cdist(made(2000), CENTRES).min(1)
+    counts = torch.bincount(mode[nearest < 0.15], minlength=MODES)
+    return int((counts >= 20).sum())
+
+
+PLAIN: dict[str, Any] = {"loss": "bce", "instance_noise": 0.0, "learning_rate": 1e-3}
+
+
+def test_without_a_remedy_the_ring_collapses() -> None:
+    assert modes_covered(AdversarialRecipe(**PLAIN), 500) <= 2
+
+
+@pytest.mark.parametrize(
+    ("remedy", "updates"),
+    [
+        ({"loss": "wasserstein", "gradient_penalty": 1.0, "steps": 3}, 250),
+        ({"r1": 1.0}, 300),
+        ({"learning_rate": 4e-3}, 300),
+        ({"steps": 3}, 300),
+        ({"label_smoothing": 0.2}, 500),
+    ],
+    ids=["wgan-gp", "r1", "two learning rates", "discriminator steps", "label smoothing"],
+)
+def test_with_a_remedy_the_whole_ring_is_covered(remedy: dict[str, Any], updates: int) -> None:
+    assert modes_covered(AdversarialRecipe(**{**PLAIN, **remedy}), updates) == MODES
+
+
+def test_spectral_normalisation_covers_the_ring_with_least_squares() -> None:
+    remedy = {**PLAIN, "loss": "least_squares", "learning_rate": 2e-3, "steps": 3}
+    assert modes_covered(AdversarialRecipe(**remedy), 300, spectral=True) == MODES
