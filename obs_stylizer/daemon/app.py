@@ -247,6 +247,7 @@ class Daemon:
             frame_size=str(self.options.size),
             process_size=on_air.process_size,
             worker_state=self.supervisor.state,
+            worker_pid=self.supervisor.pid or 0,
             worker_restarts=self.supervisor.restarts,
             memory_mb=self._memory(now),
         )

@@ -185,6 +185,7 @@ class Statistics:
     late_ms: Percentiles = Percentiles()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     worker_state: str = ""
+    worker_pid: int = 0
     worker_restarts: int = 0
     memory_mb: float = 0.0
     sinks: tuple[SinkReport, ...] = ()
