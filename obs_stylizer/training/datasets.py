@@ -56,22 +56,25 @@ class PictureSet:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def draw(self, random: np.random.Generator) -> Pixels:
+    def draw(self, random: np.random.Generator, among: int | None = None) -> Pixels:
         """Return a picture at random, uint8 (height, width, 3).
+
+        Args:
+            random: source of the choice.
+            among: draw only from this many of the first; None for all.
 
         Raises:
             TrainingError: not one of the pictures can be read.
         """
-        start = int(random.integers(len(self.paths)))
+        count = len(self.paths) if among is None else among
+        start = int(random.integers(count))
         # A broken picture hands over to the next one, so that the choice stays a function of
         # the random numbers alone, however far this process has read already.
-        for offset in range(len(self.paths)):
-            picture = self._load(self.paths[(start + offset) % len(self.paths)])
+        for offset in range(count):
+            picture = self._load(self.paths[(start + offset) % count])
             if picture is not None:
                 return picture
-        raise TrainingError(
-            f"none of the {len(self.paths)} pictures can be read, among them {self.paths[0]}"
-        )
+        raise TrainingError(f"none of the {count} pictures can be read, among them {self.paths[0]}")
 
     def check(self) -> None:
         """Read every picture once, so that broken ones are known before the training.
@@ -92,7 +95,7 @@ class PictureSet:
         if path in self._unusable:
             return None
         try:
-            picture = read_picture(path)
+            picture = self._read(path)
         except TrainingError as problem:
             logger.warning("skipped: %s", problem)
             self.broken.append(path)
@@ -107,6 +110,9 @@ class PictureSet:
             self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
         return picture
 
+    def _read(self, path: Path) -> Pixels:
+        return read_picture(path)
+
 
 def cut_crop(
     picture: Pixels, random: np.random.Generator, crop: int, short_side: tuple[int, int]
@@ -114,13 +120,13 @@ def cut_crop(
     """Cut a square of side ``crop`` from ``picture`` at a random scale, place and mirroring.
 
     Args:
-        picture: uint8 (height, width, 3) of any size from 1x1.
+        picture: uint8 (height, width, 3 or 6) of any size from 1x1.
         random: source of the choices.
         crop: side of the result.
         short_side: range of the short side the whole picture is scaled to; log-uniform.
 
     Returns:
-        uint8 (crop, crop, 3), C-contiguous.
+        uint8 (crop, crop, 3 or 6), C-contiguous.
     """
     height, width = picture.shape[:2]
     low, high = short_side
@@ -130,7 +136,9 @@ def cut_crop(
     left = int(random.integers(width - side + 1))
     window = picture[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
-    result = cv2.resize(window, (crop, crop), interpolation=how)
+    # A picture with its target has six channels; OpenCV takes no more than four at once.
+    thirds = [window[..., first : first + 3] for first in range(0, picture.shape[2], 3)]
+    result = np.dstack([cv2.resize(third, (crop, crop), interpolation=how) for third in thirds])
     if random.random() < 0.5:
         result = result[:, ::-1]
     return np.ascontiguousarray(result, dtype=np.uint8)
@@ -173,3 +181,49 @@ class ContentPictures:
         picture = self.training.draw(random)
         sample = cut_crop(picture, random, recipe.crop, recipe.short_side)
         return vary_exposure(sample, random, recipe.exposure)
+
+
+class PairedPictures(PictureSet):
+    """Pictures with their targets, uint8 (height, width, 6), source first.
+
+    A pair whose halves are of different sizes is treated like a broken picture.
+    """
+
+    def __init__(self, targets: dict[Path, Path], longest_short_side: int) -> None:
+        super().__init__(list(targets), longest_short_side)
+        self._targets = targets
+
+    @classmethod
+    def of(cls, sources: list[Path], folder: Path, longest_short_side: int) -> PairedPictures:
+        """Find the target of each of ``sources`` in ``folder``: the picture of the same stem.
+
+        Raises:
+            TrainingError: there is no such folder, or a source has no target.
+        """
+        by_stem = {path.stem: path for path in find_pictures(folder)}
+        missing = [path for path in sources if path.stem not in by_stem]
+        if missing:
+            raise TrainingError(
+                f"{len(missing)} pictures have no target in {folder}, among them {missing[0]}",
+                "targets have the name of their picture, with any suffix",
+            )
+        return cls({path: by_stem[path.stem] for path in sources}, longest_short_side)
+
+    def target_of(self, path: Path) -> Path:
+        """Return the target's path.
+
+        Raises:
+            TrainingError: ``path`` is none of the sources.
+        """
+        if path not in self._targets:
+            raise TrainingError(f"{path} has no target", "evaluate on the recipe's own content")
+        return self._targets[path]
+
+    def _read(self, path: Path) -> Pixels:
+        source, target = read_picture(path), read_picture(self._targets[path])
+        if source.shape != target.shape:
+            raise TrainingError(
+                f"{path} is {source.shape[1]}x{source.shape[0]} but its target "
+                f"{target.shape[1]}x{target.shape[0]}"
+            )
+        return np.concatenate([source, target], axis=2)

@@ -5,6 +5,8 @@
 * ``content_kept``: cosine of the mean-removed conv3_1 features of output and input.
 * ``warp_error``: mean |y_t - warp(y_{t-1})|, 0 to 1, where the optical flow of the source agrees
   forwards and backwards; ``source_warp_error`` is the source's own.
+* ``psnr``, ``ssim``, ``ms_ssim``: likeness to a known target; with ``_before``, that of the
+  source; with ``_cycle``, that of a source to what comes back of it from the other domain.
 * ``noise_error`` and ``source_noise_error``: mean difference of a still picture's outputs, and
   inputs, under fresh camera noise.
 """
@@ -27,11 +29,12 @@ from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.training.export import fit_frame
 from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.fidelity import ms_ssim, psnr, ssim
 from obs_stylizer.training.flow import warp_error
 from obs_stylizer.training.losses.perceptual import content_similarity, gram_matrix
 from obs_stylizer.training.objectives.base import to_tensor
+from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -147,14 +150,58 @@ def evaluate_styles(
     return result
 
 
+def evaluate_pairs(
+    painter: Painter,
+    pairs: Sequence[tuple[Pixels, Pixels | None]],
+    clips: Sequence[Sequence[Pixels]] = (),
+    back: Painter | None = None,
+) -> StyleFigures:
+    """Measure ``painter`` against known targets.
+
+    Args:
+        painter: the generator.
+        pairs: source and target, uint8 (H, W, 3) of one size; None where no target is known.
+        clips: frames of real clips.
+        back: leads from an output back to its source; then that is compared, not the output.
+
+    Raises:
+        TrainingError: there are no pairs.
+    """
+    if not pairs:
+        raise TrainingError("there are no pictures to evaluate on", "name some with --content")
+    entry = StyleFigures()
+    likeness: dict[str, list[float]] = {}
+    for source, target in pairs:
+        made = painter(source, None)
+        entry.pictures.append((source, made))
+        if target is None:
+            continue
+        wanted = to_tensor([target])
+        compared = {"": made, "_before": source} if back is None else {"_cycle": back(made, None)}
+        for suffix, picture in compared.items():
+            for measure in (psnr, ssim, ms_ssim):
+                found = float(measure(to_tensor([picture]), wanted))
+                likeness.setdefault(measure.__name__ + suffix, []).append(found)
+    entry.figures |= {name: float(np.mean(values)) for name, values in likeness.items()}
+    entry.figures |= _noise_figures(painter, None, pairs[0][0])
+    if clips:
+        frames = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
+        errors = [warp_error(clip, [painter(frame, None) for frame in clip]) for clip in frames]
+        entry.figures["warp_error"] = float(np.mean([error[0] for error in errors]))
+        entry.figures["source_warp_error"] = float(np.mean([error[1] for error in errors]))
+    entry.figures["ms_640x360"] = _milliseconds(painter, None, pairs[0][0])
+    return entry
+
+
 def summarise(found: Mapping[str, StyleFigures]) -> dict[str, float]:
-    """Return the median of every figure over the styles, and the worst style's ratio."""
+    """Return the median of every figure over the styles, and the worst of the styles'."""
     names = next(iter(found.values())).figures
     summary = {
         name: float(np.median([entry.figures[name] for entry in found.values()])) for name in names
     }
-    summary["style_ratio_worst"] = max(e.figures["style_ratio"] for e in found.values())
-    summary["content_kept_worst"] = min(e.figures["content_kept"] for e in found.values())
+    if "style_ratio" in names:
+        summary["style_ratio_worst"] = max(e.figures["style_ratio"] for e in found.values())
+        summary["content_kept_worst"] = min(e.figures["content_kept"] for e in found.values())
     return {name: round(value, 4) for name, value in summary.items()}
 
 
@@ -216,7 +263,7 @@ def read_clip(path: Path, frames: int) -> list[Pixels]:
     return found
 
 
-def _noise_figures(painter: Painter, mix: Mix, frame: Pixels) -> dict[str, float]:
+def _noise_figures(painter: Painter, mix: Mix | None, frame: Pixels) -> dict[str, float]:
     """Return how much a still picture's outputs differ under fresh camera noise."""
     noisy = list(_camera_noise(frame, 4))
     made = [painter(picture, mix) for picture in noisy]
@@ -238,7 +285,7 @@ def _mean_change(pictures: Sequence[Pixels]) -> float:
     return float(np.mean([np.abs(a.astype(np.float32) - b).mean() / 255 for a, b in pairs]))
 
 
-def _milliseconds(painter: Painter, mix: Mix, frame: Pixels) -> float:
+def _milliseconds(painter: Painter, mix: Mix | None, frame: Pixels) -> float:
     """Return the median time of a frame."""
     times = []
     for _ in range(7):

@@ -31,11 +31,19 @@ from obs_stylizer.inference.model_spec import (
 )
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.run_directory import RunDirectory
 
 logger = logging.getLogger(__name__)
 
+EXPORTED: Final = {
+    "painting": "painter",
+    "paired": "translator",
+    "enhance": "translator",
+    "unpaired": "forth",
+}
+"""Which of an objective's generators is exported."""
 OPSET: Final = 17
 LARGEST_DIFFERENCE: Final = 2
 PARITY_SIZES: Final = (FrameSize(640, 360), FrameSize(328, 248))
@@ -49,8 +57,12 @@ class Parity:
     mean: float
 
 
-def trained_generator(run: RunDirectory) -> NativeGenerator:
+def trained_generator(run: RunDirectory, name: str | None = None) -> NativeGenerator:
     """Return the moving-average generator of a run's newest checkpoint.
+
+    Args:
+        run: with a checkpoint.
+        name: which of its objective's generators; None for the one that is exported.
 
     Raises:
         TrainingError: there is no checkpoint that fits the recipe.
@@ -58,8 +70,10 @@ def trained_generator(run: RunDirectory) -> NativeGenerator:
     recipe = run.recipe
     generator = build_generator(recipe.generator, len(style_names(recipe)))
     state = run.load_checkpoint(torch.device("cpu"))["average"]
-    prefix = "painter."
-    generator.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
+    prefix = f"{name or EXPORTED[recipe.objective]}."
+    generator.load_state_dict(
+        {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+    )
     return NativeGenerator(generator)
 
 
@@ -227,20 +241,6 @@ def check_parity(
             "the exported graph does not do what was trained",
         )
     return Parity(largest, total / len(mixes))
-
-
-def fit_frame(picture: Pixels, size: FrameSize) -> Pixels:
-    """Return the middle of ``picture``, scaled to fill ``size``, C-contiguous."""
-    import cv2
-
-    height, width = picture.shape[:2]
-    factor = max(size.width / width, size.height / height)
-    inner = (round(size.width / factor), round(size.height / factor))
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-    window = picture[top : top + inner[1], left : left + inner[0]]
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(window, (size.width, size.height), interpolation=how)
-    return np.ascontiguousarray(scaled, dtype=np.uint8)
 
 
 def saved_quality(run: RunDirectory) -> dict[str, float]:

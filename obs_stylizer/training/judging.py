@@ -15,9 +15,11 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STYLE_INPUT, spec_of
 from obs_stylizer.training.datasets import ContentPictures
 from obs_stylizer.training.evaluation import (
+    FRAME_SIZE,
     Mix,
     Painter,
     StyleJudge,
+    evaluate_pairs,
     evaluate_styles,
     read_clip,
     summarise,
@@ -25,6 +27,10 @@ from obs_stylizer.training.evaluation import (
 )
 from obs_stylizer.training.export import trained_generator
 from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.objectives import build_objective
+from obs_stylizer.training.objectives.base import spread
+from obs_stylizer.training.objectives.translation import TranslationObjective
+from obs_stylizer.training.objectives.unpaired import UnpairedObjective
 from obs_stylizer.training.pictures import find_pictures, read_picture, scale_to_short_side
 from obs_stylizer.training.quantization import CALIBRATION_PICTURES
 from obs_stylizer.training.recipe import Recipe, expand_path, load_recipe
@@ -66,7 +72,16 @@ def judge_run(
         made: Pixels = native(torch.from_numpy(frame[None]), style)[0].numpy()
         return made
 
-    return _judge(run.recipe, paint, output, content, clips, pictures, frames)
+    back: Painter | None = None
+    if run.recipe.unpaired is not None and run.recipe.unpaired.form == "cycle":
+        returning = trained_generator(run, "back")
+
+        @torch.inference_mode()
+        def back(frame: Pixels, mix: Mix | None) -> Pixels:  # noqa: ARG001
+            made: Pixels = returning(torch.from_numpy(frame[None]), None)[0].numpy()
+            return made
+
+    return _judge(run.recipe, paint, output, content, clips, pictures, frames, back)
 
 
 def judge_model(
@@ -136,9 +151,17 @@ def _judge(
     clips: Sequence[Path],
     pictures: int,
     frames: int,
+    back: Painter | None = None,
 ) -> Judgement:
+    title = recipe.title or recipe.name
+    turned = [read_clip(clip, frames) for clip in clips]
     if recipe.painting is None:
-        raise TrainingError(f"the recipe {recipe.name} has no styles to judge")
+        pairs = [
+            (source, None if recipe.unpaired is not None and back is None else target)
+            for source, target in _whole_pairs(recipe, content, pictures)
+        ]
+        judged = {recipe.name: evaluate_pairs(paint, pairs, turned, back)}
+        return write_report(output, title, judged), summarise(judged)
     sources = (
         held_out_pictures(recipe, pictures)
         if content is None
@@ -150,7 +173,18 @@ def _judge(
     }
     features = Vgg19.load(expand_path(recipe.painting.features))
     judge = StyleJudge(features, tuple(recipe.painting.style_layers))
-    found = evaluate_styles(
-        paint, styles, judge, sources, [read_clip(clip, frames) for clip in clips]
+    found = evaluate_styles(paint, styles, judge, sources, turned)
+    return write_report(output, title, found), summarise(found)
+
+
+def _whole_pairs(recipe: Recipe, content: Path | None, count: int) -> list[tuple[Pixels, Pixels]]:
+    """Return sources and targets, of held-out pictures unless ``content`` names others."""
+    objective = build_objective(recipe, torch.device("cpu"))
+    if not isinstance(objective, TranslationObjective | UnpairedObjective):
+        raise TrainingError(f"the recipe {recipe.name} has neither styles nor targets to judge by")
+    paths = (
+        list(objective.content.held_out or objective.content.training.paths)
+        if content is None
+        else find_pictures(content)
     )
-    return write_report(output, recipe.title or recipe.name, found), summarise(found)
+    return [objective.whole_pair(path, FRAME_SIZE) for path in spread(paths, count)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.frames import Pixels
+from obs_stylizer.frames import FrameSize, Pixels
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,18 @@ def scale_to_short_side(picture: Pixels, short_side: int) -> Pixels:
     size = (max(short_side, round(width * factor)), max(short_side, round(height * factor)))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.ascontiguousarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
+
+
+def fit_frame(picture: Pixels, size: FrameSize) -> Pixels:
+    """Return the middle of ``picture``, scaled to fill ``size``, C-contiguous."""
+    height, width = picture.shape[:2]
+    factor = max(size.width / width, size.height / height)
+    inner = (round(size.width / factor), round(size.height / factor))
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    window = picture[top : top + inner[1], left : left + inner[0]]
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(window, (size.width, size.height), interpolation=how)
+    return np.ascontiguousarray(scaled, dtype=np.uint8)
 
 
 def find_pictures(place: Path) -> list[Path]:

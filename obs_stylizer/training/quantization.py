@@ -22,7 +22,7 @@ from obs_stylizer.inference.model_spec import (
     spec_of,
     write_spec,
 )
-from obs_stylizer.training.export import fit_frame
+from obs_stylizer.training.pictures import fit_frame
 
 logger = logging.getLogger(__name__)
 

@@ -17,18 +17,24 @@ from pydantic import Field, model_validator
 
 from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import DocumentError, TrainingError
+from obs_stylizer.training.objective_recipes import (
+    EnhanceRecipe,
+    PaintingRecipe,
+    PairedRecipe,
+    UnpairedRecipe,
+    Weight,
+)
 
-Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # Keys that came after the first recipes. Left at its default each changes nothing, so it must
 # not change the digest of an older recipe either.
+_LATER_OBJECTIVES = ("paired", "enhance", "unpaired")
 _LATER_KEYS = {
     "generator": ("depth", "latent", "normalise", "correction"),
     "discriminator": ("kind", "scales"),
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
 }
-StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
 class RecipeError(DocumentError, TrainingError):
@@ -169,34 +175,6 @@ class ScheduleRecipe(Section):
     """Updates between two lines of metrics."""
 
 
-class StyleRecipe(Section):
-    """One style of a painting generator."""
-
-    picture: str
-    size: int = Field(default=320, ge=64, le=2048)
-    """Short side the picture is scaled to: a larger one makes finer strokes."""
-    weight: Weight = 1.0
-    """Multiplies the style loss of this style."""
-
-
-class PaintingRecipe(Section):
-    """Styles of pictures in one feed-forward generator (Johnson et al. 2016; Dumoulin 2017)."""
-
-    styles: dict[StyleName, StyleRecipe] = Field(min_length=1)
-    """Name and picture of each style, in the order of the style vector."""
-    features: str = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
-    """VGG-19 convolutions."""
-    style_layers: dict[str, Weight] = Field(
-        default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
-    )
-    content_layers: dict[str, Weight] = Field(
-        default={"conv2_2": 0.5, "conv3_1": 1.0}, min_length=1
-    )
-    style_weight: Weight = 1.0
-    content_weight: Weight = 1.0
-    total_variation: Weight = 0.1
-
-
 class Recipe(Section):
     """A whole recipe."""
 
@@ -210,8 +188,11 @@ class Recipe(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """auto: bf16 where the processor or GPU computes with it, else f32."""
-    objective: Literal["painting"]
+    objective: Literal["painting", "paired", "enhance", "unpaired"]
     painting: PaintingRecipe | None = None
+    paired: PairedRecipe | None = None
+    enhance: EnhanceRecipe | None = None
+    unpaired: UnpairedRecipe | None = None
     data: DataRecipe
     generator: GeneratorRecipe = GeneratorRecipe()
     discriminator: DiscriminatorRecipe = DiscriminatorRecipe()
@@ -227,6 +208,8 @@ class Recipe(Section):
             raise ValueError("schedule.batch must be a multiple of schedule.accumulate")
         if self.objective == "painting" and self.adversarial.pool:
             raise ValueError("the objective painting keeps no pool: leave out adversarial.pool")
+        if self.objective == "unpaired" and not self.adversarial.weight:
+            raise ValueError("unpaired needs an adversarial.weight: nothing else knows the target")
         return self
 
     @property
@@ -236,7 +219,8 @@ class Recipe(Section):
         Comments and the order of keys do not count, nor how often something is written, nor the
         wall-clock budget: that may be changed between two sittings of a run.
         """
-        left_out: dict[str, set[str]] = {"schedule": _NOT_IN_DIGEST}
+        left_out: dict[str, Any] = {"schedule": _NOT_IN_DIGEST}
+        left_out |= {name: True for name in _LATER_OBJECTIVES if getattr(self, name) is None}
         for section, keys in _LATER_KEYS.items():
             values = getattr(self, section)
             fields = type(values).model_fields

@@ -84,10 +84,16 @@ def scene(number: int, height: int = 80, width: int = 96) -> NDArray[np.uint8]:
     return picture.astype(np.uint8)
 
 
-def make_data(folder: Path) -> Path:
-    """Fill a folder with content, two styles and small random features, and return it."""
+def make_content(folder: Path) -> Path:
+    """Fill a folder with content and return it."""
     for number in range(5):
         write_picture(folder / "content" / f"{number}.png", scene(number))
+    return folder
+
+
+def make_data(folder: Path) -> Path:
+    """Fill a folder with content, two styles and small random features, and return it."""
+    make_content(folder)
     rows, columns = np.mgrid[0:70, 0:90].astype(np.float32)
     stripes = np.stack([(rows // 4 % 2) * 255, 255 - rows, columns], -1).astype(np.uint8)
     circles = np.hypot(rows - 35, columns - 45)

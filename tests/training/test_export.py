@@ -17,12 +17,12 @@ from obs_stylizer.training.export import (
     Parity,
     check_parity,
     export_run,
-    fit_frame,
     to_onnx,
     trained_generator,
 )
 from obs_stylizer.training.generators.fast import FastGenerator
 from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.quantization import compare, quantize
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.trainer import Trainer

@@ -5,12 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from obs_stylizer.frames import Pixels
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.training.recipe import Recipe
+
+SAMPLE_SIZE: Final = FrameSize(256, 256)
+SAMPLE_PICTURES: Final = 4
 
 Batch = dict[str, Any]
 """Tensors of one part of an update, on the CPU until the loop moves them."""
@@ -41,6 +46,10 @@ class Objective(ABC, nn.Module):
 
     generators: nn.ModuleDict
     discriminators: nn.ModuleDict
+
+    @abstractmethod
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        super().__init__()
 
     @abstractmethod
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
@@ -96,3 +105,9 @@ def to_pixels(picture: Tensor) -> Pixels:
     scaled = picture.detach().float().clamp(0, 1) * 255.0 + 0.5
     pixels: Pixels = scaled.movedim(0, -1).to(torch.uint8).contiguous().cpu().numpy()
     return pixels
+
+
+def spread(paths: Sequence[Path], count: int = SAMPLE_PICTURES) -> list[Path]:
+    """Return ``count`` of ``paths`` (or all), taken evenly over the whole list."""
+    count = min(count, len(paths))
+    return [paths[(2 * number + 1) * len(paths) // (2 * count)] for number in range(count)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -31,20 +30,20 @@ from obs_stylizer.training.losses.perceptual import (
 )
 from obs_stylizer.training.losses.steadying import Critic
 from obs_stylizer.training.losses.temporal import motion_consistency
+from obs_stylizer.training.objective_recipes import PaintingRecipe
 from obs_stylizer.training.objectives.base import (
+    SAMPLE_SIZE,
     Batch,
     GeneratorTurn,
     Objective,
+    spread,
     to_pixels,
     to_tensor,
 )
-from obs_stylizer.training.pictures import read_picture, scale_to_short_side
-from obs_stylizer.training.recipe import PaintingRecipe, Recipe, expand_path
+from obs_stylizer.training.pictures import fit_frame, read_picture, scale_to_short_side
+from obs_stylizer.training.recipe import Recipe, expand_path
 
 logger = logging.getLogger(__name__)
-
-SAMPLE_SIDE = 256
-SAMPLE_PICTURES = 4
 
 
 class PaintingObjective(Objective):
@@ -55,7 +54,7 @@ class PaintingObjective(Objective):
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        super().__init__()
+        super().__init__(recipe, device)
         if recipe.painting is None:
             raise TrainingError(f"the recipe {recipe.name} has no section painting")
         self.recipe = recipe
@@ -165,14 +164,12 @@ class PaintingObjective(Objective):
     @torch.no_grad()
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
         """Return held-out pictures (left) and what each style makes of them."""
-        paths = _spread(self.content.held_out or tuple(self.content.training.paths))
+        paths = spread(self.content.held_out or tuple(self.content.training.paths))
         device = self._style_weights.device
         rows = []
         for path in paths:
-            picture = scale_to_short_side(read_picture(path), SAMPLE_SIDE)
-            top, left = ((side - SAMPLE_SIDE) // 2 for side in picture.shape[:2])
-            cut = picture[top : top + SAMPLE_SIDE, left : left + SAMPLE_SIDE]
-            frame = to_tensor([np.ascontiguousarray(cut)]).to(device)
+            cut = fit_frame(read_picture(path), SAMPLE_SIZE)
+            frame = to_tensor([cut]).to(device)
             mixes = torch.eye(len(self.styles), device=device)
             made = [generators["painter"](frame, mix[None])[0] for mix in mixes]
             rows.append(np.hstack([cut, *(to_pixels(picture) for picture in made)]))
@@ -221,9 +218,3 @@ class PaintingObjective(Objective):
             ]
 
         return judge
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """Return a few of ``paths``, taken evenly over the whole list."""
-    count = min(SAMPLE_PICTURES, len(paths))
-    return [paths[(2 * number + 1) * len(paths) // (2 * count)] for number in range(count)]

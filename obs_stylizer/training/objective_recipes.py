@@ -1,0 +1,134 @@
+"""The sections of a recipe that belong to one objective each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from obs_stylizer.documents import Section
+
+Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class StyleRecipe(Section):
+    """One style of a painting generator."""
+
+    picture: str
+    size: int = Field(default=320, ge=64, le=2048)
+    """Short side the picture is scaled to: a larger one makes finer strokes."""
+    weight: Weight = 1.0
+    """Multiplies the style loss of this style."""
+
+
+class PaintingRecipe(Section):
+    """Styles of pictures in one feed-forward generator (Johnson et al. 2016; Dumoulin 2017)."""
+
+    styles: dict[StyleName, StyleRecipe] = Field(min_length=1)
+    """Name and picture of each style, in the order of the style vector."""
+    features: str = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
+    """VGG-19 convolutions."""
+    style_layers: dict[str, Weight] = Field(
+        default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
+    )
+    content_layers: dict[str, Weight] = Field(
+        default={"conv2_2": 0.5, "conv3_1": 1.0}, min_length=1
+    )
+    style_weight: Weight = 1.0
+    content_weight: Weight = 1.0
+    total_variation: Weight = 0.1
+
+
+class TranslationRecipe(Section):
+    """What every objective with a known target shares (pix2pix, Isola et al. 2017).
+
+    The weight of the adversarial loss stands in ``adversarial.weight``, that of the temporal
+    loss in ``temporal.weight``.
+    """
+
+    l1: Weight = 1.0
+    """Weight of the mean absolute difference from the target."""
+    feature_matching: Weight = 0.1
+    """Weight of the difference between the discriminator's features of output and target."""
+
+
+class PairedRecipe(TranslationRecipe):
+    """Pictures whose target is known: from a folder, or made by a teacher."""
+
+    targets: str | None = None
+    """Folder with a picture of the same name (whatever its suffix) and size for each content."""
+    teacher: Literal["comic", "ink"] | None = None
+    """comic: flat colours with dark outlines; ink: black lines on white. Slow filters that the
+    generator learns to do in real time."""
+    teacher_model: str | None = None
+    """A native generator, which a smaller one learns to imitate (distillation)."""
+    teacher_mix: tuple[Weight, ...] = ()
+    """Style vector for that model; empty where it has no styles."""
+
+    @model_validator(mode="after")
+    def _has_one_source_of_targets(self) -> Self:
+        if sum(v is not None for v in (self.targets, self.teacher, self.teacher_model)) != 1:
+            raise ValueError("give exactly one of targets, teacher and teacher_model")
+        return self
+
+
+class EnhanceRecipe(TranslationRecipe):
+    """Degradations of a webcam picture that the generator learns to undo.
+
+    Each is given by the range its strength is drawn from.
+    """
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Probability of each degradation in a sample."""
+    downscale: tuple[float, float] = (1.0, 2.0)
+    """How many times smaller the picture was before it was scaled up again."""
+    blur: tuple[float, float] = (0.0, 1.5)
+    """Standard deviation of a Gaussian, in pixels."""
+    light: tuple[float, float] = (0.3, 1.0)
+    """Share of the light that is left."""
+    noise: tuple[float, float] = (0.0, 0.08)
+    """Standard deviation of camera noise, of a range of 0 to 1."""
+    jpeg: tuple[int, int] = (30, 95)
+    """Quality that the picture is compressed with."""
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        limits = {
+            "downscale": (1, 16),
+            "blur": (0, 20),
+            "light": (0.01, 1),
+            "noise": (0, 1),
+            "jpeg": (1, 100),
+        }
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name} must rise and lie within {least} and {most}")
+        return self
+
+
+class UnpairedRecipe(Section):
+    """From one look to another without pairs; ``data.content`` is the first domain.
+
+    The weight of the adversarial loss stands in ``adversarial.weight`` and must not be zero.
+    """
+
+    second: tuple[str, ...] = Field(min_length=1)
+    """Folders or files of the second domain."""
+    form: Literal["cycle", "contrastive"] = "cycle"
+    """cycle: two generators that undo each other (CycleGAN); contrastive: one generator whose
+    output keeps every place recognisable (CUT), at half the cost."""
+    cycle: Weight = 10.0
+    """Weight of the mean absolute error after going there and back, both ways."""
+    identity: Weight = 5.0
+    """Weight of leaving alone what is in the right domain already: the mean absolute change
+    (cycle), or the contrastive loss (contrastive)."""
+    contrastive: Weight = 1.0
+    """Weight of the contrastive loss."""
+    temperature: float = Field(default=0.07, gt=0, le=10)
+    """Divides the cosines of the contrastive loss."""
+    places: int = Field(default=64, ge=2, le=4096)
+    """Places of a picture that are compared, in each layer."""
+    embedding: int = Field(default=64, ge=4, le=1024)
+    """Length that features are brought to before they are compared."""

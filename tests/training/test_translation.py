@@ -1,0 +1,269 @@
+"""The objectives with known targets: what they learn, and where targets come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.model_spec import spec_of
+from obs_stylizer.training.datasets import sample_random
+from obs_stylizer.training.degradations import compress, degrade, downscale
+from obs_stylizer.training.evaluation import evaluate_pairs
+from obs_stylizer.training.export import export_run
+from obs_stylizer.training.judging import judge_model, judge_run
+from obs_stylizer.training.losses.matching import feature_matching
+from obs_stylizer.training.objective_recipes import EnhanceRecipe
+from obs_stylizer.training.objectives.translation import TranslationObjective
+from obs_stylizer.training.plan import measure_plan
+from obs_stylizer.training.recipe import RecipeError, load_recipe
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.teachers import comic, ink
+from obs_stylizer.training.trainer import Trainer
+
+from .conftest import make_content, scene, write_picture
+
+pytestmark = pytest.mark.training
+
+CPU = torch.device("cpu")
+
+PAIRED = """
+name: tiny-ink
+seed: 3
+precision: f32
+objective: paired
+paired: {{teacher: ink, l1: 1, feature_matching: 0.1}}
+data: {{content: ["{folder}/content"], hold_out: 1, crop: 32, short_side: [48, 80]}}
+generator: {{kind: unet, channels: 8, depth: 2, normalise: no}}
+discriminator: {{channels: [8, 8]}}
+adversarial: {{weight: 0.01, pool: 4}}
+temporal: {{weight: 0.1, shift: 2}}
+schedule: {{steps: 80, batch: 4, warm_up: 5, learning_rate: 0.004, moving_average: 0.9}}
+"""
+ENHANCE = """
+name: tiny-clean
+seed: 3
+precision: f32
+objective: enhance
+enhance: {{share: 1, downscale: [1, 1], blur: [0, 0], light: [0.4, 0.6], noise: [0.05, 0.1]}}
+data: {{content: ["{folder}/content"], hold_out: 1, crop: 32, short_side: [48, 80]}}
+generator: {{kind: fast, channels: 16, blocks: 1, normalise: no, correction: yes}}
+discriminator: {{kind: multi_scale, channels: [8]}}
+adversarial: {{weight: 0.01}}
+temporal: {{weight: 0.1, shift: 2}}
+schedule: {{steps: 120, batch: 4, warm_up: 5, learning_rate: 0.004, moving_average: 0.9}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drawn and judged is as small as MS-SSIM allows."""
+    for module in ("evaluation", "judging"):
+        monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
+    monkeypatch.setattr(
+        "obs_stylizer.training.objectives.translation.SAMPLE_SIZE", FrameSize(64, 64)
+    )
+
+
+def start(folder: Path, text: str, name: str = "run") -> Trainer:
+    recipe = folder / f"{name}.yaml"
+    recipe.write_text(text.format(folder=make_content(folder)), encoding="utf-8")
+    return Trainer(RunDirectory.create(folder / name, recipe), CPU)
+
+
+def likeness(trainer: Trainer) -> dict[str, float]:
+    """PSNR of held-out sources and outputs, before and after."""
+    objective = trainer.objective
+    assert isinstance(objective, TranslationObjective)
+    size, found = FrameSize(80, 80), {"before": 0.0, "after": 0.0}
+    for path in objective.content.held_out:
+        source, target = (
+            torch.from_numpy(picture).movedim(-1, 0)[None] / 255
+            for picture in objective.whole_pair(path, size)
+        )
+        with torch.no_grad():
+            made = trainer.average.network["translator"](source)
+        for name, picture in (("before", source), ("after", made)):
+            found[name] = float(-10 * (picture - target).square().mean().log10())
+    return found
+
+
+def test_paired_learns_a_slow_filter(tmp_path: Path) -> None:
+    trainer = start(tmp_path, PAIRED)
+    untrained = likeness(trainer)["after"]
+    assert trainer.train().finished
+    found = likeness(trainer)
+    assert untrained < 8
+    assert found["before"] < 8.5
+    assert found["after"] > 10.5
+
+
+def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
+    trainer = start(tmp_path, ENHANCE)
+    assert trainer.train().finished
+    found = likeness(trainer)
+    assert found["before"] < 13
+    assert found["after"] > 18
+
+
+@pytest.mark.parametrize("text", [PAIRED, ENHANCE], ids=["paired", "enhance"])
+def test_resumed_exported_and_judged(text: str, tmp_path: Path) -> None:
+    text = text.replace("steps: 120", "steps: 4").replace("steps: 80", "steps: 4")
+    lines = measure_plan(start(tmp_path, text, "plan"))
+    assert lines[0] == "content: 4 pictures to train on, 0 broken, 1 held out"
+    start(tmp_path, text, "whole").train()
+    start(tmp_path, text, "parts").train(until=2)
+    again = Trainer(RunDirectory.open(tmp_path / "parts"), CPU)
+    again.resume()
+    assert again.train().finished
+    one, two = (
+        torch.load(tmp_path / name / "checkpoints" / "latest.pt", weights_only=True)
+        for name in ("whole", "parts")
+    )
+    for network in ("generators", "discriminators", "average"):
+        assert all(torch.equal(one[network][key], two[network][key]) for key in one[network])
+
+    run, output = RunDirectory.open(tmp_path / "whole"), tmp_path / "models" / "tiny.onnx"
+    pictures = [scene(number, 200, 300) for number in range(2)]
+    assert all(parity.largest <= 2 for parity in export_run(run, output, pictures))
+    assert spec_of(onnx.load(output), output).styles == ()
+    _, summary = judge_run(run.path, tmp_path / "report", None, [], 1, 2)
+    assert {"psnr", "psnr_before", "ssim", "ms_ssim", "ms_640x360"} <= summary.keys()
+    output.rename(output.with_name(f"{run.recipe.name}.onnx"))
+    output.with_suffix(".yaml").rename(output.with_name(f"{run.recipe.name}.yaml"))
+    _, of_model = judge_model(
+        output.with_name(f"{run.recipe.name}.onnx"), tmp_path / "of-model", None, [], 1, 2
+    )
+    assert of_model["psnr"] == pytest.approx(summary["psnr"], abs=0.1)
+
+
+def test_targets_from_a_folder_are_cut_like_their_pictures(tmp_path: Path) -> None:
+    for path in sorted((make_content(tmp_path) / "content").iterdir()):
+        picture = cv2.imread(str(path))
+        write_picture(tmp_path / "targets" / path.name, 255 - picture[..., ::-1])
+    text = PAIRED.replace("teacher: ink", 'targets: "{folder}/targets"')
+    trainer = start(tmp_path, text)
+    batch = trainer.objective.make_batch(0, range(4))
+    assert float((batch["source"] + batch["target"] - 1).abs().max()) < 0.01
+    assert trainer.objective.check()[1] == "targets: 5 that fit"
+
+    (tmp_path / "targets" / "2.png").unlink()
+    with pytest.raises(TrainingError, match=r"1 pictures have no target in .*2\.png"):
+        start(tmp_path, text, "missing")
+
+
+def test_a_target_of_another_size_is_skipped_and_counted(tmp_path: Path) -> None:
+    make_content(tmp_path)
+    for number in range(5):
+        write_picture(tmp_path / "targets" / f"{number}.png", scene(number))
+    write_picture(tmp_path / "targets" / "3.png", scene(3, 40, 48))
+    trainer = start(tmp_path, PAIRED.replace("teacher: ink", 'targets: "{folder}/targets"'))
+    assert trainer.objective.check()[1] == "targets: 4 that fit"
+
+
+def test_a_larger_generator_as_the_teacher(tmp_path: Path) -> None:
+    text = PAIRED.replace("steps: 80", "steps: 1")
+    start(tmp_path, text, "large").train()
+    model = tmp_path / "large.onnx"
+    export_run(RunDirectory.open(tmp_path / "large"), model, [scene(0, 200, 300)])
+    pupil = text.replace("teacher: ink", 'teacher_model: "{folder}/large.onnx"')
+    batch = start(tmp_path, pupil, "pupil").objective.make_batch(0, [0])
+    large = Trainer(RunDirectory.open(tmp_path / "large"), CPU)
+    large.resume()
+    with torch.no_grad():
+        wanted = large.average.network["translator"](batch["source"])
+    assert float((batch["target"] - wanted).abs().max()) <= 2 / 255
+
+    styled = pupil.replace("l1: 1", "teacher_mix: [1, 0], l1: 1")
+    with pytest.raises(TrainingError, match=r"mixes 0 styles, but paired\.teacher_mix has 2"):
+        start(tmp_path, styled, "styled")
+    with pytest.raises(TrainingError, match=r"there is no teacher .*none\.onnx"):
+        start(tmp_path, pupil.replace("large.onnx", "none.onnx"), "none")
+
+
+def test_one_source_of_targets(tmp_path: Path) -> None:
+    for keys in ("teacher: ink, targets: somewhere", "l1: 2"):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(
+            PAIRED.replace("teacher: ink, l1: 1", keys).format(folder=tmp_path), encoding="utf-8"
+        )
+        with pytest.raises(RecipeError, match="exactly one of targets, teacher"):
+            load_recipe(path)
+
+
+def test_degradations_in_ranges_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="jpeg must rise"):
+        EnhanceRecipe(jpeg=(50, 101))
+    with pytest.raises(ValueError, match="blur must rise"):
+        EnhanceRecipe(blur=(2, 1))
+
+
+def test_filters_flatten_and_draw() -> None:
+    picture = np.full((64, 64, 3), 200, np.uint8)
+    picture[:, 32:] = 40
+    noisy = np.clip(picture + np.random.default_rng(0).normal(0, 6, picture.shape), 0, 255)
+    drawn = comic(noisy.astype(np.uint8))
+    assert drawn[:, :24].std() < 0.5 * noisy[:, :24].std()
+    # The outline lies on the dark side of the edge.
+    assert drawn[20:40, 31:34].min() < 0.5 * drawn[20:40, 50:].mean()
+    lines = ink(picture)
+    assert (lines[:, :24] == 255).all()
+    assert lines[:, 40:].max() < 60
+    assert np.array_equal(lines[..., 0], lines[..., 2])
+
+
+def only(**strengths: Any) -> EnhanceRecipe:
+    """A recipe of nothing but the named degradations."""
+    nothing: dict[str, Any] = {
+        "downscale": (1, 1), "blur": (0, 0), "light": (1, 1), "noise": (0, 0), "jpeg": (100, 100)
+    }  # fmt: skip
+    return EnhanceRecipe(share=1, **{**nothing, **strengths})
+
+
+def test_each_degradation_does_what_it_says() -> None:
+    flat, random = np.full((64, 64, 3), 100, np.uint8), sample_random(0, 0, 0)
+    assert degrade(flat, random, only(light=(0.5, 0.5))).mean() == pytest.approx(50, abs=1)
+    # JPEG keeps less of colour than of lightness, whatever the quality.
+    grey = cv2.cvtColor(degrade(flat, random, only(noise=(0.1, 0.1))), cv2.COLOR_RGB2GRAY)
+    expected = 25.5 * np.linalg.norm([0.299, 0.587, 0.114])
+    assert grey.std() == pytest.approx(expected, rel=0.05)
+    edge = np.zeros((32, 32, 3), np.uint8)
+    edge[:, 16:] = 200
+    for blurred in (
+        degrade(edge, random, only(blur=(2, 2))),
+        downscale(edge.astype(np.float32), 4).astype(np.uint8),
+    ):
+        steps = np.diff(blurred[16, :, 0].astype(int))
+        assert steps.max() < 80
+        assert steps.sum() == pytest.approx(200, abs=12)
+    errors = [
+        np.abs(compress(scene(1), quality).astype(int) - scene(1)).mean() for quality in (5, 95)
+    ]
+    assert errors[0] > 3 * errors[1] > 0
+
+
+def test_feature_matching_by_hand() -> None:
+    ones, halves = torch.ones(1, 2, 2, 2), torch.full((1, 2, 2, 2), 0.5)
+    assert float(feature_matching([[ones, ones], [halves]], [[halves, ones], [ones]])) == (
+        pytest.approx((0.5 + 0 + 0.5) / 3)
+    )
+
+
+def test_figures_of_a_painter_that_does_nothing() -> None:
+    pairs = [(scene(1, 176, 200), scene(2, 176, 200))]
+    entry = evaluate_pairs(lambda frame, mix: frame, pairs, [[scene(1), scene(1)]])
+    figures = entry.figures
+    for name in ("psnr", "ssim", "ms_ssim"):
+        assert figures[name] == figures[f"{name}_before"]
+    assert figures["warp_error"] == 0
+    assert json.dumps(figures)
+    with pytest.raises(TrainingError, match="no pictures to evaluate"):
+        evaluate_pairs(lambda frame, mix: frame, [])
