@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from obs_stylizer.clock import Clock
-from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.sink_runner import STANDBY_SEQUENCE, SinkRunner
 from obs_stylizer.daemon.standby import StandbyPicture
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
@@ -112,7 +112,7 @@ class Presenter:
             self._note_look(fresh)
         frame = self._choose(due)
         for runner in self._runners:
-            runner.offer(frame, repeated=fresh is None, due=due)
+            runner.offer(frame, due=due)
         if self._frames is not None and self._newest is not None:
             self._frames -= 1
 
@@ -137,7 +137,7 @@ class Presenter:
             log.warning("no fresh frame for %.1f s: standby picture", self._standby_seconds)
         self.picture = "standby"
         pixels: Pixels = self._standby.at(due, self._excuse())
-        return Frame(pixels, 0, now)
+        return Frame(pixels, STANDBY_SEQUENCE, now)
 
     def _note_look(self, styled: StyledFrame) -> None:
         if styled.look not in self.look_shown_at:

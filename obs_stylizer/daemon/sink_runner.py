@@ -16,6 +16,9 @@ from obs_stylizer.sinks.base import Sink, SinkFormat
 
 log = logging.getLogger(__name__)
 
+STANDBY_SEQUENCE: Final = -1
+"""Number of a frame that shows the standby picture."""
+
 _CLOSE_SECONDS: Final = 5.0
 
 
@@ -31,7 +34,8 @@ class SinkRunner:
         self._form = form
         self._clock = clock
         self._changed = threading.Condition()
-        self._offered: tuple[Frame, bool, float] | None = None
+        self._offered: tuple[Frame, float] | None = None
+        self._sent: Frame | None = None
         self._stopping = False
         self._opened_once = threading.Event()
         self._fatal: StylizerError | None = None
@@ -48,12 +52,12 @@ class SinkRunner:
         if self._fatal is not None:
             raise self._fatal
 
-    def offer(self, frame: Frame, *, repeated: bool, due: float) -> None:
+    def offer(self, frame: Frame, *, due: float) -> None:
         """Hand over the picture of the tick that was due at ``due``. Never blocks."""
         with self._changed:
             if self._offered is not None and self.statistics.state == "open":
                 self.statistics.overwritten += 1
-            self._offered = (frame, repeated, due)
+            self._offered = (frame, due)
             self._changed.notify()
 
     def stop(self) -> None:
@@ -94,6 +98,7 @@ class SinkRunner:
             self._opened_once.set()
 
     def _open(self) -> None:
+        self._sent = None
         where = self._sink.open(self._form)
         if self.statistics.state == "lost":
             self.statistics.reopened += 1
@@ -111,15 +116,18 @@ class SinkRunner:
                 if self._stopping:
                     return
                 assert self._offered is not None
-                frame, repeated, due = self._offered
+                frame, due = self._offered
                 self._offered = None
+            # Only the runner knows: what is old to the presenter may be new to a slow sink.
+            repeated = self._sent is not None and frame.pixels is self._sent.pixels
             began = self._clock.now()
             self._sink.send(frame, repeated=repeated)
             ended = self._clock.now()
+            self._sent = frame
             statistics.sent += 1
             statistics.late.add(began - due)
             statistics.send_time.add(ended - began)
-            if repeated:
+            if repeated or frame.sequence == STANDBY_SEQUENCE:
                 statistics.repeated += 1
             else:
                 statistics.latency.add(ended - frame.captured_at)

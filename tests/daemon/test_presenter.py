@@ -9,7 +9,7 @@ import pytest
 
 from obs_stylizer.clock import ManualClock
 from obs_stylizer.daemon.presenter import Presenter
-from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.sink_runner import STANDBY_SEQUENCE, SinkRunner
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.pacing import Metronome
@@ -22,10 +22,10 @@ class Recorder:
     """In the place of a sink's runner: keeps what it is offered."""
 
     def __init__(self) -> None:
-        self.offered: list[tuple[int, bool]] = []
+        self.offered: list[Frame] = []
 
-    def offer(self, frame: Frame, *, repeated: bool, due: float) -> None:
-        self.offered.append((int(frame.pixels[0, 0, 0]), repeated))
+    def offer(self, frame: Frame, *, due: float) -> None:
+        self.offered.append(frame)
 
 
 class Stage:
@@ -53,7 +53,7 @@ class Stage:
         frame = Frame(target, value, self.clock.now() - 0.01)
         self.mailbox.publish(StyledFrame(frame, self.clock.now(), look, (0, 0, 0, 0)))
 
-    def tick(self, seconds: float = 0.1) -> tuple[int, bool]:
+    def tick(self, seconds: float = 0.1) -> Frame:
         self.clock.advance(seconds)
         self.presenter.tick(self.clock.now(), self.metronome)
         return self.recorder.offered[-1]
@@ -71,24 +71,26 @@ def test_standby_before_the_first_frame_then_the_newest(stage: Stage) -> None:
     assert stage.presenter.picture == "standby"
     stage.publish(7)
     stage.publish(8)
-    assert stage.tick() == (8, False)
+    assert stage.tick().sequence == 8
     assert stage.presenter.picture == "styled"
 
 
 def test_last_frame_is_held_for_two_seconds_then_standby_until_a_fresh_one(stage: Stage) -> None:
     stage.publish(200)
-    assert stage.tick() == (200, False)
-    assert stage.tick() == (200, True)
+    shown = stage.tick()
+    assert (shown.pixels == 200).all()
+    # The very same picture, by which a sink knows that it has it already.
+    assert stage.tick().pixels is shown.pixels
     assert stage.presenter.picture == "styled"
-    assert stage.tick(0.5) == (200, True)
+    assert stage.tick(0.5).pixels is shown.pixels
     assert stage.presenter.picture == "held"
-    assert stage.tick(1.3) == (200, True)
-    value, repeated = stage.tick(0.2)
-    assert value != 200
-    assert repeated
+    assert stage.tick(1.3).pixels is shown.pixels
+    standby = stage.tick(0.2)
+    assert standby.pixels is not shown.pixels
+    assert standby.sequence == STANDBY_SEQUENCE
     assert stage.presenter.picture == "standby"
     stage.publish(201)
-    assert stage.tick() == (201, False)
+    assert (stage.tick().pixels == 201).all()
 
 
 def test_first_frame_of_each_look_is_noted_and_few_are_kept(stage: Stage) -> None:

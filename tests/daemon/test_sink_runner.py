@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from obs_stylizer.clock import SystemClock
-from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.sink_runner import STANDBY_SEQUENCE, SinkRunner
 from obs_stylizer.errors import BusyError, SinkEndedError, SinkError, SinkLostError, StylizerError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.sinks.base import Sink, SinkFormat
@@ -58,22 +58,25 @@ def raising(error: StylizerError) -> Callable[[], None]:
     return raise_it
 
 
-def offer(runner: SinkRunner, sequence: int, *, repeated: bool = False) -> None:
-    runner.offer(frame(sequence), repeated=repeated, due=time.perf_counter())
+def offer(runner: SinkRunner, sequence: int) -> None:
+    runner.offer(frame(sequence), due=time.perf_counter())
 
 
 def test_frames_are_sent_counted_and_timed() -> None:
     sink = ScriptedSink()
     runner = SinkRunner("scripted", sink, FORM, SystemClock())
     runner.start(5)
-    for sequence in range(3):
-        offer(runner, sequence, repeated=sequence == 2)
-        until(lambda count=sequence: len(sink.sent) > count)
-    until(lambda: runner.statistics.sent == 3)
+    shown = [frame(0), frame(1)]
+    standby = Frame(shown[1].pixels.copy(), STANDBY_SEQUENCE, time.perf_counter())
+    for count, offered in enumerate([*shown, shown[1], standby, standby]):
+        runner.offer(offered, due=time.perf_counter())
+        until(lambda count=count: runner.statistics.sent > count)
     runner.stop()
-    assert sink.sent == [(0, False), (1, False), (2, True)]
+    # The standby picture is no repetition of what was shown before it.
+    standing = STANDBY_SEQUENCE
+    assert sink.sent == [(0, False), (1, False), (1, True), (standing, False), (standing, True)]
     statistics = runner.statistics
-    assert (statistics.repeated, statistics.overwritten) == (1, 0)
+    assert (statistics.repeated, statistics.overwritten) == (3, 0)
     assert statistics.where == "a place for 32x16"
     assert statistics.latency.percentiles().median > 0
     assert (statistics.state, sink.closed) == ("closed", 1)
@@ -96,6 +99,22 @@ def test_slow_sink_loses_its_own_frames_and_gets_the_newest() -> None:
     runner.stop()
     assert [number for number, _ in sink.sent] == [0, 49]
     assert runner.statistics.overwritten == 48
+
+
+def test_frame_offered_again_before_it_was_sent_is_new_to_the_sink() -> None:
+    sink, gate = ScriptedSink(), threading.Event()
+    sink.sending = lambda: gate.wait(10) and None
+    runner = SinkRunner("slow", sink, FORM, SystemClock())
+    runner.start(5)
+    offer(runner, 0)
+    until(lambda: runner._offered is None)
+    second = frame(1)
+    for _ in range(3):
+        runner.offer(second, due=time.perf_counter())
+    gate.set()
+    until(lambda: len(sink.sent) == 2)
+    runner.stop()
+    assert sink.sent == [(0, False), (1, False)]
 
 
 def test_lost_sink_is_opened_again_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
