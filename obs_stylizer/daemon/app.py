@@ -28,7 +28,7 @@ from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.memory import keep_freed_pictures
+from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.messages import (
     Event,
     LoadMeasured,
@@ -168,6 +168,7 @@ class Daemon:
                 lambda: self.controller.on_air.trouble,
                 self.options.frames,
             )
+            settle_objects()
             self.presenter.start()
             self._started_at = self._counting_since = self._clock.now()
             self._seconds.start()

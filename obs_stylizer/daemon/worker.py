@@ -21,7 +21,7 @@ from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
-from obs_stylizer.realtime.memory import keep_freed_pictures
+from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.messages import (
     ChangeSource,
     Event,
@@ -222,6 +222,8 @@ class Worker:
         else:
             if order.strength is not None:
                 look.with_strength(order.strength)
+            if self._stylizer.look is None:
+                settle_objects()
             self._to_do.put((order, look))
 
     def fail(self, error: StylizerError) -> None:
