@@ -23,6 +23,10 @@ app = typer.Typer(no_args_is_help=True, help="Train generators and judge them.")
 RecipeArgument = Annotated[Path, typer.Argument(help="Recipe, a YAML file.")]
 RunArgument = Annotated[Path, typer.Argument(help="Run directory of an earlier training.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option(help="Weights of VGG-19 or SqueezeNet to use instead of the recipe's file."),
+]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves it to torch.")]
 
 
@@ -36,22 +40,28 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(help="Run whose weights to start with instead of random ones.")
     ] = None,
+    features: FeaturesOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a generator from a recipe."""
     _need_torch()
     if dry_run:
-        _dry_run(recipe, device, threads)
+        _dry_run(recipe, device, threads, features)
     else:
-        _train(run_dir, recipe, device, threads, start_from)
+        _train(run_dir, recipe, device, threads, features, start_from)
 
 
 @app.command()
-def resume(run: RunArgument, device: DeviceOption = "auto", threads: ThreadsOption = 0) -> None:
+def resume(
+    run: RunArgument,
+    features: FeaturesOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+) -> None:
     """Go on with a training exactly where it stopped."""
     _need_torch()
-    _train(run, None, device, threads)
+    _train(run, None, device, threads, features)
 
 
 @app.command()
@@ -66,6 +76,9 @@ def evaluate(
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures at most.")] = 20,
     frames: Annotated[int, typer.Option(min=2, help="How many frames of each clip.")] = 20,
+    features: Annotated[
+        Path | None, typer.Option(help="Weights of VGG-19 to use instead of the recipe's file.")
+    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Measure style, content, steadiness and speed, and write a page with the pictures."""
@@ -75,10 +88,11 @@ def evaluate(
     _set_threads(threads)
     clips = clip or []
     if target.is_dir():
-        page, summary = judge_run(target, output or target, content, clips, pictures, frames)
+        folder = output or target
+        page, summary = judge_run(target, folder, content, clips, pictures, frames, features)
     else:
         folder = output or target.parent / f"{target.stem}-evaluation"
-        page, summary = judge_model(target, folder, content, clips, pictures, frames)
+        page, summary = judge_model(target, folder, content, clips, pictures, frames, features)
     for name, value in summary.items():
         typer.echo(f"{name:24}{value:10.4f}")
     typer.echo(f"written: {page}")
@@ -101,6 +115,13 @@ def export(
 
     opened = RunDirectory.open(run)
     target = output or run / f"{opened.recipe.name}.onnx"
+    if opened.recipe.generate is not None:
+        from obs_stylizer.training.latent_export import export_latent_run
+
+        found = export_latent_run(opened, target, saved_quality(opened))
+        typer.echo(f"within {found.largest}/255 of torch, mean {found.mean:.4f}")
+        typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
+        return
     judged = held_out_pictures(opened.recipe, 6)
     parity = export_run(opened, target, judged, saved_quality(opened))
     for size, found in zip(PARITY_SIZES, parity, strict=True):
@@ -114,8 +135,25 @@ def export(
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
 
+@app.command("fetch-features")
+def fetch_features(
+    output: Annotated[Path, typer.Option(help="File to write, NAME.npz.")],
+) -> None:
+    """Fetch the published VGG-19 (575 MB) that painting recipes need, and check its hash."""
+    _need_torch()
+    from obs_stylizer.training.published_features import fetch_vgg19
+
+    fetch_vgg19(output)
+    typer.echo(f"written: {output} (name it in painting.features or with --features)")
+
+
 def _train(
-    path: Path, recipe: Path | None, device: str, threads: int, start_from: Path | None = None
+    path: Path,
+    recipe: Path | None,
+    device: str,
+    threads: int,
+    features: Path | None = None,
+    start_from: Path | None = None,
 ) -> None:
     """Start a run in ``path`` from ``recipe``, or go on with the one there."""
     from obs_stylizer.training.distributed import joined_world
@@ -129,7 +167,7 @@ def _train(
             RunDirectory.create(path, recipe)
         world.wait()
         run = RunDirectory.open(path)
-        trainer = Trainer(run, _device(device, world.local_rank), world)
+        trainer = Trainer(run, _device(device, world.local_rank), world, features)
         if recipe is None:
             trainer.resume()
         if start_from is not None:
@@ -146,7 +184,7 @@ def _train(
         )
 
 
-def _dry_run(recipe: Path, device: str, threads: int) -> None:
+def _dry_run(recipe: Path, device: str, threads: int, features: Path | None) -> None:
     import tempfile
 
     from obs_stylizer.training.plan import measure_plan
@@ -156,7 +194,7 @@ def _dry_run(recipe: Path, device: str, threads: int) -> None:
     _set_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", recipe)
-        for line in measure_plan(Trainer(run, _device(device, 0))):
+        for line in measure_plan(Trainer(run, _device(device, 0), features=features)):
             typer.echo(line)
 
 

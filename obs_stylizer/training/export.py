@@ -152,7 +152,7 @@ def to_onnx(native: NativeGenerator) -> onnx.ModelProto:
         arguments += (torch.full((1, native.styles), 1.0 / native.styles),)
         shapes["style"] = None
         names.append(STYLE_INPUT)
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             native,
             arguments,
@@ -253,7 +253,7 @@ def saved_quality(run: RunDirectory) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Hold back the exporter's own progress lines and its warnings about its own insides."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [quieted.level for quieted in loggers]

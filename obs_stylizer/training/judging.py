@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnx
@@ -36,6 +37,7 @@ from obs_stylizer.training.quantization import CALIBRATION_PICTURES
 from obs_stylizer.training.recipe import Recipe, expand_path, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
 
+STYLE_LAYERS: Final = ("conv1_2", "conv2_2", "conv3_1", "conv3_3")
 Judgement = tuple[Path, dict[str, float]]
 
 
@@ -46,6 +48,7 @@ def judge_run(
     clips: Sequence[Path],
     pictures: int,
     frames: int,
+    features: Path | None = None,
 ) -> Judgement:
     """Evaluate the moving-average generator of the run at ``path``.
 
@@ -56,6 +59,7 @@ def judge_run(
         clips: video files.
         pictures: how many pictures at most.
         frames: how many frames of each clip.
+        features: VGG-19's weights; None takes the recipe's file.
 
     Returns:
         The page, and the summary over the styles.
@@ -81,7 +85,7 @@ def judge_run(
             made: Pixels = returning(torch.from_numpy(frame[None]), None)[0].numpy()
             return made
 
-    return _judge(run.recipe, paint, output, content, clips, pictures, frames, back)
+    return _judge(run.recipe, paint, output, content, clips, pictures, frames, features, back)
 
 
 def judge_model(
@@ -91,6 +95,7 @@ def judge_model(
     clips: Sequence[Path],
     pictures: int,
     frames: int,
+    features: Path | None = None,
 ) -> Judgement:
     """Evaluate the native generator at ``path``, with the recipe that stands beside it.
 
@@ -113,7 +118,7 @@ def judge_model(
             made = session.run([OUTPUT], feeds)[0][0]
         return made
 
-    return _judge(recipe, paint, output, content, clips, pictures, frames)
+    return _judge(recipe, paint, output, content, clips, pictures, frames, features)
 
 
 def held_out_pictures(recipe: Recipe, count: int) -> list[Pixels]:
@@ -151,6 +156,7 @@ def _judge(
     clips: Sequence[Path],
     pictures: int,
     frames: int,
+    features: Path | None,
     back: Painter | None = None,
 ) -> Judgement:
     title = recipe.title or recipe.name
@@ -171,8 +177,11 @@ def _judge(
         name: scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
         for name, style in recipe.painting.styles.items()
     }
-    features = Vgg19.load(expand_path(recipe.painting.features))
-    judge = StyleJudge(features, tuple(recipe.painting.style_layers))
+    network = Vgg19.load(features or expand_path(recipe.painting.features))
+    trained_on = tuple(recipe.painting.style_layers)
+    # A generator trained with other features is judged by VGG-19 all the same.
+    layers = trained_on if set(trained_on) <= set(network.names) else STYLE_LAYERS
+    judge = StyleJudge(network, layers)
     found = evaluate_styles(paint, styles, judge, sources, turned)
     return write_report(output, title, found), summarise(found)
 

@@ -132,3 +132,7 @@ class UnpairedRecipe(Section):
     """Places of a picture that are compared, in each layer."""
     embedding: int = Field(default=64, ge=4, le=1024)
     """Length that features are brought to before they are compared."""
+
+
+class GenerateRecipe(Section):
+    """Pictures from noise; they become as large as ``data.crop``, four times a power of two."""

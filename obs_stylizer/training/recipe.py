@@ -19,6 +19,7 @@ from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import DocumentError, TrainingError
 from obs_stylizer.training.objective_recipes import (
     EnhanceRecipe,
+    GenerateRecipe,
     PaintingRecipe,
     PairedRecipe,
     UnpairedRecipe,
@@ -29,7 +30,7 @@ Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # Keys that came after the first recipes. Left at its default each changes nothing, so it must
 # not change the digest of an older recipe either.
-_LATER_OBJECTIVES = ("paired", "enhance", "unpaired")
+_LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate")
 _LATER_KEYS = {
     "generator": ("depth", "latent", "normalise", "correction"),
     "discriminator": ("kind", "scales"),
@@ -188,11 +189,12 @@ class Recipe(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """auto: bf16 where the processor or GPU computes with it, else f32."""
-    objective: Literal["painting", "paired", "enhance", "unpaired"]
+    objective: Literal["painting", "paired", "enhance", "unpaired", "generate"]
     painting: PaintingRecipe | None = None
     paired: PairedRecipe | None = None
     enhance: EnhanceRecipe | None = None
     unpaired: UnpairedRecipe | None = None
+    generate: GenerateRecipe | None = None
     data: DataRecipe
     generator: GeneratorRecipe = GeneratorRecipe()
     discriminator: DiscriminatorRecipe = DiscriminatorRecipe()
@@ -208,8 +210,10 @@ class Recipe(Section):
             raise ValueError("schedule.batch must be a multiple of schedule.accumulate")
         if self.objective == "painting" and self.adversarial.pool:
             raise ValueError("the objective painting keeps no pool: leave out adversarial.pool")
-        if self.objective == "unpaired" and not self.adversarial.weight:
-            raise ValueError("unpaired needs an adversarial.weight: nothing else knows the target")
+        if self.objective in ("unpaired", "generate") and not self.adversarial.weight:
+            raise ValueError(
+                f"{self.objective} needs an adversarial.weight: nothing else knows the target"
+            )
         return self
 
     @property

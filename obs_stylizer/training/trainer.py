@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -48,12 +49,19 @@ class Trainer:
         run: where everything is written.
         device: to compute on.
         world: this process among those that train together.
+        features: file of weights to use instead of the recipe's.
 
     Raises:
         TrainingError: the recipe's data cannot be used.
     """
 
-    def __init__(self, run: RunDirectory, device: torch.device, world: World | None = None) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        device: torch.device,
+        world: World | None = None,
+        features: Path | None = None,
+    ) -> None:
         self.run = run
         self.recipe: Recipe = run.recipe
         self.device = device
@@ -65,7 +73,7 @@ class Trainer:
                 f"in {schedule.accumulate} parts"
             )
         torch.manual_seed(self.recipe.seed)
-        self.objective: Objective = build_objective(self.recipe, device)
+        self.objective: Objective = build_objective(self.recipe, device, features)
         self.world.share_start(self.objective.generators)
         self.world.share_start(self.objective.discriminators)
         self.average = MovingAverage(self.objective.generators, schedule.moving_average)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from obs_stylizer.training.objectives.base import Objective
 from obs_stylizer.training.objectives.enhance import EnhanceObjective
+from obs_stylizer.training.objectives.generate import GenerateObjective
 from obs_stylizer.training.objectives.painting import PaintingObjective
 from obs_stylizer.training.objectives.paired import PairedObjective
 from obs_stylizer.training.objectives.unpaired import UnpairedObjective
@@ -13,6 +16,7 @@ from obs_stylizer.training.recipe import Recipe
 
 __all__ = [
     "EnhanceObjective",
+    "GenerateObjective",
     "Objective",
     "PaintingObjective",
     "PairedObjective",
@@ -21,17 +25,26 @@ __all__ = [
 ]
 
 _OBJECTIVES: dict[str, type[Objective]] = {
-    "painting": PaintingObjective,
     "paired": PairedObjective,
     "enhance": EnhanceObjective,
     "unpaired": UnpairedObjective,
+    "generate": GenerateObjective,
 }
 
 
-def build_objective(recipe: Recipe, device: torch.device) -> Objective:
+def build_objective(
+    recipe: Recipe, device: torch.device, features: Path | None = None
+) -> Objective:
     """Make the objective that ``recipe`` names, with its networks on ``device``.
+
+    Args:
+        recipe: the whole recipe.
+        device: for the networks.
+        features: file of weights for perceptual losses, instead of the recipe's.
 
     Raises:
         TrainingError: its data cannot be used.
     """
+    if recipe.objective == "painting":
+        return PaintingObjective(recipe, device, features)
     return _OBJECTIVES[recipe.objective](recipe, device)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.training.augment import Motion, draw_motion
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
-from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.features import load_features
 from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.perceptual import (
@@ -49,11 +50,16 @@ logger = logging.getLogger(__name__)
 class PaintingObjective(Objective):
     """Trains one generator for all styles of a recipe.
 
+    Args:
+        recipe: the whole recipe.
+        device: for the networks.
+        features: file of weights to use instead of the recipe's.
+
     Raises:
         TrainingError: features, styles or content cannot be read.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, features: Path | None = None) -> None:
         super().__init__(recipe, device)
         if recipe.painting is None:
             raise TrainingError(f"the recipe {recipe.name} has no section painting")
@@ -74,7 +80,7 @@ class PaintingObjective(Objective):
             self.discriminators["patches"] = build_discriminator(
                 recipe.discriminator, len(self.styles)
             )
-        self.features = Vgg19.load(expand_path(self.painting.features))
+        self.features = load_features(features or expand_path(self.painting.features))
         self.to(device)
         self._style_grams = self._measure_styles(device)
         weights = [style.weight for style in self.painting.styles.values()]
