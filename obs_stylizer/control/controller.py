@@ -324,7 +324,8 @@ def _log_event(event: Event) -> None:
         detail = f" ({info.detail})" if info.detail else ""
         log.info("source %s: %s, %s%s%s", event.source, info.name, info.frame_size, rate, detail)
     elif isinstance(event, messages.SourceLost):
-        log.warning("%s; trying again until it is there", event.error)
+        remedy = f" ({event.error.remedy})" if event.error.remedy else ""
+        log.warning("%s; trying again until it is there%s", event.error.message, remedy)
     elif isinstance(event, messages.SourceFailed):
         log.warning("source %s: %s", event.source, event.error)
 

@@ -83,7 +83,7 @@ class Capture:
                     self._source = source
                     info = source.open()
                     backoff.reset()
-                    self._opened(spec, info, lost)
+                    self._opened(spec, info)
                     lost = False
                     self._read_all(source)
             except SourceLostError as error:
@@ -108,10 +108,9 @@ class Capture:
         if failed == self._spec:
             self._wake.wait(seconds)
 
-    def _opened(self, spec: SourceSpec, info: SourceInfo, lost: bool) -> None:
+    def _opened(self, spec: SourceSpec, info: SourceInfo) -> None:
         self._spec = spec
         self.changes += 1
-        log.log(logging.INFO if lost else logging.DEBUG, "source %s: %s", spec, info)
         self._tell(SourceOpened(spec, info))
 
     def _read_all(self, source: Source) -> None:

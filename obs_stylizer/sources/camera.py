@@ -90,11 +90,10 @@ class CameraSource(Source):
         taken = reader.take(timeout)
         if taken is None:
             if reader.error is not None:
-                raise SourceLostError(f"{self._name} {reader.error}", "it is tried again")
+                raise SourceLostError(f"{self._name} {reader.error}")
             if self._clock.now() - self._fresh_at > _STALL_SECONDS:
                 raise SourceLostError(
-                    f"{self._name} has given no picture for {_STALL_SECONDS:g} seconds",
-                    "it is opened again",
+                    f"{self._name} has given no picture for {_STALL_SECONDS:g} seconds"
                 )
             return None
         self._fresh_at = self._clock.now()

@@ -121,7 +121,6 @@ class MssGrabber:
         except _MSS_ERRORS as error:
             raise SourceLostError(
                 f"the screen could not be captured: {str(error) or 'it has gone'}",
-                "it is tried again",
             ) from error
         bgra = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
         if bgra.shape[:2] == self._rgb.shape[:2]:
@@ -160,9 +159,7 @@ class DxcamGrabber:
             picture = self._camera.grab()
         except Exception as error:
             # It passes on whatever DirectX says; after a change of mode only a new one works.
-            raise SourceLostError(
-                f"the screen could not be captured: {error}", "it is tried again"
-            ) from error
+            raise SourceLostError(f"the screen could not be captured: {error}") from error
         return None if picture is None else np.ascontiguousarray(picture)
 
     def close(self) -> None:
