@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import Pixels
 
 if TYPE_CHECKING:
     import torch
@@ -105,6 +106,7 @@ def export(
         Path | None, typer.Option(help="File to write; default: NAME.onnx in the run directory.")
     ] = None,
     int8: Annotated[bool, typer.Option(help="Also write NAME.int8.onnx.")] = True,
+    f16: Annotated[bool, typer.Option(help="Also write NAME.f16.onnx, for GPUs.")] = False,
 ) -> None:
     """Write a run's generator as an ONNX file and check it against torch."""
     _need_torch()
@@ -134,6 +136,9 @@ def export(
             typer.echo(f"{name}: int8 at {decibels:.1f} dB of float")
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
+    if f16:
+        _export_half(target, judged)
+
 
 @app.command("fetch-features")
 def fetch_features(
@@ -145,6 +150,16 @@ def fetch_features(
 
     fetch_vgg19(output)
     typer.echo(f"written: {output} (name it in painting.features or with --features)")
+
+
+def _export_half(target: Path, pictures: list[Pixels]) -> None:
+    from obs_stylizer.training.half_precision import compare_halved, halve
+
+    half = target.with_name(f"{target.stem}.f16.onnx")
+    halve(target, half)
+    for name, decibels in compare_halved(target, half, pictures).items():
+        typer.echo(f"{name}: float16 at {decibels:.1f} dB of float32")
+    typer.echo(f"written: {half} ({half.stat().st_size / 1e6:.2f} MB)")
 
 
 def _train(

@@ -79,7 +79,7 @@ def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str,
     )
     errors: dict[str, list[float]] = {}
     for picture in pictures:
-        for name, feeds in _feeds(picture, spec):
+        for name, feeds in feeds_of(picture, spec):
             wanted = reference.run([OUTPUT], feeds)[0].astype(np.float32)
             made = next(iter(compiled(feeds).values())).astype(np.float32)
             errors.setdefault(name, []).append(float(np.square(made - wanted).mean()))
@@ -89,8 +89,8 @@ def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str,
     }
 
 
-def _feeds(picture: Pixels, spec: ModelSpec) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the inputs for one picture, once in each style."""
+def feeds_of(picture: Pixels, spec: ModelSpec) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give a name and the inputs for ``picture``, uint8 (H, W, 3), once in each style."""
     frame = fit_frame(picture, CALIBRATION_SIZE)[None]
     if not spec.styles:
         yield spec.name, {FRAME_INPUT: frame}
@@ -105,7 +105,7 @@ class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]
         self._feeds = (
             feeds
             for number, picture in enumerate(pictures)
-            for turn, (_, feeds) in enumerate(_feeds(picture, spec))
+            for turn, (_, feeds) in enumerate(feeds_of(picture, spec))
             if not spec.styles or turn == number % len(spec.styles)
         )
 

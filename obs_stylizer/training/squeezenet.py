@@ -1,4 +1,4 @@
-"""SqueezeNet: features for perceptual losses at a sixth of the cost of VGG-19."""
+"""SqueezeNet: features for perceptual losses at about a tenth of the cost of VGG-19."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from obs_stylizer.training.export import (
     trained_generator,
 )
 from obs_stylizer.training.generators.fast import FastGenerator
+from obs_stylizer.training.half_precision import compare_halved, halve
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.quantization import compare, quantize
@@ -100,6 +101,23 @@ def test_the_int8_variant_looks_the_same(exported: Exported, tmp_path: Path) -> 
     found = compare(output, small, PICTURES[2:])
     # Eight channels and no training leave little redundancy; a trained generator does better.
     assert all(decibels > 22 for decibels in found.values()), found
+
+
+def test_the_float16_variant_is_half_as_large_and_looks_the_same(
+    exported: Exported, tmp_path: Path
+) -> None:
+    output, half = exported[1], tmp_path / "tiny.f16.onnx"
+    halve(output, half)
+    model = onnx.load(half)
+    assert spec_of(model, half).precision == "f16"
+    weights = [len(tensor.raw_data) for tensor in model.graph.initializer]
+    before = [len(tensor.raw_data) for tensor in onnx.load(output).graph.initializer]
+    assert max(weights) == max(before) / 2
+    inputs = onnxruntime.InferenceSession(str(half), providers=["CPUExecutionProvider"])
+    assert [value.type for value in inputs.get_inputs()] == ["tensor(uint8)", "tensor(float)"]
+    found = compare_halved(output, half, PICTURES[2:])
+    assert sorted(found) == ["rings", "stripes"]
+    assert all(decibels > 45 for decibels in found.values()), found
 
 
 def test_a_generator_without_styles(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def colours_made(trainer: Trainer) -> tuple[int, float]:
     return int((counts >= 5).sum()), float((nearest < 0.3).float().mean())
 
 
+@pytest.mark.slow
 def test_wgan_gp_makes_every_colour_of_the_pictures(tmp_path: Path) -> None:
     trainer = start(tmp_path, WGAN_GP, 220)
     assert colours_made(trainer) == (0, 0.0)

@@ -178,18 +178,20 @@ def test_without_a_remedy_the_ring_collapses() -> None:
 @pytest.mark.parametrize(
     ("remedy", "updates"),
     [
-        ({"loss": "wasserstein", "gradient_penalty": 1.0, "steps": 3}, 250),
-        ({"r1": 1.0}, 300),
-        ({"learning_rate": 4e-3}, 300),
-        ({"steps": 3}, 300),
-        ({"label_smoothing": 0.2}, 500),
+        pytest.param(
+            {"loss": "wasserstein", "gradient_penalty": 1.0, "steps": 3}, 250, id="wgan-gp"
+        ),
+        pytest.param({"r1": 1.0}, 300, id="r1"),
+        pytest.param({"learning_rate": 4e-3}, 300, id="two learning rates"),
+        pytest.param({"steps": 3}, 300, id="discriminator steps", marks=pytest.mark.slow),
+        pytest.param({"label_smoothing": 0.2}, 500, id="smoothing", marks=pytest.mark.slow),
     ],
-    ids=["wgan-gp", "r1", "two learning rates", "discriminator steps", "label smoothing"],
 )
 def test_with_a_remedy_the_whole_ring_is_covered(remedy: dict[str, Any], updates: int) -> None:
     assert modes_covered(AdversarialRecipe(**{**PLAIN, **remedy}), updates) == MODES
 
 
+@pytest.mark.slow
 def test_spectral_normalisation_covers_the_ring_with_least_squares() -> None:
     remedy = {**PLAIN, "loss": "least_squares", "learning_rate": 2e-3, "steps": 3}
     assert modes_covered(AdversarialRecipe(**remedy), 300, spectral=True) == MODES

@@ -78,7 +78,7 @@ def test_red_is_taken_away_and_the_rest_kept(form: str, tmp_path: Path) -> None:
         assert float((networks["back"](made) - first).detach().abs().mean()) < 0.1
 
 
-@FORMS
+@pytest.mark.parametrize("form", ["cycle", pytest.param("contrastive", marks=pytest.mark.slow)])
 def test_resumed_exported_and_judged(form: str, tmp_path: Path) -> None:
     short = (
         ("steps: 80", "steps: 4"),
