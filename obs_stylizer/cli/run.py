@@ -15,6 +15,7 @@ from rich.text import Text
 from obs_stylizer.cli.choices import Overrides, choose
 from obs_stylizer.cli.console import error_console, start_logging
 from obs_stylizer.cli.presets import open_library
+from obs_stylizer.daemon.launch import prepare_launching
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider
@@ -79,6 +80,8 @@ def run(
     )
     if stats is not None and not stats.absolute().parent.is_dir():
         raise UsageError(f"--stats {stats}: there is no folder {stats.parent}", "make it first")
+    # What the worker needs is loaded in its server process while the rest is decided here.
+    prepare_launching()
     library = open_library()
     chosen = choose(load_settings(config), overrides, library)
     for line in chosen.reasons:
