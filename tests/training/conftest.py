@@ -59,6 +59,16 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids of samples, which every training draws when it ends, need not be seen."""
+    from obs_stylizer.frames import FrameSize
+
+    for name in ("painting", "translation", "unpaired"):
+        module = f"obs_stylizer.training.objectives.{name}"
+        monkeypatch.setattr(f"{module}.SAMPLE_SIZE", FrameSize(64, 64))
+
+
 def write_picture(path: Path, picture: NDArray[np.generic]) -> Path:
     """Write an RGB picture of any kind that OpenCV can write."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from obs_stylizer import training
 from obs_stylizer.errors import TrainingError
+from obs_stylizer.training.objectives import build_objective
 from obs_stylizer.training.recipe import RecipeError, expand_path, load_recipe
 
-from .conftest import RecipeWriter
+from .conftest import RecipeWriter, make_content
 
 pytestmark = pytest.mark.training
+
+RECIPES = Path(training.__file__).parent / "recipes"
 
 
 def test_a_whole_recipe(recipe_of: RecipeWriter) -> None:
@@ -83,3 +89,20 @@ def test_keys_that_came_later_change_no_older_digest(recipe_of: RecipeWriter) ->
         assert (load_recipe(path).digest == plain) is same
     assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, latent: 64}"))).digest == plain
     assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, normalise: no}"))).digest != plain
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_that_come_with_the_package_can_be_begun(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_content(tmp_path)
+    for folder in ("faces", "styles"):
+        shutil.copytree(tmp_path / "content", tmp_path / folder)
+    monkeypatch.setenv("STYLIZER_DATA", str(tmp_path))
+    text = path.read_text(encoding="utf-8").replace("hold_out: 10", "hold_out: 2")
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.yaml")
+    assert recipe.name == path.stem
+    objective = build_objective(recipe, torch.device("cpu"))
+    assert objective.check()[0].startswith("content: ")
+    assert torch.isfinite(objective.generator_turn(objective.make_batch(0, range(2))).loss)

@@ -182,7 +182,7 @@ def test_without_a_remedy_the_ring_collapses() -> None:
             {"loss": "wasserstein", "gradient_penalty": 1.0, "steps": 3}, 250, id="wgan-gp"
         ),
         pytest.param({"r1": 1.0}, 300, id="r1"),
-        pytest.param({"learning_rate": 4e-3}, 300, id="two learning rates"),
+        pytest.param({"learning_rate": 4e-3}, 300, id="two rates", marks=pytest.mark.slow),
         pytest.param({"steps": 3}, 300, id="discriminator steps", marks=pytest.mark.slow),
         pytest.param({"label_smoothing": 0.2}, 500, id="smoothing", marks=pytest.mark.slow),
     ],

@@ -65,12 +65,11 @@ schedule: {{steps: 120, batch: 4, warm_up: 5, learning_rate: 0.004, moving_avera
 
 @pytest.fixture(autouse=True)
 def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn and judged is as small as MS-SSIM allows."""
+    """What is judged is as small as MS-SSIM allows, what is exported is compared at two sizes."""
     for module in ("evaluation", "judging"):
         monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
-    monkeypatch.setattr(
-        "obs_stylizer.training.objectives.translation.SAMPLE_SIZE", FrameSize(64, 64)
-    )
+    sizes = (FrameSize(160, 96), FrameSize(72, 88))
+    monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
 
 
 def start(folder: Path, text: str, name: str = "run") -> Trainer:
@@ -114,7 +113,13 @@ def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
     assert found["after"] > 18
 
 
-@pytest.mark.parametrize("text", [PAIRED, ENHANCE], ids=["paired", "enhance"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(PAIRED, id="paired", marks=pytest.mark.slow),
+        pytest.param(ENHANCE, id="enhance"),
+    ],
+)
 def test_resumed_exported_and_judged(text: str, tmp_path: Path) -> None:
     text = text.replace("steps: 120", "steps: 4").replace("steps: 80", "steps: 4")
     lines = measure_plan(start(tmp_path, text, "plan"))

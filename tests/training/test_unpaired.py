@@ -41,10 +41,11 @@ FORMS = pytest.mark.parametrize("form", ["cycle", "contrastive"])
 
 @pytest.fixture(autouse=True)
 def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn and judged is as small as MS-SSIM allows."""
+    """What is judged is as small as MS-SSIM allows, what is exported is compared at two sizes."""
     for module in ("evaluation", "judging"):
         monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
-    monkeypatch.setattr("obs_stylizer.training.objectives.unpaired.SAMPLE_SIZE", FrameSize(64, 64))
+    sizes = (FrameSize(160, 96), FrameSize(72, 88))
+    monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
 
 
 def start(folder: Path, name: str = "run", *replacements: tuple[str, str]) -> Trainer:
