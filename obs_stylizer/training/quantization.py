@@ -34,8 +34,10 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
     """Write an 8-bit variant of the native generator ``model``.
 
     Static quantization in QDQ form: signed 8-bit weights per channel, 8-bit activations whose
-    ranges are taken from ``pictures`` turned in every style. Norms, upsampling and the sigmoid
-    stay in float, where they cost little and matter much.
+    ranges are taken from ``pictures`` turned in every style. Norms, upsampling, the sigmoid and
+    the first convolution stay in float, where they cost little and matter much: the first one's
+    rounding, enlarged by the norm behind it, goes through all the others (measured on the four
+    paintings: 22 to 30 dB with it in 8 bits, 37 to 41 dB without).
 
     Args:
         model: a float native generator.
@@ -59,6 +61,7 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
+            nodes_to_exclude=[next(n.name for n in loaded.graph.node if n.op_type == "Conv")],
         )
         made = onnx.load(part)
     write_spec(made, spec.model_copy(update={"precision": "int8"}))
