@@ -21,7 +21,11 @@ from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
-from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
+from obs_stylizer.realtime.memory import (
+    give_back_what_is_free,
+    keep_freed_pictures,
+    settle_objects,
+)
 from obs_stylizer.realtime.messages import (
     ChangeSource,
     Event,
@@ -197,6 +201,7 @@ class Worker:
         presets = waiting[0].presets
         if not presets or self._stylizer.look is None:
             if not presets:
+                give_back_what_is_free()
                 self.tell(Preloaded())
                 return []
             return waiting
@@ -224,6 +229,7 @@ class Worker:
                 look.with_strength(order.strength)
             if self._stylizer.look is None:
                 settle_objects()
+            give_back_what_is_free()
             self._to_do.put((order, look))
 
     def fail(self, error: StylizerError) -> None:

@@ -28,6 +28,16 @@ def settle_objects() -> None:
     gc.freeze()
 
 
+def give_back_what_is_free() -> None:
+    """Give glibc's free memory back to the system: compiling a generator leaves much of it."""
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        log.debug("this C library has no malloc_trim")
+
+
 def keep_freed_pictures() -> bool:
     """Tell glibc to reuse blocks of a picture's size; return whether it was told.
 

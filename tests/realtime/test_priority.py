@@ -1,0 +1,42 @@
+"""The right to the processor that the presenter asks for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, sys, threading
+from obs_stylizer.realtime.priority import raise_thread_priority
+granted = []
+thread = threading.Thread(target=lambda: granted.append(raise_thread_priority()))
+thread.start()
+thread.join()
+print(granted[0], os.getpriority(os.PRIO_PROCESS, 0))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="reads nice values")
+def test_asking_never_fails_and_concerns_its_own_thread_only() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    granted, after = result.stdout.split()
+    assert granted in ("True", "False")
+    assert int(after) == before
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the slice is Linux's")
+def test_a_short_slice_is_for_everybody() -> None:
+    # In a thread of a process of its own, so that nothing here keeps it.
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("raise_thread_priority", "_shorten_slice")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.split()[0] == "True"
