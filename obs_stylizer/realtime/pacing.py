@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections import deque
 from typing import Final
 
 _MEMORY: Final = 0.1
 _LOCKED: Final = 0.6
 _MARGIN: Final = 0.0015
-_GAIN: Final = 0.1
+_WINDOW: Final = 256
+_OUTLIERS: Final = 1
+_MOST_WAIT: Final = 0.5
+_GAIN_LATER: Final = 0.2
+_GAIN_EARLIER: Final = 0.02
 _MAX_SHIFT: Final = 0.02
 
 
@@ -33,6 +38,9 @@ class Metronome:
         self.missed = 0
         self._phase = 0j
         self._shift = 0.0
+        # Waits as they would have been without any of the shifts so far.
+        self._waits: deque[float] = deque(maxlen=_WINDOW)
+        self._shifted = 0.0
 
     def ticked(self, now: float) -> float:
         """Count the tick that was due at :attr:`next_tick` as done at ``now``.
@@ -43,6 +51,7 @@ class Metronome:
         """
         late = now - self.next_tick
         self.next_tick += self.period + self._shift
+        self._shifted += self._shift
         self._shift = 0.0
         if self.next_tick <= now:
             skipped = math.floor((now - self.next_tick) / self.period) + 1
@@ -55,19 +64,25 @@ class Metronome:
 
         The phase of arrival is an angle on the circle of one period; the length of the mean
         vector tells how regular arrivals are (circular statistics). Where they are not, as from
-        a source of another rate, the metronome is left alone.
+        a source of another rate, the metronome is left alone. Where they are, ticks move until
+        the latest of the last 256 arrivals, but for one, comes just before its tick: quickly
+        when frames come too late, since those are repeated ticks, and slowly back again.
         """
         angle = 2 * math.pi * waited / self.period
         self._phase += _MEMORY * (cmath.exp(1j * angle) - self._phase)
-        regularity = abs(self._phase)
-        if regularity < _LOCKED:
+        self._waits.append(waited - self._shifted)
+        if not self.locked:
             return
-        spread = math.sqrt(-2 * math.log(min(regularity, 1.0))) / (2 * math.pi) * self.period
-        wanted = min(_MARGIN + 2 * spread, self.period / 2)
         mean = cmath.phase(self._phase) / (2 * math.pi) * self.period
-        error = math.remainder(wanted - mean, self.period)
+        # A frame that just missed its tick waited almost a period: that is a little less than 0.
+        waits = sorted(
+            mean + math.remainder(wait + self._shifted - mean, self.period) for wait in self._waits
+        )
+        error = _MARGIN - waits[min(_OUTLIERS, len(waits) // 64)]
+        error = min(error, _MOST_WAIT * self.period - mean)
         limit = _MAX_SHIFT * self.period
-        self._shift = max(-limit, min(limit, _GAIN * error))
+        gain = _GAIN_LATER if error > 0 else _GAIN_EARLIER
+        self._shift = max(-limit, min(limit, gain * error))
         # The frames seen so far will have waited that much longer, seen from the next tick.
         self._phase *= cmath.exp(2j * math.pi * self._shift / self.period)
 
