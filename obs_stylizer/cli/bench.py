@@ -21,7 +21,7 @@ from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 
 def bench(
     rows: list[str] | None = typer.Option(
-        None, "--row", help="free, usual, realtime, switch, kill, memory or idle; all if left out."
+        None, "--row", help="memory, switch, kill, realtime, free, usual or idle; all if left out."
     ),
     model: str = typer.Option("paintings", help="A bundled generator, or a file."),
     size: str = typer.Option("1280x720", metavar="WxH", help="Size of the pictures in and out."),
