@@ -52,7 +52,7 @@ class WebSettings(Section):
 
 
 class ObsSettings(Section):
-    """How to reach OBS."""
+    """How to reach OBS. Read and checked; nothing acts on it yet."""
 
     host: str = "127.0.0.1"
     """Machine that OBS runs on."""
@@ -122,7 +122,7 @@ class Settings(Section):
     obs: ObsSettings = ObsSettings()
     """OBS."""
     hotkeys: dict[str, str] = Field(default_factory=dict)
-    """Key combination for each command, by name."""
+    """Key combination for each command, by name. Nothing listens for keys yet."""
 
     @field_validator("size", "process_size")
     @classmethod
