@@ -107,7 +107,8 @@ class Presenter:
         self.ticks += 1
         fresh = self._take()
         if fresh is not None:
-            metronome.arrived(self._clock.now() - fresh.published_at)
+            captured_at = fresh.frame.captured_at
+            metronome.arrived(due - captured_at, fresh.published_at - captured_at)
             self._statistics.stages.add(fresh)
             self._note_look(fresh)
         frame = self._choose(due)

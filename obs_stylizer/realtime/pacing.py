@@ -2,8 +2,8 @@
 
 A free-running clock at the source's own rate would meet each frame at an arbitrary age, up to a
 whole period old, and drift through it. The metronome therefore turns its phase slowly until a
-tick falls just after frames usually arrive: the picture is as fresh as it can be and hardly one
-is repeated. All of it is arithmetic on times that are passed in.
+tick falls just after frames arrive: the picture is as fresh as it can be and hardly one is
+repeated. All of it is arithmetic on times that are passed in.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ _LOCKED: Final = 0.6
 _MARGIN: Final = 0.0015
 _WINDOW: Final = 256
 _OUTLIERS: Final = 1
-_MOST_WAIT: Final = 0.5
-_GAIN_LATER: Final = 0.2
-_GAIN_EARLIER: Final = 0.02
+_MOST_RESERVE: Final = 0.012
+_GAIN: Final = 0.1
 _MAX_SHIFT: Final = 0.02
 
 
@@ -38,9 +37,7 @@ class Metronome:
         self.missed = 0
         self._phase = 0j
         self._shift = 0.0
-        # Waits as they would have been without any of the shifts so far.
-        self._waits: deque[float] = deque(maxlen=_WINDOW)
-        self._shifted = 0.0
+        self._worked: deque[float] = deque(maxlen=_WINDOW)
 
     def ticked(self, now: float) -> float:
         """Count the tick that was due at :attr:`next_tick` as done at ``now``.
@@ -51,7 +48,6 @@ class Metronome:
         """
         late = now - self.next_tick
         self.next_tick += self.period + self._shift
-        self._shifted += self._shift
         self._shift = 0.0
         if self.next_tick <= now:
             skipped = math.floor((now - self.next_tick) / self.period) + 1
@@ -59,31 +55,33 @@ class Metronome:
             self.next_tick += skipped * self.period
         return late
 
-    def arrived(self, waited: float) -> None:
-        """Learn that a frame lay in the mailbox for ``waited`` seconds before its tick.
+    def arrived(self, age: float, worked: float) -> None:
+        """Learn of a fresh frame at this tick.
 
-        The phase of arrival is an angle on the circle of one period; the length of the mean
-        vector tells how regular arrivals are (circular statistics). Where they are not, as from
-        a source of another rate, the metronome is left alone. Where they are, ticks move until
-        the latest of the last 256 arrivals, but for one, comes just before its tick: quickly
-        when frames come too late, since those are repeated ticks, and slowly back again.
+        Frames are captured at a steady rate, so their age at the ticks, taken as an angle on the
+        circle of one period, is nearly always the same; the length of the mean vector tells how
+        nearly (circular statistics). Where it is not, as from a source of another rate, the
+        metronome is left alone. Where it is, ticks move to where a frame is just old enough to
+        have been worked on, however long that took of late: the longest time of the last 256 but
+        one, though no more than half a period or 12 ms beyond the usual one.
+
+        Args:
+            age: seconds from capture to this tick.
+            worked: seconds from capture to the mailbox.
         """
-        angle = 2 * math.pi * waited / self.period
-        self._phase += _MEMORY * (cmath.exp(1j * angle) - self._phase)
-        self._waits.append(waited - self._shifted)
+        self._phase += _MEMORY * (cmath.exp(2j * math.pi * age / self.period) - self._phase)
+        self._worked.append(worked)
         if not self.locked:
             return
+        times = sorted(self._worked)
+        longest = times[-1 - min(_OUTLIERS, len(times) // 64)]
+        reserve = min(_MOST_RESERVE, self.period / 2)
+        wanted = min(longest, times[len(times) // 2] + reserve) + _MARGIN
         mean = cmath.phase(self._phase) / (2 * math.pi) * self.period
-        # A frame that just missed its tick waited almost a period: that is a little less than 0.
-        waits = sorted(
-            mean + math.remainder(wait + self._shifted - mean, self.period) for wait in self._waits
-        )
-        error = _MARGIN - waits[min(_OUTLIERS, len(waits) // 64)]
-        error = min(error, _MOST_WAIT * self.period - mean)
+        error = math.remainder(wanted - mean, self.period)
         limit = _MAX_SHIFT * self.period
-        gain = _GAIN_LATER if error > 0 else _GAIN_EARLIER
-        self._shift = max(-limit, min(limit, gain * error))
-        # The frames seen so far will have waited that much longer, seen from the next tick.
+        self._shift = max(-limit, min(limit, _GAIN * error))
+        # The frames seen so far will have been that much older, seen from the next tick.
         self._phase *= cmath.exp(2j * math.pi * self._shift / self.period)
 
     @property
