@@ -290,7 +290,7 @@ def test_model_broken_at_the_start_shows_the_standby_picture(
         until(lambda: "cannot be loaded" in daemon.controller.on_air.trouble)
         assert daemon.presenter is not None
         assert daemon.presenter.picture == "standby"
-        assert daemon.statistics().sent > 0
+        until(lambda: daemon.statistics().sent > 0)
         # Mended while on air, it goes on air.
         write_invert_model(folder / "invert.onnx")
         daemon.controller.send(ApplyPreset("invert")).result(20)
