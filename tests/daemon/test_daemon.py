@@ -215,7 +215,9 @@ def test_worker_that_dies_or_hangs_is_replaced(folder: Path, name: str) -> None:
         old = daemon.supervisor.pid
         assert old is not None
         os.kill(old, getattr(signal, name))
-        until(lambda: daemon.presenter and daemon.presenter.picture == "standby")
+        if name == "SIGSTOP":
+            # A killed worker is often replaced before there is time for it.
+            until(lambda: daemon.presenter and daemon.presenter.picture == "standby")
         until(lambda: daemon.supervisor.pid not in (None, old))
         before = styled(daemon)
         until(lambda: styled(daemon) > before + 3)
