@@ -209,7 +209,7 @@ def test_slow_and_fast_sources(folder: Path, fps: int) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
 def test_worker_that_dies_or_hangs_is_replaced(folder: Path, name: str) -> None:
-    settings = WorkerSettings(hang_seconds=1.0)
+    settings = WorkerSettings(hang_seconds=2.0)
     with on_air(folder, worker=settings, standby_seconds=0.5) as daemon:
         assert daemon.presenter is not None
         old = daemon.supervisor.pid
