@@ -97,7 +97,8 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
 def _source(settings: Settings, reasons: list[str]) -> SourceSpec:
     if settings.source:
         return SourceSpec.parse(settings.source)
-    cameras = list_cameras()
+    # A virtual camera is listed too, but shows only what somebody sends to it.
+    cameras = [camera for camera in list_cameras() if not camera.is_virtual]
     if cameras:
         reasons.append(
             f"source: camera “{cameras[0].name}”, the first there is "

@@ -63,7 +63,6 @@ class Presenter:
         self._newest: StyledFrame | None = None
         self._fresh_at = float("-inf")
         self.picture: Picture = "standby"
-        self.ticks = 0
         self.look_shown_at: dict[int, float] = {}
         """When the first frame of each look was sent, on the shared clock; the last few only."""
 
@@ -104,7 +103,6 @@ class Presenter:
 
     def tick(self, due: float, metronome: Metronome) -> None:
         """Choose the picture of one tick and offer it to every sink."""
-        self.ticks += 1
         fresh = self._take()
         if fresh is not None:
             captured_at = fresh.frame.captured_at
