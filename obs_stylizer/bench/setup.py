@@ -118,7 +118,9 @@ class Bench:
         return replace(self, session=session)
 
 
-def wait_for(daemon: Daemon, condition: Callable[[], object], timeout: float = START_SECONDS) -> None:
+def wait_for(
+    daemon: Daemon, condition: Callable[[], object], timeout: float = START_SECONDS
+) -> None:
     """Wait until ``condition()`` holds.
 
     Raises:
