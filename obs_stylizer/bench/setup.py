@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,14 +118,14 @@ class Bench:
         return replace(self, session=session)
 
 
-def wait_for(
-    daemon: Daemon, condition: Callable[[], object], timeout: float = START_SECONDS
-) -> None:
+def wait_for(daemon: Daemon, condition: object, timeout: float = START_SECONDS) -> None:
     """Wait until ``condition()`` holds.
 
     Raises:
         WorkerError: it did not within ``timeout`` seconds; StylizerError: the daemon ended.
     """
+    if not callable(condition):
+        raise TypeError("a condition is a function")
     end = time.perf_counter() + timeout
     while not condition():
         if daemon.wait(0.02):
