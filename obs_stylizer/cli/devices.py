@@ -1,4 +1,4 @@
-"""``obs-stylizer devices``: what there is to capture, to send to, and to compute on."""
+"""``obs-stylizer devices``: what there is to show, to send to, and to compute on."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ if TYPE_CHECKING:
     from obs_stylizer.inference.providers import ProviderInfo
     from obs_stylizer.listing import Listing
     from obs_stylizer.sinks.listing import VirtualCameraInfo
-    from obs_stylizer.sources.listing import CameraInfo, ScreenInfo
+    from obs_stylizer.sources.listing import CameraInfo, GeneratorInfo, ScreenInfo
 
 
 def devices(as_json: bool = JSON_OPTION) -> None:
-    """List cameras, screens, virtual cameras, and execution providers with their adapters."""
+    """List cameras, screens, generators of pictures, virtual cameras, and what can compute."""
     # The runtimes take a second to load, and no other command should wait for that.
     from obs_stylizer.inference.providers import list_providers
     from obs_stylizer.sinks.listing import list_virtual_cameras
-    from obs_stylizer.sources.listing import list_cameras, list_screens
+    from obs_stylizer.sources.listing import list_cameras, list_generators, list_screens
 
     cameras, screens, sinks = list_cameras(), list_screens(), list_virtual_cameras()
-    providers = list_providers()
+    generators, providers = list_generators(), list_providers()
     if as_json:
         print_json(
             {
                 "cameras": [asdict(camera) for camera in cameras],
                 "screens": [asdict(screen) for screen in screens],
+                "generators": [asdict(generator) for generator in generators],
                 "virtual_cameras": [asdict(camera) for camera in sinks],
                 "providers": [_provider_as_dict(info) for info in providers],
                 "reasons": {
                     "cameras": cameras.reason,
                     "screens": screens.reason,
+                    "generators": generators.reason,
                     "virtual_cameras": sinks.reason,
                 },
             }
@@ -43,6 +45,7 @@ def devices(as_json: bool = JSON_OPTION) -> None:
         return
     _print_cameras(cameras)
     _print_screens(screens)
+    _print_generators(generators)
     _print_virtual_cameras(sinks)
     _print_providers(providers)
 
@@ -67,6 +70,12 @@ def _print_screens(screens: Listing[ScreenInfo]) -> None:
         for s in screens
     ]
     _print_listing("Screens", ("source", "name", "size", "at", ""), rows, screens.reason)
+
+
+def _print_generators(generators: Listing[GeneratorInfo]) -> None:
+    rows = [(f"generator:{g.name}", g.title, f"{g.width}x{g.height}") for g in generators]
+    columns = ("source", "title", "size")
+    _print_listing("Generators of pictures", columns, rows, generators.reason)
 
 
 def _print_virtual_cameras(cameras: Listing[VirtualCameraInfo]) -> None:

@@ -1,4 +1,7 @@
-"""Which cameras and screens there are. Nothing here raises: an empty list says why it is empty."""
+"""Which cameras, screens and generators there are.
+
+Nothing here raises: an empty list says why it is empty.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,16 @@ class ScreenInfo:
     is_primary: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GeneratorInfo:
+    """A generator whose walk through its noise can be shown: name, title, and size in pixels."""
+
+    name: str
+    title: str
+    width: int
+    height: int
+
+
 def list_cameras() -> Listing[CameraInfo]:
     """List the cameras, in the order of their indices."""
     try:
@@ -78,6 +91,19 @@ def list_screens() -> Listing[ScreenInfo]:
     except SourceError as error:
         return Listing(reason=str(error))
     return Listing(screens, "" if screens else "no screen is switched on")
+
+
+def list_generators() -> Listing[GeneratorInfo]:
+    """List the generators that make pictures from noise, by name."""
+    from obs_stylizer.inference.latent_model import latent_models
+
+    found = [
+        GeneratorInfo(
+            model.path.stem, model.spec.title, model.frame_size.width, model.frame_size.height
+        )
+        for model in latent_models()
+    ]
+    return Listing(found, "" if found else "none of the generators makes pictures from noise")
 
 
 def _enumerate() -> list[CameraInfo]:

@@ -36,6 +36,10 @@ def make_source(spec: SourceSpec, options: SourceOptions) -> Source:
             from obs_stylizer.sources.pattern import PatternSource
 
             return PatternSource(options)
+        case SourceKind.GENERATOR:
+            from obs_stylizer.sources.generator import GeneratorSource
+
+            return GeneratorSource(spec.target, spec.seed, spec.seconds, options)
 
 
 def probe_fps(spec: SourceSpec) -> float | None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypedDict
 
 from obs_stylizer.errors import UsageError
 
-FORMS = "camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH[?once], image:PATH, pattern"
+FORMS = (
+    "camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH[?once], image:PATH, pattern, "
+    "generator:NAME[?seed=N&seconds=S]"
+)
+WALK_SECONDS: Final = 4.0
+"""How long a generator takes from one random picture to the next, unless said otherwise."""
 
 
 class SourceKind(StrEnum):
@@ -19,6 +25,7 @@ class SourceKind(StrEnum):
     FILE = "file"
     IMAGE = "image"
     PATTERN = "pattern"
+    GENERATOR = "generator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +46,21 @@ class SourceSpec:
     """A source as asked for.
 
     Attributes:
-        kind: which of the five.
-        target: camera name or index, screen index, or path; "" for the first or none.
+        kind: which of the six.
+        target: camera name or index, screen index, generator's name, or path; "" for the first
+            or none.
         region: part of a screen; None for all of it.
         once: a file ends instead of starting over.
+        seed: which walk a generator takes.
+        seconds: how long a generator takes from one random picture to the next.
     """
 
     kind: SourceKind
     target: str = ""
     region: Region | None = None
     once: bool = False
+    seed: int = 0
+    seconds: float = WALK_SECONDS
 
     @classmethod
     def parse(cls, text: str) -> SourceSpec:
@@ -80,6 +92,11 @@ class SourceSpec:
             target, once = target.removesuffix("?once"), True
         if kind in (SourceKind.FILE, SourceKind.IMAGE) and not target:
             raise UsageError(f"“{text}” names no file", f"write {kind}:PATH")
+        if kind is SourceKind.GENERATOR:
+            target, _, query = target.partition("?")
+            if not target:
+                raise UsageError(f"“{text}” names no generator", "see: obs-stylizer devices")
+            return cls(kind, target, **_parse_walk(query, text))
         if kind is SourceKind.PATTERN and target:
             raise UsageError(f"“{text}”: the test pattern takes no target", "write: pattern")
         return cls(kind, target, region, once)
@@ -88,7 +105,9 @@ class SourceSpec:
         text = f"{self.kind}:{self.target}" if self.target else str(self.kind)
         if self.region is not None:
             text += f"@{self.region}"
-        return text + ("?once" if self.once else "")
+        walk = [f"seed={self.seed}"] if self.seed else []
+        walk += [f"seconds={self.seconds:g}"] if self.seconds != WALK_SECONDS else []
+        return text + ("?once" if self.once else "") + ("?" + "&".join(walk) if walk else "")
 
 
 def _parse_region(area: str, text: str) -> Region:
@@ -96,3 +115,24 @@ def _parse_region(area: str, text: str) -> Region:
     if match is None or int(match[3]) < 1 or int(match[4]) < 1:
         raise UsageError(f"“{text}”: “{area}” is no region", "write it as @X,Y,WIDTHxHEIGHT")
     return Region(*(int(number) for number in match.groups()))
+
+
+class _Walk(TypedDict, total=False):
+    seed: int
+    seconds: float
+
+
+def _parse_walk(query: str, text: str) -> _Walk:
+    walk: _Walk = {}
+    for part in filter(None, query.split("&")):
+        key, _, value = part.partition("=")
+        if key == "seed" and re.fullmatch(r"\d{1,9}", value):
+            walk["seed"] = int(value)
+        elif key == "seconds" and re.fullmatch(r"\d{1,4}(\.\d{1,3})?", value) and float(value) > 0:
+            walk["seconds"] = float(value)
+        else:
+            raise UsageError(
+                f"“{text}”: “{part}” is nothing a generator knows",
+                "write it as generator:NAME?seed=3&seconds=8",
+            )
+    return walk

@@ -1,13 +1,11 @@
 """Export of a generator that makes pictures from noise.
 
-The file has one input ``latent``, float32 (1, Z), standard normal, and one output ``picture``,
-uint8 (1, H, W, 3), RGB. What it says about itself stands as JSON under :data:`METADATA_KEY`.
+What its file must be stands in :mod:`~obs_stylizer.inference.latent_model`.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,13 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
+from obs_stylizer.inference.latent_model import (
+    LATENT_INPUT,
+    METADATA_KEY,
+    PICTURE_OUTPUT,
+    LatentSpec,
+)
 from obs_stylizer.training.export import LARGEST_DIFFERENCE, OPSET, Parity, quiet_exporter
 from obs_stylizer.training.generators import LatentGenerator, build_latent_generator
 from obs_stylizer.training.run_directory import RunDirectory
 
-METADATA_KEY: Final = "obs_stylizer.latent_spec"
-LATENT_INPUT: Final = "latent"
-PICTURE_OUTPUT: Final = "picture"
 PARITY_PICTURES: Final = 8
 
 
@@ -96,18 +97,18 @@ def export_latent_run(
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
-    description = {
-        "name": recipe.name,
-        "title": recipe.title,
-        "licence": recipe.licence,
-        "author": recipe.author,
-        "recipe_hash": recipe.digest,
-        "training_data": recipe.training_data,
-        "latent": length,
-        "size": native.generator.size,
-        "quality": quality or {},
-    }
-    model.metadata_props.add(key=METADATA_KEY, value=json.dumps(description))
+    description = LatentSpec(
+        name=recipe.name,
+        title=recipe.title,
+        licence=recipe.licence,
+        author=recipe.author,
+        recipe_hash=recipe.digest,
+        training_data=recipe.training_data,
+        latent=length,
+        size=native.generator.size,
+        quality=quality or {},
+    )
+    model.metadata_props.add(key=METADATA_KEY, value=description.model_dump_json())
     onnx.checker.check_model(model)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "exported.onnx"

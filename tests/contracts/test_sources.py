@@ -17,6 +17,7 @@ from obs_stylizer.sources.base import Source, SourceOptions
 from obs_stylizer.sources.open import make_source
 from obs_stylizer.sources.spec import SourceSpec
 from tests.fakes.camera import FakeDevice, fake_cameras
+from tests.fakes.latent_models import write_latent_model
 from tests.fakes.videos import numbered_pictures, write_video
 
 Maker = Callable[[SourceOptions], Source]
@@ -26,6 +27,7 @@ KINDS = [
     "image",
     "file",
     "camera",
+    "generator",
     pytest.param("screen", marks=pytest.mark.screen),
 ]
 
@@ -41,6 +43,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
     elif kind == "file":
         path = write_video(tmp_path / "clip.mp4", numbered_pictures(6), fps=10)
         spec = SourceSpec.parse(f"file:{path}")
+    elif kind == "generator":
+        path = write_latent_model(tmp_path / "clouds.onnx")
+        spec = SourceSpec.parse(f"generator:{path}")
     elif kind == "screen":
         request.getfixturevalue("x_display")
     assert spec is not None

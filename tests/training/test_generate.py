@@ -15,11 +15,8 @@ from typer.testing import CliRunner
 
 from obs_stylizer.cli.training import app
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.latent_export import (
-    METADATA_KEY,
-    check_latent_parity,
-    trained_latent_generator,
-)
+from obs_stylizer.inference.latent_model import METADATA_KEY, load_latent_model
+from obs_stylizer.training.latent_export import check_latent_parity, trained_latent_generator
 from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.trainer import Trainer
@@ -111,6 +108,7 @@ def test_planned_resumed_and_exported(tmp_path: Path) -> None:
     description = json.loads(note)
     assert (description["latent"], description["size"]) == (4, 32)
     assert description["recipe_hash"] == run.recipe.digest
+    assert load_latent_model(path).spec.model_dump() == description
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     made = session.run(["picture"], {"latent": np.zeros((1, 4), np.float32)})[0]
     assert (made.shape, made.dtype) == ((1, 32, 32, 3), np.uint8)
