@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import SettingsError, UsageError
@@ -45,23 +47,115 @@ def preset_folders() -> tuple[Path, Path]:
 
 
 class WebSettings(Section):
-    """The web server: stream and panel."""
+    """The web server: panel, commands, and the stream where it is a sink."""
 
+    enabled: bool = True
+    """Serve the panel and take commands over HTTP."""
+    address: str = "127.0.0.1"
+    """Address to listen at. 127.0.0.1 is reached from this machine alone; at any other, such as
+    0.0.0.0 for all, everybody needs the token in the file ``token`` beside the settings."""
     port: int = Field(default=8765, ge=1, le=65535)
-    """TCP port on 127.0.0.1."""
+    """TCP port."""
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        try:
+            return value if value == "localhost" else str(ip_address(value))
+        except ValueError as error:
+            raise ValueError(f"“{value}” is no IP address, as 127.0.0.1 is") from error
+
+
+class SceneLook(Section):
+    """What an OBS scene asks for. Nothing given, or the word “leave”: all stays as it is."""
+
+    preset: str = ""
+    """Preset to go over to; empty leaves the one on air."""
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
+    """0 to 1; empty: the preset's own."""
+    crossfade_ms: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    """Milliseconds to blend; empty: the preset's own."""
+
+
+def _scene_look(value: object) -> object:
+    """Read the short forms: the name of a preset, “leave”, or nothing."""
+    if value is None or value == "leave":
+        return {}
+    if isinstance(value, str):
+        return {"preset": value}
+    if not isinstance(value, dict | SceneLook):
+        raise ValueError("must be a preset, leave, or {preset:, strength:, crossfade_ms:}")
+    return value
+
+
+def _password(value: object) -> object:
+    if not isinstance(value, str | SecretStr):
+        raise ValueError("must be text: put it in quotation marks")
+    return value
 
 
 class ObsSettings(Section):
-    """How to reach OBS. Read and checked; nothing acts on it yet."""
+    """OBS: how to reach it, and what its scenes and our presets do to each other."""
 
+    enabled: bool | None = None
+    """Connect to OBS; empty: if anything else here or OBS_WEBSOCKET_PASSWORD is set."""
     host: str = "127.0.0.1"
     """Machine that OBS runs on."""
     port: int = Field(default=4455, ge=1, le=65535)
     """Port of obs-websocket."""
-    password: str = Field(default="", repr=False)
+    password: Annotated[SecretStr, BeforeValidator(_password)] = SecretStr("")
     """Its password; the environment variable OBS_WEBSOCKET_PASSWORD goes before it."""
-    scenes: dict[str, str] = Field(default_factory=dict)
-    """Preset for each OBS scene, by name."""
+    scenes: dict[str, Annotated[SceneLook, BeforeValidator(_scene_look)]] = Field(
+        default_factory=dict
+    )
+    """For each OBS scene, by name: a preset, or {preset:, strength:, crossfade_ms:}, or leave."""
+    default: Annotated[SceneLook, BeforeValidator(_scene_look)] = SceneLook()
+    """The same for all scenes that are not named; leave if not given."""
+    warm_preview: bool = True
+    """In studio mode, load the preset of the preview scene before the cut."""
+    presets: dict[str, str] = Field(default_factory=dict)
+    """OBS scene to switch to when a preset is chosen elsewhere, by the preset's name."""
+    audio_inputs: tuple[str, ...] = ()
+    """OBS inputs whose sound is delayed as much as our picture is."""
+    audio_extra_ms: int = Field(default=0, ge=-950, le=10_000)
+    """Added to the measured delay, for what comes after us (the virtual camera, OBS itself)."""
+    text_input: str = ""
+    """OBS text input that shows the title of the preset on air."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether to connect at all."""
+        if self.enabled is not None:
+            return self.enabled
+        return self != ObsSettings() or bool(os.environ.get("OBS_WEBSOCKET_PASSWORD"))
+
+    @property
+    def secret(self) -> str:
+        """The password that counts. Never to be shown."""
+        return os.environ.get("OBS_WEBSOCKET_PASSWORD") or self.password.get_secret_value()
+
+
+class RecordingSettings(Section):
+    """Where recordings and snapshots go."""
+
+    folder: str = ""
+    """For recordings; empty: “obs-stylizer” in the folder of your videos."""
+    container: Literal["mkv", "mp4", "mov"] = "mkv"
+    """Kind of file."""
+    snapshots: str = ""
+    """For snapshots; empty: “obs-stylizer” in the folder of your pictures."""
+
+    @property
+    def recordings_folder(self) -> Path:
+        """The folder for recordings."""
+        chosen = Path(self.folder).expanduser() if self.folder else None
+        return chosen or platformdirs.user_videos_path() / _APP
+
+    @property
+    def snapshots_folder(self) -> Path:
+        """The folder for snapshots."""
+        chosen = Path(self.snapshots).expanduser() if self.snapshots else None
+        return chosen or platformdirs.user_pictures_path() / _APP
 
 
 class WorkerSettings(Section):
@@ -117,6 +211,8 @@ class Settings(Section):
     """Seconds without a fresh frame after which the standby picture is shown."""
     worker: WorkerSettings = WorkerSettings()
     """When the worker process is replaced."""
+    recording: RecordingSettings = RecordingSettings()
+    """Recordings and snapshots."""
     web: WebSettings = WebSettings()
     """The web server."""
     obs: ObsSettings = ObsSettings()

@@ -12,7 +12,8 @@ from typing import Final
 
 import yaml
 
-from obs_stylizer.daemon.app import Daemon, DaemonOptions
+from obs_stylizer.daemon.app import Daemon
+from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.errors import StylizerError, WorkerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.generator import Generator, open_generator

@@ -18,7 +18,7 @@ from obs_stylizer.sources.open import probe_fps
 from obs_stylizer.sources.spec import SourceKind, SourceSpec
 
 if TYPE_CHECKING:
-    from obs_stylizer.daemon.app import DaemonOptions
+    from obs_stylizer.daemon.options import DaemonOptions
 
 DEFAULT_FPS = 30.0
 
@@ -57,7 +57,7 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         PresetError: the preset asked for does not exist or is wrong.
         UsageError: a source, sink or size in the settings cannot be read.
     """
-    from obs_stylizer.daemon.app import DaemonOptions
+    from obs_stylizer.daemon.options import DaemonOptions
 
     reasons: list[str] = []
     source = overrides.source or _source(settings, reasons)
@@ -90,6 +90,7 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         stats_file=overrides.stats_file,
         frames=overrides.frames,
         duration=overrides.duration,
+        recording=settings.recording,
     )
     return Chosen(options, reasons)
 

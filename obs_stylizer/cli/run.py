@@ -20,7 +20,7 @@ from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider
 from obs_stylizer.realtime.statistics import Statistics
-from obs_stylizer.settings import load_settings
+from obs_stylizer.settings import config_file, load_settings
 from obs_stylizer.sinks.spec import FORMS as SINK_FORMS
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import FORMS as SOURCE_FORMS
@@ -83,15 +83,18 @@ def run(
     # What the worker needs is loaded in its server process while the rest is decided here.
     prepare_launching()
     library = open_library()
-    chosen = choose(load_settings(config), overrides, library)
+    settings = load_settings(config)
+    chosen = choose(settings, overrides, library)
     for line in chosen.reasons:
         log.info("%s", line)
 
     # Everything heavy is imported only now, so that a wrong option is answered at once.
+    from obs_stylizer.control.adapters import adapter_makers
     from obs_stylizer.daemon.app import Daemon
 
     status = _StatusLine()
-    daemon = Daemon(chosen.options, library, on_second=status.show)
+    adapters = adapter_makers(settings, config or config_file())
+    daemon = Daemon(chosen.options, library, on_second=status.show, adapters=adapters)
 
     def end(number: int, frame: FrameType | None) -> None:
         del frame

@@ -5,7 +5,9 @@ A command that fails answers with a readable reason and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,21 @@ class ApplyPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class NextPreset:
+    """Go over to the next preset by name; after the last comes the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousPreset:
+    """Go over to the preset before this one by name; before the first comes the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Go back to what was on air before the last change of preset, strength or mix."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetStrength:
     """Change the strength, 0 to 1."""
 
@@ -25,10 +42,38 @@ class SetStrength:
 
 
 @dataclass(frozen=True, slots=True)
-class SetBypass:
-    """Show the plain picture, or the styled one again."""
+class StepStrength:
+    """Change the strength by so much, up or down; it stays within 0 and 1."""
 
-    bypass: bool
+    by: float
+
+
+@dataclass(frozen=True, slots=True)
+class MixStyles:
+    """Change the weights of a generator's styles; those not named become 0."""
+
+    styles: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SetCrossfade:
+    """Crossfade every change of preset in so many milliseconds; None: each preset's own."""
+
+    milliseconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetBypass:
+    """Show the plain picture, or the styled one again; None turns it over."""
+
+    bypass: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetFreeze:
+    """Hold the picture as it is, or let it go on; None turns it over."""
+
+    freeze: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +84,25 @@ class ChangeSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Record what is sent, into the folder of recordings, or end that; None turns it over."""
+
+    record: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Save the plain and the styled picture as PNG, into the folder of snapshots."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Read the preset files again now, instead of within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """Say what is on air; changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +110,35 @@ class Quit:
     """End the daemon."""
 
 
-Command = ApplyPreset | SetStrength | SetBypass | ChangeSource | Reload | Quit
+Command = (
+    ApplyPreset
+    | NextPreset
+    | PreviousPreset
+    | Undo
+    | SetStrength
+    | StepStrength
+    | MixStyles
+    | SetCrossfade
+    | SetBypass
+    | SetFreeze
+    | ChangeSource
+    | Record
+    | TakeSnapshot
+    | Reload
+    | GetStatus
+    | Quit
+)
 """Everything that can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command that was done comes back with.
+
+    Attributes:
+        text: a line for people.
+        details: the same for programs; plain JSON values.
+    """
+
+    text: str
+    details: Mapping[str, Any] = field(default_factory=dict)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from obs_stylizer.clock import Clock, SystemClock
-from obs_stylizer.control.commands import (
-    ApplyPreset,
-    ChangeSource,
-    Command,
-    Quit,
-    Reload,
-    SetBypass,
-    SetStrength,
-)
-from obs_stylizer.errors import ProviderError, StylizerError, UsageError
-from obs_stylizer.presets import NamedPreset, PresetLibrary
+from obs_stylizer.control import commands
+from obs_stylizer.control.announcements import Announcement, Announcer, Kind
+from obs_stylizer.control.commands import Answer, Command
+from obs_stylizer.control.looks import Air, Looks, check_crossfade
+from obs_stylizer.control.on_air import OnAir, after
+from obs_stylizer.errors import StylizerError, UsageError
+from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.messages import Event, Order
@@ -30,48 +26,28 @@ from obs_stylizer.sources.spec import SourceSpec
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS: Final = 1.0
-_GOVERNED_FADE_MS: Final = 200.0
 
 
 class Pipeline(Protocol):
-    """What the controller needs of the live path."""
+    """What the controller needs of the live path. Nothing here blocks."""
 
     def order(self, order: Order) -> None:
         """Pass an order to the worker."""
 
+    def freeze(self, frozen: bool) -> None:
+        """Hold the picture that is shown now, or let it go on."""
+
+    def start_recording(self) -> Future[Path]:
+        """Begin a recording of what is sent; its end is told by an event."""
+
+    def stop_recording(self) -> Future[Path]:
+        """End the recording."""
+
+    def take_snapshot(self) -> Future[Mapping[str, Path]]:
+        """Save the plain and the styled picture; returns the path of each."""
+
     def quit(self) -> None:
         """End everything; returns at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnAir:
-    """What is on air, as far as events have told.
-
-    The troubles say in a few words what keeps a styled picture away; "" while all is well.
-    """
-
-    preset: str = ""
-    look: int = -1
-    strength: float = 1.0
-    bypass: bool = False
-    source: str = ""
-    source_name: str = ""
-    source_state: str = "opening"
-    source_fps: float | None = None
-    provider: str = ""
-    device: str = ""
-    precision: str = ""
-    why: str = ""
-    process_size: str = ""
-    preloaded: bool = False
-    worker_trouble: str = "starting"
-    source_trouble: str = ""
-    style_trouble: str = ""
-
-    @property
-    def trouble(self) -> str:
-        """The one that the others follow from."""
-        return self.worker_trouble or self.source_trouble or self.style_trouble
 
 
 class Controller:
@@ -83,6 +59,7 @@ class Controller:
         preload: load every preset's generator in idle moments.
         governor: lets the generator work smaller on a slow machine; None never does.
         on_event: hears every event after the state has taken it in; must not block.
+        announcer: tells adapters what happens.
     """
 
     def __init__(
@@ -94,22 +71,28 @@ class Controller:
         preload: bool,
         governor: Governor | None = None,
         on_event: Callable[[Event], None] | None = None,
+        announcer: Announcer | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._library = library
         self._preload = preload
-        self._governor = governor
         self._on_event = on_event
-        self._now = (clock or SystemClock()).now
-        self._inbox: queue.SimpleQueue[tuple[Command, Future[str]] | Event | None] = (
+        self._announcer = announcer or Announcer()
+        self._air = Air(OnAir(source=str(source)))
+        self._announced = self._air.on_air
+        now = (clock or SystemClock()).now
+        self._looks = Looks(pipeline, library, self._air, governor, now)
+        self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | Event | None] = (
             queue.SimpleQueue()
         )
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
-        self._looks = 0
-        self._waiting: dict[int, tuple[NamedPreset, float | None, Future[str]]] = {}
-        self._shown: tuple[NamedPreset, float | None] | None = None
-        self.on_air = OnAir(source=str(source))
+        self._stopped = False
+
+    @property
+    def on_air(self) -> OnAir:
+        """What is on air now."""
+        return self._air.on_air
 
     def start(self) -> None:
         """Begin to take commands and events."""
@@ -120,11 +103,15 @@ class Controller:
         self._inbox.put(None)
         if self._thread.ident is not None:
             self._thread.join()
+        self._stopped = True
+        self._fail_the_rest()
 
-    def send(self, command: Command) -> Future[str]:
-        """Ask for something; the future holds a line for people, or the StylizerError."""
-        future: Future[str] = Future()
+    def send(self, command: Command) -> Future[Answer]:
+        """Ask for something; the future fails with the StylizerError that says why."""
+        future: Future[Answer] = Future()
         self._inbox.put((command, future))
+        if self._stopped:
+            self._fail_the_rest()
         return future
 
     def tell(self, event: Event) -> None:
@@ -147,174 +134,213 @@ class Controller:
                     self._event(item)
             except Exception:
                 log.exception("the controller failed at %r", item)
-        for _, _, future in self._waiting.values():
-            future.set_exception(StylizerError("the daemon is ending"))
+            self._announce_changes()
+        self._looks.give_up()
 
-    def _command(self, command: Command, future: Future[str]) -> None:
-        try:
-            if isinstance(command, ApplyPreset):
-                self._apply(command, future)
+    def _fail_the_rest(self) -> None:
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
                 return
-            future.set_result(self._simple(command))
+            if isinstance(item, tuple):
+                item[1].set_exception(StylizerError("the daemon is ending"))
+
+    # Commands.
+
+    def _command(self, command: Command, future: Future[Answer]) -> None:
+        try:
+            answer = self._do(command, future)
         except StylizerError as error:
             future.set_exception(error)
+        except Exception as error:
+            log.exception("the controller failed at %r", command)
+            future.set_exception(StylizerError(f"the command failed: {error}", "see the log"))
+        else:
+            if answer is not None:
+                future.set_result(answer)
 
-    def _simple(self, command: Command) -> str:
-        if isinstance(command, SetStrength):
-            _check_strength(command.strength)
-            self._pipeline.order(messages.SetStrength(command.strength))
-            self.on_air = replace(self.on_air, strength=command.strength)
-            return f"strength {command.strength:g}"
-        if isinstance(command, SetBypass):
-            self._pipeline.order(messages.SetBypass(command.bypass))
-            self.on_air = replace(self.on_air, bypass=command.bypass)
-            return "bypass on" if command.bypass else "bypass off"
-        if isinstance(command, ChangeSource):
-            spec = SourceSpec.parse(command.source)
-            self._pipeline.order(messages.ChangeSource(spec))
-            return f"going over to {spec}"
-        if isinstance(command, Reload):
-            return f"presets that changed: {', '.join(self._follow_files()) or 'none'}"
-        assert isinstance(command, Quit)
-        self._pipeline.quit()
-        return "ending"
+    def _do(self, command: Command, future: Future[Answer]) -> Answer | None:
+        """Do a command; None where ``future`` is answered later."""
+        match command:
+            case commands.ApplyPreset(name, strength, crossfade_ms):
+                self._looks.apply(name, strength, crossfade_ms, future)
+            case commands.NextPreset():
+                self._looks.step(1, future)
+            case commands.PreviousPreset():
+                self._looks.step(-1, future)
+            case commands.Undo():
+                self._looks.undo(future)
+            case commands.SetStrength(strength):
+                return self._looks.set_strength(strength)
+            case commands.StepStrength(by):
+                wanted = min(1.0, max(0.0, self.on_air.strength + by))
+                return self._looks.set_strength(round(wanted, 4))
+            case commands.MixStyles(styles):
+                return self._looks.mix(styles)
+            case commands.SetCrossfade(milliseconds):
+                return self._set_crossfade(milliseconds)
+            case commands.SetBypass(bypass):
+                return self._set_bypass(not self.on_air.bypass if bypass is None else bypass)
+            case commands.SetFreeze(freeze):
+                return self._set_freeze(not self.on_air.freeze if freeze is None else freeze)
+            case commands.ChangeSource(source):
+                spec = SourceSpec.parse(source)
+                self._pipeline.order(messages.ChangeSource(spec))
+                return Answer(f"going over to {spec}", {"source": str(spec)})
+            case commands.Record(record):
+                return self._record(not self.on_air.recording if record is None else record, future)
+            case commands.TakeSnapshot():
+                self._snapshot(future)
+            case commands.Reload():
+                changed = self._follow_files()
+                return Answer(
+                    f"presets that changed: {', '.join(changed) or 'none'}", {"changed": changed}
+                )
+            case commands.GetStatus():
+                return self._status()
+            case commands.Quit():
+                self._pipeline.quit()
+                return Answer("ending")
+        return None
 
-    def _apply(self, command: ApplyPreset, future: Future[str]) -> None:
-        if command.strength is not None:
-            _check_strength(command.strength)
-        self._library.refresh()
-        named = self._library.get(command.name)
-        self._show(named, command.strength, command.crossfade_ms, future)
+    def _set_crossfade(self, milliseconds: float | None) -> Answer:
+        if milliseconds is not None:
+            check_crossfade(milliseconds)
+        self._air.change(crossfade_ms=milliseconds)
+        shown = "as each preset says" if milliseconds is None else f"{milliseconds:g} ms"
+        return Answer(f"crossfade {shown}", {"crossfade_ms": milliseconds})
 
-    def _show(
-        self,
-        named: NamedPreset,
-        strength: float | None,
-        crossfade_ms: float | None,
-        future: Future[str],
-    ) -> None:
-        self._looks += 1
-        self._waiting[self._looks] = (named, strength, future)
-        scale = self._governor.scale_for(_governed(named)) if self._governor else 1.0
-        self._pipeline.order(messages.ShowLook(self._looks, named, strength, crossfade_ms, scale))
+    def _set_bypass(self, bypass: bool) -> Answer:
+        self._pipeline.order(messages.SetBypass(bypass))
+        self._air.change(bypass=bypass)
+        return Answer("bypass on" if bypass else "bypass off", {"bypass": bypass})
 
-    def _govern(self, load: messages.LoadMeasured) -> None:
-        """Let the generator work on a smaller or larger frame if it is time to."""
-        if self._governor is None or self._shown is None or self._waiting:
-            return
-        named, _ = self._shown
-        scale = self._governor.observe(self._now(), _governed(named), load.busy, load.wanted_fps)
-        if scale is not None:
-            log.info(
-                "%s takes %.0f ms a frame, wanted are %.0f fps: its process size goes to %.0f %%",
-                named.name,
-                1000 * load.busy,
-                load.wanted_fps,
-                100 * scale,
-            )
-            self._show(named, self.on_air.strength, _GOVERNED_FADE_MS, Future())
+    def _set_freeze(self, freeze: bool) -> Answer:
+        self._pipeline.freeze(freeze)
+        self._air.change(freeze=freeze)
+        return Answer("freeze on" if freeze else "freeze off", {"freeze": freeze})
+
+    def _record(self, record: bool, future: Future[Answer]) -> Answer | None:
+        running = self.on_air.recording
+        if record and running:
+            return Answer(f"already recording to {running}", {"path": running})
+        if not record and not running:
+            raise UsageError("nothing is being recorded", "start with: record on")
+        made = self._pipeline.start_recording() if record else self._pipeline.stop_recording()
+        verb = "recording to" if record else "recorded"
+
+        def answer(path: Path) -> Answer:
+            return Answer(f"{verb} {path}", {"path": str(path)})
+
+        _answer_later(future, made, answer)
+        return None
+
+    def _snapshot(self, future: Future[Answer]) -> None:
+        def answer(paths: Mapping[str, Path]) -> Answer:
+            text = ", ".join(str(path) for path in paths.values())
+            details = {name: str(path) for name, path in paths.items()}
+            self._announcer.announce(Announcement(Kind.SNAPSHOT, f"saved {text}", details))
+            return Answer(f"saved {text}", details)
+
+        _answer_later(future, self._pipeline.take_snapshot(), answer)
+
+    def _status(self) -> Answer:
+        on_air = self.on_air
+        trouble = f"; {on_air.trouble}" if on_air.trouble else ""
+        look = "bypass" if on_air.bypass else f"{on_air.preset} at {on_air.strength:.0%}"
+        return Answer(f"{look}, {on_air.source}, {on_air.provider}{trouble}", on_air.as_dict())
+
+    # Events.
+
+    def _event(self, event: Event) -> None:
+        match event:
+            case messages.LoadMeasured():
+                self._looks.govern(event)
+            case messages.LookShown():
+                first = self._looks.shown is None
+                self._looks.take_shown(event)
+                if first:
+                    self._send_preload()
+            case messages.LookFailed():
+                self._looks.take_failed(event)
+            case messages.RecordingStarted():
+                self._air.change(recording=str(event.path))
+            case messages.RecordingEnded():
+                self._air.change(recording="")
+            case _:
+                self._air.on_air = after(self._air.on_air, event)
+        _log_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
+        announcement = _announcement_of(event)
+        if announcement is not None:
+            self._announce_changes()
+            self._announcer.announce(announcement)
 
     def _follow_files(self) -> list[str]:
         changed = sorted(self._library.refresh())
         if changed:
             log.info("presets changed: %s", ", ".join(changed))
             self._send_preload()
-        if self._shown is not None and self._shown[0].name in changed:
-            named, strength = self._shown
-            try:
-                self._show(self._library.get(named.name), strength, None, Future())
-            except StylizerError as error:
-                log.warning("%s; the picture stays as it is", error)
+            self._looks.renew(changed)
+            text = f"presets changed: {', '.join(changed)}"
+            self._announcer.announce(Announcement(Kind.PRESETS_CHANGED, text, {"presets": changed}))
         return changed
 
     def _send_preload(self) -> None:
         if self._preload:
             self._pipeline.order(messages.Preload(tuple(self._library.all())))
 
-    def _event(self, event: Event) -> None:
-        if isinstance(event, messages.LoadMeasured):
-            self._govern(event)
-        elif isinstance(event, messages.LookShown):
-            self._look_shown(event)
-        elif isinstance(event, messages.LookFailed):
-            self._look_failed(event)
+    def _announce_changes(self) -> None:
+        on_air = self.on_air
+        changed = on_air.changed_since(self._announced)
+        if changed:
+            self._announced = on_air
+            details = {**on_air.as_dict(), "changed": changed}
+            self._announcer.announce(Announcement(Kind.STATE, "", details))
+
+
+def _answer_later(
+    future: Future[Answer], made: Future[Any], answer: Callable[[Any], Answer]
+) -> None:
+    """Answer ``future`` when ``made`` is there."""
+
+    def done(made: Future[Any]) -> None:
+        error = made.exception()
+        if error is None:
+            future.set_result(answer(made.result()))
         else:
-            self.on_air = _after(self.on_air, event)
-            _log_event(event)
-        if self._on_event is not None:
-            self._on_event(event)
+            future.set_exception(error)
 
-    def _look_shown(self, event: messages.LookShown) -> None:
-        first = self._shown is None
-        waiting = self._waiting.pop(event.look, None)
-        # Orders that this one overtook were never shown; whoever waits for them hears it.
-        for look in [look for look in self._waiting if look < event.look]:
-            self._waiting.pop(look)[2].set_result("overtaken by a newer preset")
-        strength = self.on_air.strength
-        if waiting is not None:
-            named, wanted, future = waiting
-            self._shown = (named, wanted)
-            strength = named.preset.strength if wanted is None else wanted
-            future.set_result(f"preset {event.name}")
-        runs_on = event.runs_on
-        if runs_on is None:
-            log.info("preset %s: no generator needed", event.name)
-        else:
-            why = f" ({runs_on.reason})" if runs_on.reason else ""
-            log.info("preset %s: %s at %s%s", event.name, runs_on, event.process_size, why)
-        self.on_air = replace(
-            self.on_air,
-            preset=event.name,
-            look=event.look,
-            strength=strength,
-            provider=runs_on.provider.value if runs_on else "none",
-            device=runs_on.device if runs_on else "",
-            precision=runs_on.precision.value if runs_on else "",
-            why=runs_on.reason if runs_on else "",
-            process_size=str(event.process_size),
-            worker_trouble="",
-            style_trouble="",
-        )
-        if first:
-            self._send_preload()
-
-    def _look_failed(self, event: messages.LookFailed) -> None:
-        waiting = self._waiting.pop(event.look, None)
-        if self._shown is None:
-            trouble = f"the style {event.name} cannot be loaded"
-            self.on_air = replace(self.on_air, worker_trouble="", style_trouble=trouble)
-            # A provider that is not here ends the daemon, which says so itself.
-            level = logging.DEBUG if isinstance(event.error, ProviderError) else logging.ERROR
-            log.log(level, "preset %s: %s", event.name, event.error)
-        else:
-            log.warning("preset %s: %s; %s stays", event.name, event.error, self._shown[0].name)
-        if waiting is not None:
-            waiting[2].set_exception(event.error)
+    made.add_done_callback(done)
 
 
-def _after(on_air: OnAir, event: Event) -> OnAir:
-    """Return the state after an event that concerns source or worker."""
-    if isinstance(event, messages.SourceOpened):
-        return replace(
-            on_air,
-            source=str(event.source),
-            source_name=event.info.name,
-            source_state="open",
-            source_fps=event.info.fps,
-            source_trouble="",
-        )
-    if isinstance(event, messages.SourceLost | messages.SourceFailed):
-        state = "lost" if isinstance(event, messages.SourceLost) else "failed"
-        return replace(on_air, source_state=state, source_trouble=event.error.message)
-    if isinstance(event, messages.SourceEnded):
-        return replace(on_air, source_state="ended", source_trouble="the source has ended")
-    if isinstance(event, messages.WorkerLost):
-        return replace(on_air, worker_trouble="the worker is starting again", preloaded=False)
-    if isinstance(event, messages.GpuGivenUp):
-        return replace(on_air, worker_trouble="the GPU failed")
-    if isinstance(event, messages.Preloaded):
-        return replace(on_air, preloaded=True)
-    return on_air
+def _announcement_of(event: Event) -> Announcement | None:
+    """Return what people should hear of an event, beyond the state that it changed."""
+    match event:
+        case messages.LookFailed(_, name, error):
+            details = {"preset": name, "message": error.message, "remedy": error.remedy}
+            return Announcement(Kind.PRESET_FAILED, f"preset {name}: {error}", details)
+        case messages.SourceLost(source, error):
+            return Announcement(Kind.SOURCE_LOST, str(error), {"source": str(source)})
+        case messages.SourceFailed(source, error):
+            return Announcement(Kind.SOURCE_FAILED, str(error), {"source": str(source)})
+        case messages.SourceEnded(source):
+            return Announcement(Kind.SOURCE_ENDED, f"{source} has ended", {"source": str(source)})
+        case messages.WorkerLost(reason, pause):
+            text = f"the worker is lost: {reason}"
+            return Announcement(Kind.WORKER_LOST, text, {"reason": reason, "pause": pause})
+        case messages.WorkerStarted(pid, restarts):
+            return Announcement(Kind.WORKER_STARTED, "", {"pid": pid, "restarts": restarts})
+        case messages.GpuGivenUp(failures, action):
+            text = f"the GPU failed {failures} times in a row"
+            return Announcement(Kind.GPU_GIVEN_UP, text, {"action": action})
+        case messages.RecordingEnded(path, reason):
+            text = f"recorded {path}" + (f" ({reason})" if reason else "")
+            details = {"path": str(path), "reason": reason}
+            return Announcement(Kind.RECORDING_ENDED, text, details)
+    return None
 
 
 def _log_event(event: Event) -> None:
@@ -328,13 +354,3 @@ def _log_event(event: Event) -> None:
         log.warning("%s; trying again until it is there%s", event.error.message, remedy)
     elif isinstance(event, messages.SourceFailed):
         log.warning("source %s: %s", event.source, event.error)
-
-
-def _governed(named: NamedPreset) -> str:
-    """Return what the governor knows a preset's generator by."""
-    return f"{named.preset.model} {named.preset.process_size}"
-
-
-def _check_strength(strength: float) -> None:
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")

@@ -7,24 +7,28 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from obs_stylizer.clock import Clock, SystemClock
-from obs_stylizer.control.commands import ApplyPreset
+from obs_stylizer.control.announcements import Announcement, Announcer, Kind
+from obs_stylizer.control.commands import Answer, ApplyPreset
 from obs_stylizer.control.controller import Controller
+from obs_stylizer.control.desk import AdapterMaker
+from obs_stylizer.daemon.desk import Adapters, LiveDesk
 from obs_stylizer.daemon.launch import prepare_launching
+from obs_stylizer.daemon.options import DaemonOptions
+from obs_stylizer.daemon.plain_frames import PlainFrames
 from obs_stylizer.daemon.presenter import Presenter
+from obs_stylizer.daemon.recorder import Recorder
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.daemon.supervisor import Supervisor
-from obs_stylizer.errors import ProviderError, SourceError, StylizerError
-from obs_stylizer.frames import FrameSize
-from obs_stylizer.inference.session import SessionOptions
+from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
@@ -39,11 +43,8 @@ from obs_stylizer.realtime.messages import (
 )
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
-from obs_stylizer.settings import WorkerSettings
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.open import make_sink
-from obs_stylizer.sinks.spec import SinkSpec
-from obs_stylizer.sources.spec import SourceSpec
 
 log = logging.getLogger(__name__)
 
@@ -54,44 +55,12 @@ _LOOK_SECONDS: Final = 0.05
 _MEMORY_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonOptions:
-    """Everything a daemon is started with, already chosen and checked.
-
-    Attributes:
-        fps: ticks a second.
-        source_fps: asked of the source; None for its own rate.
-        adapt: let the generator work on smaller frames where the machine is too slow.
-        paced: False lets the source run free, for measuring.
-        stats_file: written once a second; None for none.
-        frames: end after so many were sent; None to go on.
-        duration: end after so many seconds; None to go on.
-    """
-
-    source: SourceSpec
-    sinks: tuple[SinkSpec, ...]
-    preset: str
-    size: FrameSize
-    fps: float
-    strength: float | None = None
-    source_fps: float | None = None
-    process_size: FrameSize | None = None
-    session: SessionOptions = field(default_factory=SessionOptions)
-    worker: WorkerSettings = field(default_factory=WorkerSettings)
-    standby_seconds: float = 2.0
-    preload: bool = True
-    adapt: bool = False
-    paced: bool = True
-    stats_file: Path | None = None
-    frames: int | None = None
-    duration: float | None = None
-
-
 class Daemon:
     """The whole live path. ``with Daemon(options, library) as daemon: daemon.wait()``.
 
     Args:
         on_second: hears the statistics once a second.
+        adapters: make the doors to the commands; started once on air, ended first.
     """
 
     def __init__(
@@ -101,6 +70,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         on_second: Callable[[Statistics], None] | None = None,
+        adapters: Sequence[AdapterMaker] = (),
     ) -> None:
         self.options = options
         self._clock = clock or SystemClock()
@@ -113,8 +83,10 @@ class Daemon:
         self._counting_since = self._started_at
         self.path = PathStatistics()
         self.mailbox = SharedMailbox.create(options.size)
+        self.plain = PlainFrames(options.size, self.order, self._clock)
         config = WorkerConfig(
             mailbox=self.mailbox.name,
+            plain_mailbox=self.plain.mailbox.name,
             size=options.size,
             source=options.source,
             fps=options.source_fps,
@@ -124,6 +96,8 @@ class Daemon:
             log_level=logging.getLogger().getEffectiveLevel(),
         )
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
+        self.library = library
+        self.announcer = Announcer()
         self.controller = Controller(
             self,
             library,
@@ -131,10 +105,13 @@ class Daemon:
             preload=options.preload,
             governor=Governor() if options.adapt else None,
             on_event=self._watch_event,
+            announcer=self.announcer,
             clock=self._clock,
         )
         self._runners: list[SinkRunner] = []
+        self._adapters = Adapters(adapters)
         self.presenter: Presenter | None = None
+        self._recorder: Recorder | None = None
         self.last_statistics = Statistics()
         """As they stood when the daemon ended."""
         self._seconds = threading.Thread(target=self._every_second, name="statistics", daemon=True)
@@ -168,13 +145,33 @@ class Daemon:
                 lambda: self.controller.on_air.trouble,
                 self.options.frames,
             )
+            self._recorder = self._make_recorder(self.presenter)
             settle_objects()
             self.presenter.start()
             self._started_at = self._counting_since = self._clock.now()
             self._seconds.start()
+            self._adapters.start(self._desk(self.presenter))
         except BaseException:
             self.close()
             raise
+
+    def _make_recorder(self, presenter: Presenter) -> Recorder:
+        places = self.options.recording
+        return Recorder(
+            presenter,
+            SinkFormat(self.options.size, self.options.fps),
+            places.recordings_folder,
+            f".{places.container}",
+            places.snapshots_folder,
+            self.plain.newest,
+            self._tell,
+            self._clock,
+        )
+
+    def _desk(self, presenter: Presenter) -> LiveDesk:
+        return LiveDesk(
+            self.controller, self.announcer, self.library, presenter, self.plain, self.statistics
+        )
 
     def _open_sinks(self) -> None:
         form = SinkFormat(self.options.size, self.options.fps)
@@ -203,9 +200,36 @@ class Daemon:
         """Pass an order to the worker (the controller's way to the pipeline)."""
         self.supervisor.order(order)
 
+    # What the controller needs of the live path.
+
+    def freeze(self, frozen: bool) -> None:
+        """Hold the picture, or let it go on; UsageError before there is one."""
+        assert self.presenter is not None
+        if frozen and self.presenter.newest is None:
+            raise UsageError("there is no picture to hold yet", "wait until the style is on air")
+        self.presenter.freeze(frozen=frozen)
+
+    def start_recording(self) -> Future[Path]:
+        """Begin a recording of what is sent."""
+        assert self._recorder is not None
+        return self._recorder.start()
+
+    def stop_recording(self) -> Future[Path]:
+        """End the recording."""
+        assert self._recorder is not None
+        return self._recorder.stop()
+
+    def take_snapshot(self) -> Future[Mapping[str, Path]]:
+        """Save the plain and the styled picture."""
+        assert self._recorder is not None
+        return self._recorder.snapshot()
+
     def close(self) -> None:
         """End all threads and the worker, close every device, remove the shared memory."""
         self._ending.set()
+        self._adapters.stop()
+        if self._recorder is not None:
+            self._recorder.close()
         if self.presenter is not None:
             self.presenter.stop()
         for runner in self._runners:
@@ -214,6 +238,7 @@ class Daemon:
         self.controller.stop()
         if self._seconds.ident is not None:
             self._seconds.join()
+        self.plain.close()
         self.mailbox.close()
 
     def __enter__(self) -> Daemon:
@@ -269,7 +294,7 @@ class Daemon:
     def _tell(self, event: Event) -> None:
         self.controller.tell(event)
 
-    def _first_look(self, first: Future[str]) -> None:
+    def _first_look(self, first: Future[Answer]) -> None:
         error = first.exception()
         # A provider that was asked for by name and cannot run is an answer, not a fault: nothing
         # was on air in it yet. Everything else stays on air and is repaired there.
@@ -299,6 +324,10 @@ class Daemon:
             statistics = self.statistics()
             self._write_statistics(statistics)
             self._measure_load(statistics)
+            self.plain.rest_if_unwanted()
+            if self._recorder is not None:
+                self._recorder.check()
+            self.announcer.announce(Announcement(Kind.STATISTICS, "", statistics.as_dict()))
             if self._on_second is not None:
                 self._on_second(statistics)
         self.last_statistics = self.statistics()

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
-import numpy as np
-
 from obs_stylizer.clock import Clock
 from obs_stylizer.daemon.sink_runner import STANDBY_SEQUENCE, SinkRunner
 from obs_stylizer.daemon.standby import StandbyPicture
@@ -20,7 +18,7 @@ from obs_stylizer.realtime.statistics import PathStatistics
 
 log = logging.getLogger(__name__)
 
-Picture = Literal["styled", "held", "standby"]
+Picture = Literal["styled", "held", "frozen", "standby"]
 
 _HELD_SECONDS: Final = 0.5
 
@@ -49,7 +47,7 @@ class Presenter:
         frames: int | None = None,
     ) -> None:
         self._mailbox = mailbox
-        self._runners = runners
+        self._runners = tuple(runners)
         self._fps = fps
         self._standby_seconds = standby_seconds
         self._statistics = statistics
@@ -62,6 +60,7 @@ class Presenter:
         self._seen = 0
         self._newest: StyledFrame | None = None
         self._fresh_at = float("-inf")
+        self._frozen: Frame | None = None
         self.picture: Picture = "standby"
         self.look_shown_at: dict[int, float] = {}
         """When the first frame of each look was sent, on the shared clock; the last few only."""
@@ -128,6 +127,10 @@ class Presenter:
         return styled
 
     def _choose(self, due: float) -> Frame:
+        frozen = self._frozen
+        if frozen is not None:
+            self.picture = "frozen"
+            return frozen
         now = self._clock.now()
         if self._newest is not None and now - self._fresh_at < self._standby_seconds:
             self.picture = "styled" if now - self._fresh_at < _HELD_SECONDS else "held"
@@ -144,7 +147,22 @@ class Presenter:
                 del self.look_shown_at[next(iter(self.look_shown_at))]
             self.look_shown_at[styled.look] = self._clock.now()
 
-    def snapshot(self) -> Pixels | None:
-        """Return a copy of the newest styled picture, or None before the first."""
-        newest = self._newest
-        return None if newest is None else np.array(newest.frame.pixels)
+    def freeze(self, *, frozen: bool) -> None:
+        """Hold the newest picture, whatever happens behind it, or let it go on."""
+        if not frozen:
+            self._frozen = None
+        elif self._frozen is None and self._newest is not None:
+            self._frozen = self._newest.frame
+
+    def add(self, runner: SinkRunner) -> None:
+        """Offer every tick's picture to one more sink."""
+        self._runners = (*self._runners, runner)
+
+    def remove(self, runner: SinkRunner) -> None:
+        """Offer it no more."""
+        self._runners = tuple(one for one in self._runners if one is not runner)
+
+    @property
+    def newest(self) -> Frame | None:
+        """The newest styled frame, to be read only; None before the first."""
+        return None if self._newest is None else self._newest.frame

@@ -26,6 +26,7 @@ from obs_stylizer.realtime.messages import (
     Order,
     SetBypass,
     SetStrength,
+    SetStyles,
     ShowLook,
     SourceFailed,
     SourceLost,
@@ -94,6 +95,7 @@ class Supervisor:
             if isinstance(order, ShowLook):
                 # A new look comes with a strength of its own.
                 self._standing.pop(SetStrength, None)
+                self._standing.pop(SetStyles, None)
             self._standing[type(order)] = order
             self._send(order)
 

@@ -29,6 +29,7 @@ from obs_stylizer.realtime.memory import (
 from obs_stylizer.realtime.messages import (
     ChangeSource,
     Event,
+    GivePlain,
     LogLine,
     LookFailed,
     LookShown,
@@ -37,6 +38,7 @@ from obs_stylizer.realtime.messages import (
     Preloaded,
     SetBypass,
     SetStrength,
+    SetStyles,
     ShowLook,
     Stop,
     WorkerConfig,
@@ -73,14 +75,15 @@ class Worker:
         self._pipe = pipe
         self._pipe_lock = threading.Lock()
         self._mailbox = SharedMailbox.attach(config.mailbox, config.size)
+        self._plain = SharedMailbox.attach(config.plain_mailbox, config.size)
+        self._gives_plain = False
         self._stylizer = Stylizer(config.size)
         self._loader = LookLoader(config.size, config.session, config.process_size)
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
         self._to_load: queue.SimpleQueue[ShowLook | Preload] = queue.SimpleQueue()
-        self._to_do: queue.SimpleQueue[SetStrength | SetBypass | tuple[ShowLook, Look]] = (
-            queue.SimpleQueue()
-        )
+        self._to_do: queue.SimpleQueue[Order | tuple[ShowLook, Look]] = queue.SimpleQueue()
+        self._for_next_look: dict[type[Order], SetStrength | SetStyles] = {}
         self._stopping = threading.Event()
         self._newest_order = -1
         self._look_number = -1
@@ -127,6 +130,9 @@ class Worker:
         stages = self._stylizer.stages
         times = (began - frame.captured_at, stages.prepare, stages.generate, stages.finish)
         self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
+        if self._gives_plain and self._stylizer.look is not None:
+            self._stylizer.look.plain(frame.pixels, self._plain.begin())
+            self._plain.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.overtaken
@@ -141,24 +147,31 @@ class Worker:
                 order = self._to_do.get_nowait()
             except queue.Empty:
                 return
-            look = self._stylizer.look
-            if isinstance(order, SetBypass):
-                self._stylizer.bypass = order.bypass
-            elif isinstance(order, SetStrength):
-                if look is not None:
-                    look.with_strength(order.strength)
-            else:
+            if isinstance(order, tuple):
                 self._switch(*order)
+            elif isinstance(order, SetBypass):
+                self._stylizer.bypass = order.bypass
+            elif isinstance(order, GivePlain):
+                self._gives_plain = order.give
+            elif isinstance(order, ShowLook):
+                self._for_next_look.clear()
+            elif isinstance(order, SetStrength | SetStyles):
+                # A look that is still being loaded was meant too.
+                self._for_next_look[type(order)] = order
+                if self._stylizer.look is not None:
+                    _adjust(self._stylizer.look, order)
 
     def _switch(self, order: ShowLook, look: Look) -> None:
         if order.look < self._newest_order:
             return
+        for later in self._for_next_look.values():
+            _adjust(look, later)
         fade = order.crossfade_ms
         self._stylizer.switch_to(look, look.preset.crossfade_ms if fade is None else fade)
         self._look_number = order.look
         runs_on = look.generator.runs_on if look.generator else None
         name, seconds = order.preset.name, look.frame_seconds
-        self.tell(LookShown(order.look, name, runs_on, look.process_size, seconds))
+        self.tell(LookShown(order.look, name, runs_on, look.process_size, seconds, look.styles))
 
     def _hear_orders(self) -> None:
         """Thread: take orders off the pipe. The pipe's end means that the daemon is gone."""
@@ -171,6 +184,7 @@ class Worker:
                 break
             if isinstance(order, ShowLook):
                 self._newest_order = order.look
+                self._to_do.put(order)
                 self._to_load.put(order)
             elif isinstance(order, Preload):
                 self._to_load.put(order)
@@ -198,12 +212,13 @@ class Worker:
                 self._load(order)
 
     def _preload_one(self, waiting: list[Preload]) -> list[Preload]:
+        """Load one preset's generator; return what is left to do."""
         presets = waiting[0].presets
-        if not presets or self._stylizer.look is None:
-            if not presets:
-                give_back_what_is_free()
-                self.tell(Preloaded())
-                return []
+        if not presets:
+            give_back_what_is_free()
+            self.tell(Preloaded())
+            return []
+        if self._stylizer.look is None:
             return waiting
         try:
             self._loader.load(presets[0])
@@ -216,6 +231,8 @@ class Worker:
     def _load(self, order: ShowLook) -> None:
         try:
             look = self._loader.load(order.preset, order.scale)
+            if order.styles is not None:
+                look.with_styles(order.styles)
         except DeviceLostError as error:
             self.fail(error)
         except StylizerError as error:
@@ -239,6 +256,16 @@ class Worker:
         on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
         self.tell(WorkerFailed(error, on_gpu))
         os._exit(_FAILED)
+
+
+def _adjust(look: Look, order: SetStrength | SetStyles) -> None:
+    if isinstance(order, SetStrength):
+        look.with_strength(order.strength)
+        return
+    try:
+        look.with_styles(order.styles)
+    except ModelError as error:
+        log.debug("the mix was meant for another generator: %s", error)
 
 
 def runs_on_cpu(provider: Provider, device: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import FrameSize
@@ -17,7 +19,8 @@ class WorkerConfig:
     """All a worker needs to start.
 
     Attributes:
-        mailbox: name of the shared memory.
+        mailbox: name of the shared memory for styled frames.
+        plain_mailbox: name of that for frames without a style, given when asked for.
         size: of the pictures it makes.
         source: where its frames come from.
         fps: wished of the source; None for its own rate.
@@ -28,6 +31,7 @@ class WorkerConfig:
     """
 
     mailbox: str
+    plain_mailbox: str
     size: FrameSize
     source: SourceSpec
     fps: float | None
@@ -44,7 +48,8 @@ class WorkerConfig:
 class ShowLook:
     """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it.
 
-    ``scale`` makes the generator work on smaller frames than the preset says.
+    ``scale`` makes the generator work on smaller frames than the preset says; ``styles`` are
+    weights in place of the preset's own.
     """
 
     look: int
@@ -52,6 +57,7 @@ class ShowLook:
     strength: float | None = None
     crossfade_ms: float | None = None
     scale: float = 1.0
+    styles: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,13 @@ class SetStrength:
     """Change the strength of the look on air, 0 to 1."""
 
     strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetStyles:
+    """Change the weights of the styles of the look on air; those not named become 0."""
+
+    styles: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +96,18 @@ class ChangeSource:
 
 
 @dataclass(frozen=True, slots=True)
+class GivePlain:
+    """Give frames without a style too, or no more."""
+
+    give: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Close the source and end."""
 
 
-Order = ShowLook | SetStrength | SetBypass | Preload | ChangeSource | Stop
+Order = ShowLook | SetStrength | SetStyles | SetBypass | Preload | ChangeSource | GivePlain | Stop
 
 
 # From the worker to the daemon.
@@ -97,7 +117,8 @@ Order = ShowLook | SetStrength | SetBypass | Preload | ChangeSource | Stop
 class LookShown:
     """The look of an order is loaded and goes on air with the next frame.
 
-    ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator.
+    ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator;
+    ``styles`` are the weights of the generator's styles, empty where it has none.
     """
 
     look: int
@@ -105,6 +126,7 @@ class LookShown:
     runs_on: RunsOn | None
     process_size: FrameSize
     frame_seconds: float = 0.0
+    styles: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +219,27 @@ class GpuGivenUp:
     action: str
 
 
+# From the recorder to the controller.
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """What is sent is being recorded."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded:
+    """The recording is whole and closed; ``reason`` is "" where somebody ended it."""
+
+    path: Path
+    reason: str = ""
+
+
+# From the daemon's own clock to the controller.
+
+
 @dataclass(frozen=True, slots=True)
 class LoadMeasured:
     """A frame took ``busy`` seconds of the worker's time; ``wanted_fps`` are to be styled."""
@@ -219,4 +262,6 @@ Event = (
     | WorkerFailed
     | LogLine
     | Preloaded
+    | RecordingStarted
+    | RecordingEnded
 )

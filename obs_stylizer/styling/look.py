@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -76,6 +77,19 @@ class Look:
     def with_strength(self, strength: float) -> None:
         """Change the strength (0 to 1) from the next frame on."""
         self.state = replace(self.state, strength=strength)
+
+    def with_styles(self, styles: Mapping[str, float]) -> None:
+        """Change the weights of the styles from the next frame on; no effect without any."""
+        if self.generator is not None and self.state.styles is not None:
+            weights = tuple(float(weight) for weight in self.generator.style_vector(styles))
+            self.state = replace(self.state, styles=weights)
+
+    @property
+    def styles(self) -> dict[str, float]:
+        """Weight of each style as it is now; empty for a generator without a choice."""
+        if self.generator is None or self.state.styles is None:
+            return {}
+        return dict(zip(self.generator.spec.styles, self.state.styles, strict=True))
 
     def prepare(self, pixels: Pixels) -> Pixels:
         """Bring a frame to the process size and adjust it: the part before the generator."""

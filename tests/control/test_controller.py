@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
+from obs_stylizer.control.announcements import Announcement, Announcer, Kind
 from obs_stylizer.control.commands import (
     ApplyPreset,
     ChangeSource,
+    Command,
+    GetStatus,
+    MixStyles,
+    NextPreset,
+    PreviousPreset,
     Quit,
+    Record,
     Reload,
     SetBypass,
+    SetCrossfade,
+    SetFreeze,
     SetStrength,
+    StepStrength,
+    TakeSnapshot,
+    Undo,
 )
 from obs_stylizer.control.controller import Controller
-from obs_stylizer.errors import ModelError, PresetError, SourceLostError, StylizerError, UsageError
+from obs_stylizer.errors import (
+    ModelError,
+    PresetError,
+    SinkError,
+    SourceLostError,
+    StylizerError,
+    UsageError,
+)
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn
 from obs_stylizer.presets import PresetLibrary
@@ -37,6 +57,8 @@ class Pipeline:
         self.broken: set[str] = set()
         self.mute = False
         self.has_quit = False
+        self.frozen = False
+        self.disk_is_full = False
         self.controller: Controller | None = None
 
     def order(self, order: Order) -> None:
@@ -49,7 +71,34 @@ class Pipeline:
         name = order.preset.name
         if name in self.broken:
             return messages.LookFailed(order.look, name, ModelError("model is gone", "fetch it"))
-        return messages.LookShown(order.look, name, RUNS_ON, FrameSize(640, 360))
+        styles = dict(order.styles or {"calm": 1.0, "wild": 0.0})
+        return messages.LookShown(
+            order.look, name, RUNS_ON, FrameSize(640, 360), 0.0, {} if name == "plain" else styles
+        )
+
+    def freeze(self, frozen: bool) -> None:
+        self.frozen = frozen
+
+    def start_recording(self) -> Future[Path]:
+        return self._recorded(messages.RecordingStarted(Path("show.mkv")))
+
+    def stop_recording(self) -> Future[Path]:
+        return self._recorded(messages.RecordingEnded(Path("show.mkv")))
+
+    def _recorded(self, event: messages.RecordingStarted | messages.RecordingEnded) -> Future[Path]:
+        done: Future[Path] = Future()
+        if self.disk_is_full:
+            done.set_exception(SinkError("the disk is full"))
+        else:
+            assert self.controller is not None
+            self.controller.tell(event)
+            done.set_result(event.path)
+        return done
+
+    def take_snapshot(self) -> Future[Mapping[str, Path]]:
+        done: Future[Mapping[str, Path]] = Future()
+        done.set_result({"styled": Path("one-styled.png")})
+        return done
 
     def quit(self) -> None:
         self.has_quit = True
@@ -57,7 +106,7 @@ class Pipeline:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("ink", "wave"):
+    for name in ("ink", "plain", "wave"):
         (tmp_path / f"{name}.yaml").write_text(f"title: {name}\nstrength: 0.8\n", "utf-8")
     return tmp_path
 
@@ -68,8 +117,16 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def controller(folder: Path, pipeline: Pipeline) -> Iterator[Controller]:
-    controller = Controller(pipeline, PresetLibrary([folder]), PATTERN, preload=True)
+def heard() -> list[Announcement]:
+    return []
+
+
+@pytest.fixture
+def controller(folder: Path, pipeline: Pipeline, heard: list[Announcement]) -> Iterator[Controller]:
+    announcer = Announcer()
+    announcer.subscribe(heard.append)
+    library = PresetLibrary([folder])
+    controller = Controller(pipeline, library, PATTERN, preload=True, announcer=announcer)
     pipeline.controller = controller
     controller.start()
     yield controller
@@ -77,7 +134,11 @@ def controller(folder: Path, pipeline: Pipeline) -> Iterator[Controller]:
 
 
 def apply(controller: Controller, name: str, **changes: float) -> str:
-    return controller.send(ApplyPreset(name, **changes)).result(5)
+    return controller.send(ApplyPreset(name, **changes)).result(5).text
+
+
+def do(controller: Controller, command: Command) -> str:
+    return controller.send(command).result(5).text
 
 
 def settled(controller: Controller) -> None:
@@ -109,7 +170,9 @@ def test_all_presets_are_preloaded_after_the_first(
     apply(controller, "ink")
     settled(controller)
     preloads = [order for order in pipeline.orders if isinstance(order, messages.Preload)]
-    assert [[named.name for named in order.presets] for order in preloads] == [["ink", "wave"]]
+    assert [[named.name for named in order.presets] for order in preloads] == [
+        ["ink", "plain", "wave"]
+    ]
 
 
 def test_unknown_preset_changes_nothing(controller: Controller, pipeline: Pipeline) -> None:
@@ -139,13 +202,13 @@ def test_overtaken_preset_is_answered(controller: Controller, pipeline: Pipeline
     newest = pipeline.orders[1]
     assert isinstance(newest, messages.ShowLook)
     controller.tell(pipeline.answer(newest))
-    assert second.result(5) == "preset ink"
-    assert "overtaken" in first.result(5)
+    assert second.result(5).text == "preset ink"
+    assert "overtaken" in first.result(5).text
 
 
 def test_strength_and_bypass(controller: Controller, pipeline: Pipeline) -> None:
-    assert controller.send(SetStrength(0.25)).result(5) == "strength 0.25"
-    assert controller.send(SetBypass(True)).result(5) == "bypass on"
+    assert controller.send(SetStrength(0.25)).result(5).text == "strength 0.25"
+    assert controller.send(SetBypass(True)).result(5).text == "bypass on"
     assert (controller.on_air.strength, controller.on_air.bypass) == (0.25, True)
     with pytest.raises(UsageError, match="out of range"):
         controller.send(SetStrength(2)).result(5)
@@ -159,11 +222,11 @@ def test_changed_file_of_the_preset_on_air_is_shown_again(
 ) -> None:
     apply(controller, "wave")
     (folder / "wave.yaml").write_text("title: Wave two\nstrength: 0.5\n", "utf-8")
-    assert controller.send(Reload()).result(5) == "presets that changed: wave"
+    assert controller.send(Reload()).result(5).text == "presets that changed: wave"
     settled(controller)
     assert controller.on_air.strength == 0.5
     (folder / "wave.yaml").write_text("title: [\n", "utf-8")
-    assert controller.send(Reload()).result(5) == "presets that changed: none"
+    assert controller.send(Reload()).result(5).text == "presets that changed: none"
     assert controller.on_air.strength == 0.5
 
 
@@ -206,3 +269,176 @@ def test_waiting_command_fails_when_the_daemon_ends(
     controller.stop()
     with pytest.raises(StylizerError, match="ending"):
         waiting.result(5)
+
+
+def test_next_and_previous_go_round_by_name(controller: Controller) -> None:
+    apply(controller, "wave")
+    seen = [do(controller, NextPreset()) for _ in range(3)]
+    assert seen == ["preset ink", "preset plain", "preset wave"]
+    assert do(controller, PreviousPreset()) == "preset plain"
+
+
+def test_next_twice_before_the_first_is_loaded_is_two_further(
+    controller: Controller, pipeline: Pipeline
+) -> None:
+    apply(controller, "ink")
+    pipeline.mute = True
+    controller.send(NextPreset())
+    controller.send(NextPreset())
+    settled(controller)
+    newest = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)][-1]
+    assert newest.preset.name == "wave"
+
+
+def test_strength_steps_stay_within_range(controller: Controller) -> None:
+    apply(controller, "wave")
+    assert do(controller, StepStrength(0.15)) == "strength 0.95"
+    assert do(controller, StepStrength(0.15)) == "strength 1"
+    assert do(controller, StepStrength(-3)) == "strength 0"
+
+
+def test_mix_reaches_the_worker_whole_and_is_kept(
+    controller: Controller, pipeline: Pipeline
+) -> None:
+    apply(controller, "wave")
+    assert do(controller, MixStyles({"wild": 0.5})) == "mix wild=0.5"
+    assert pipeline.orders[-1] == messages.SetStyles({"calm": 0.0, "wild": 0.5})
+    assert controller.on_air.styles == {"calm": 0.0, "wild": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("styles", "reason"),
+    [
+        ({"tame": 1.0}, "no style “tame”"),
+        ({"calm": -1.0}, "out of range"),
+        ({"calm": float("nan")}, "out of range"),
+        ({"calm": 0.0}, "every style has the weight 0"),
+        ({}, "every style has the weight 0"),
+    ],
+)
+def test_wrong_mix_changes_nothing(
+    controller: Controller, styles: dict[str, float], reason: str
+) -> None:
+    apply(controller, "wave")
+    with pytest.raises(UsageError, match=reason):
+        do(controller, MixStyles(styles))
+    assert controller.on_air.styles == {"calm": 1.0, "wild": 0.0}
+
+
+def test_what_has_no_styles_cannot_be_mixed(controller: Controller) -> None:
+    apply(controller, "plain")
+    with pytest.raises(UsageError, match="plain has no styles to mix"):
+        do(controller, MixStyles({"calm": 1.0}))
+
+
+def test_undo_goes_back_step_by_step(controller: Controller) -> None:
+    apply(controller, "wave")
+    do(controller, MixStyles({"wild": 1.0}))
+    do(controller, SetStrength(0.6))
+    do(controller, SetStrength(0.3))
+    apply(controller, "ink")
+
+    def now() -> tuple[str, float, float]:
+        on_air = controller.on_air
+        return on_air.preset, on_air.strength, on_air.styles["wild"]
+
+    do(controller, Undo())
+    assert now() == ("wave", 0.3, 1.0)
+    do(controller, Undo())
+    assert now() == ("wave", 0.8, 1.0), "the two strengths were one gesture"
+    do(controller, Undo())
+    assert now() == ("wave", 0.8, 0.0)
+    with pytest.raises(UsageError, match="nothing to take back"):
+        do(controller, Undo())
+
+
+def test_crossfade_for_all_presets(controller: Controller, pipeline: Pipeline) -> None:
+    do(controller, SetCrossfade(50))
+    apply(controller, "wave")
+    do(controller, SetCrossfade(None))
+    apply(controller, "ink")
+    shown = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)]
+    assert [order.crossfade_ms for order in shown] == [50, None]
+    with pytest.raises(UsageError, match="out of range"):
+        do(controller, SetCrossfade(-1))
+
+
+def test_strength_set_while_a_preset_loads_holds_for_it(
+    controller: Controller, pipeline: Pipeline
+) -> None:
+    apply(controller, "wave")
+    pipeline.mute = True
+    controller.send(ApplyPreset("ink"))
+    do(controller, SetStrength(0.4))
+    newest = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)][-1]
+    controller.tell(pipeline.answer(newest))
+    settled(controller)
+    assert (controller.on_air.preset, controller.on_air.strength) == ("ink", 0.4)
+
+
+def test_bypass_and_freeze_turn_over(controller: Controller, pipeline: Pipeline) -> None:
+    assert do(controller, SetBypass()) == "bypass on"
+    assert do(controller, SetBypass()) == "bypass off"
+    assert do(controller, SetFreeze()) == "freeze on"
+    assert pipeline.frozen
+    assert controller.on_air.freeze
+    assert do(controller, SetFreeze()) == "freeze off"
+
+
+def test_recording_is_started_and_ended(controller: Controller, heard: list[Announcement]) -> None:
+    with pytest.raises(UsageError, match="nothing is being recorded"):
+        do(controller, Record(False))
+    assert do(controller, Record()) == "recording to show.mkv"
+    settled(controller)
+    assert controller.on_air.recording == "show.mkv"
+    assert do(controller, Record(True)) == "already recording to show.mkv"
+    assert do(controller, Record()) == "recorded show.mkv"
+    settled(controller)
+    assert controller.on_air.recording == ""
+    assert [one.text for one in heard if one.kind is Kind.RECORDING_ENDED] == ["recorded show.mkv"]
+
+
+def test_recording_that_cannot_start_says_why(controller: Controller, pipeline: Pipeline) -> None:
+    pipeline.disk_is_full = True
+    with pytest.raises(SinkError, match="disk is full"):
+        do(controller, Record(True))
+    assert controller.on_air.recording == ""
+
+
+def test_snapshot_and_status_answer(controller: Controller) -> None:
+    assert do(controller, TakeSnapshot()) == "saved one-styled.png"
+    apply(controller, "wave")
+    answer = controller.send(GetStatus()).result(5)
+    assert answer.text.startswith("wave at 80%, pattern, openvino")
+    assert answer.details["styles"] == {"calm": 1.0, "wild": 0.0}
+
+
+def test_every_change_is_announced_once(controller: Controller, heard: list[Announcement]) -> None:
+    apply(controller, "wave")
+    settled(controller)
+    heard.clear()
+    do(controller, SetStrength(0.5))
+    do(controller, SetStrength(0.5))
+    settled(controller)
+    assert [one.details["changed"] for one in heard] == [["strength"]]
+    assert heard[0].details["strength"] == 0.5
+
+
+def test_trouble_is_announced_in_words(
+    controller: Controller, pipeline: Pipeline, heard: list[Announcement]
+) -> None:
+    apply(controller, "wave")
+    pipeline.broken.add("ink")
+    with pytest.raises(ModelError):
+        apply(controller, "ink")
+    controller.tell(messages.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
+    settled(controller)
+    told = {one.kind: one.text for one in heard if one.text}
+    assert told[Kind.PRESET_FAILED] == "preset ink: model is gone (fetch it)"
+    assert told[Kind.SOURCE_LOST] == "camera 0 is unplugged"
+
+
+def test_command_after_the_end_fails_at_once(controller: Controller) -> None:
+    controller.stop()
+    with pytest.raises(StylizerError, match="ending"):
+        do(controller, NextPreset())

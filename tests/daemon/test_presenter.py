@@ -101,11 +101,11 @@ def test_first_frame_of_each_look_is_noted_and_few_are_kept(stage: Stage) -> Non
     assert stage.presenter.look_shown_at[99] == stage.clock.now()
 
 
-def test_snapshot_is_the_newest_styled_picture(stage: Stage) -> None:
-    assert stage.presenter.snapshot() is None
+def test_newest_is_the_newest_styled_frame(stage: Stage) -> None:
+    assert stage.presenter.newest is None
     stage.publish(33)
     stage.tick()
-    picture = stage.presenter.snapshot()
-    assert picture is not None
-    assert (picture == 33).all()
+    newest = stage.presenter.newest
+    assert newest is not None
+    assert (newest.pixels == 33).all()
     assert stage.presenter.newest_sequence == 33

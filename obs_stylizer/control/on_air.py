@@ -1,0 +1,86 @@
+"""What is on air, as far as events have told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from obs_stylizer.realtime import messages
+from obs_stylizer.realtime.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class OnAir:
+    """One moment's state of the daemon.
+
+    The troubles say in a few words what keeps a styled picture away; "" while all is well.
+
+    Attributes:
+        look: number of the order that brought the preset.
+        styles: weight of each style of the generator, in its order; empty where it has none.
+        crossfade_ms: of every change of preset; None where each preset has its own.
+        recording: path of the recording that is being made, "" for none.
+    """
+
+    preset: str = ""
+    title: str = ""
+    look: int = -1
+    strength: float = 1.0
+    styles: Mapping[str, float] = field(default_factory=dict)
+    crossfade_ms: float | None = None
+    bypass: bool = False
+    freeze: bool = False
+    recording: str = ""
+    source: str = ""
+    source_name: str = ""
+    source_state: str = "opening"
+    source_fps: float | None = None
+    provider: str = ""
+    device: str = ""
+    precision: str = ""
+    why: str = ""
+    process_size: str = ""
+    preloaded: bool = False
+    worker_trouble: str = "starting"
+    source_trouble: str = ""
+    style_trouble: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """The one that the others follow from."""
+        return self.worker_trouble or self.source_trouble or self.style_trouble
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it, and ``trouble``, as plain JSON values."""
+        return {**asdict(self), "styles": dict(self.styles), "trouble": self.trouble}
+
+    def changed_since(self, earlier: OnAir) -> list[str]:
+        """Names of what is another than in ``earlier``."""
+        names = [item.name for item in fields(self)]
+        return [name for name in names if getattr(self, name) != getattr(earlier, name)]
+
+
+def after(on_air: OnAir, event: Event) -> OnAir:
+    """Return the state after an event that concerns source or worker."""
+    if isinstance(event, messages.SourceOpened):
+        return replace(
+            on_air,
+            source=str(event.source),
+            source_name=event.info.name,
+            source_state="open",
+            source_fps=event.info.fps,
+            source_trouble="",
+        )
+    if isinstance(event, messages.SourceLost | messages.SourceFailed):
+        state = "lost" if isinstance(event, messages.SourceLost) else "failed"
+        return replace(on_air, source_state=state, source_trouble=event.error.message)
+    if isinstance(event, messages.SourceEnded):
+        return replace(on_air, source_state="ended", source_trouble="the source has ended")
+    if isinstance(event, messages.WorkerLost):
+        return replace(on_air, worker_trouble="the worker is starting again", preloaded=False)
+    if isinstance(event, messages.GpuGivenUp):
+        return replace(on_air, worker_trouble="the GPU failed")
+    if isinstance(event, messages.Preloaded):
+        return replace(on_air, preloaded=True)
+    return on_air

@@ -1,0 +1,47 @@
+"""What a daemon is started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import SessionOptions
+from obs_stylizer.settings import RecordingSettings, WorkerSettings
+from obs_stylizer.sinks.spec import SinkSpec
+from obs_stylizer.sources.spec import SourceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """Everything a daemon is started with, already chosen and checked.
+
+    Attributes:
+        fps: ticks a second.
+        source_fps: asked of the source; None for its own rate.
+        adapt: let the generator work on smaller frames where the machine is too slow.
+        paced: False lets the source run free, for measuring.
+        stats_file: written once a second; None for none.
+        frames: end after so many were sent; None to go on.
+        duration: end after so many seconds; None to go on.
+        recording: where recordings and snapshots go.
+    """
+
+    source: SourceSpec
+    sinks: tuple[SinkSpec, ...]
+    preset: str
+    size: FrameSize
+    fps: float
+    strength: float | None = None
+    source_fps: float | None = None
+    process_size: FrameSize | None = None
+    session: SessionOptions = field(default_factory=SessionOptions)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    standby_seconds: float = 2.0
+    preload: bool = True
+    adapt: bool = False
+    paced: bool = True
+    stats_file: Path | None = None
+    frames: int | None = None
+    duration: float | None = None
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
