@@ -13,17 +13,19 @@ from obs_stylizer.sinks.base import Sink
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 
 if TYPE_CHECKING:
-    from obs_stylizer.sinks.stream_hub import StreamHub
+    from obs_stylizer.sinks.shared_server import SharedServer
 
 
-def make_sink(spec: SinkSpec, *, clock: Clock | None = None, hub: StreamHub | None = None) -> Sink:
+def make_sink(
+    spec: SinkSpec, *, clock: Clock | None = None, server: SharedServer | None = None
+) -> Sink:
     """Make the sink that ``spec`` describes; it is not open yet.
 
     Args:
         spec: what was asked for.
         clock: where time comes from; the system's own if None.
-        hub: where an HTTP stream hands its pictures to a server that runs already; without
-            one it starts its own.
+        server: one that others use as well; an HTTP stream at its port shows itself there, any
+            other starts its own.
     """
     match spec.kind:
         case SinkKind.VIRTUAL_CAMERA:
@@ -33,7 +35,8 @@ def make_sink(spec: SinkSpec, *, clock: Clock | None = None, hub: StreamHub | No
         case SinkKind.HTTP:
             from obs_stylizer.sinks.http_stream import HttpStreamSink
 
-            return HttpStreamSink(spec.port, hub)
+            shared = server if server is not None and server.port == spec.port else None
+            return HttpStreamSink(spec.port, shared)
         case SinkKind.FILE:
             from obs_stylizer.sinks.video_file import VideoFileSink
 

@@ -51,6 +51,10 @@ class MjpegStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one viewer until it or the hub goes away."""
+        if not self._hub.is_open:
+            none = PlainTextResponse("there is no stream: add the sink “http” to the settings", 404)
+            await none(scope, receive, send)
+            return
         viewer = self._hub.join()
         if viewer is None:
             full = PlainTextResponse("too many viewers, close one", 503, {"Retry-After": "5"})

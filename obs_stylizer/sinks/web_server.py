@@ -1,4 +1,4 @@
-"""A web server in a thread of its own, for programs of this machine alone."""
+"""A web server in a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from typing import Final
 
 import psutil
 import uvicorn
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from obs_stylizer.claims import Claim
@@ -26,30 +21,27 @@ log = logging.getLogger(__name__)
 
 HOST: Final = "127.0.0.1"
 
-# A web page of a stranger's that gives its own name this address is turned away by these.
-ALLOWED_HOSTS: Final = (HOST, "localhost")
+MAX_CONNECTIONS: Final = 256
+
+_MAX_SOCKET_MESSAGE: Final = 64 * 1024
 
 _START_SECONDS: Final = 10.0
 _STOP_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 0.3
 
 
-def build_app(routes: Sequence[BaseRoute]) -> Starlette:
-    """Make an application of ``routes`` that answers to this machine's own names only."""
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(ALLOWED_HOSTS))
-    return Starlette(routes=list(routes), middleware=[guard])
-
-
 class WebServer:
-    """Serves an ASGI application at http://127.0.0.1:PORT.
+    """Serves an ASGI application at http://ADDRESS:PORT.
 
     Args:
-        app: what to serve.
+        app: what to serve; it decides who may come in.
         port: 1 to 65535, or 0 for any free one.
+        address: to listen at; the default is reached from this machine alone.
     """
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
+    def __init__(self, app: ASGIApp, port: int, address: str = HOST) -> None:
         self._app = app
+        self._address = HOST if address == "localhost" else address
         self._wished = port
         self._port = port
         self._claim: Claim | None = None
@@ -58,8 +50,10 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The address of its first page, without a slash at the end."""
-        return f"http://{HOST}:{self._port}"
+        """The address of its first page as this machine writes it, without a slash at the end."""
+        # What listens everywhere listens here too.
+        host = {"0.0.0.0": HOST, "::": "::1"}.get(self._address, self._address)  # noqa: S104
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def start(self) -> None:
         """Listen; returns once requests are answered.
@@ -72,7 +66,7 @@ class WebServer:
         remedy = "stop that program, or choose another port, as in --sink http:8766"
         claim = Claim.take(f"port {self._wished}", remedy=remedy) if self._wished else None
         try:
-            listener = _listen(self._wished, remedy)
+            listener = _listen(self._address, self._wished, remedy)
         except BaseException:
             if claim is not None:
                 claim.release()
@@ -84,6 +78,8 @@ class WebServer:
             loop="asyncio",
             http="h11",
             ws="websockets-sansio",
+            ws_max_size=_MAX_SOCKET_MESSAGE,
+            limit_concurrency=MAX_CONNECTIONS,
             # The daemon's own logging stays as it is.
             log_config=None,
             log_level="warning",
@@ -151,20 +147,25 @@ def _serve(server: _Server, listener: socket.socket) -> None:
         server.is_ready.set()
 
 
-def _listen(port: int, remedy: str) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _listen(address: str, port: int, remedy: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform == "win32":
             # There, the usual option would let two programs have the same port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((address, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", -1)):
             raise BusyError(f"port {port} is held by {_listener_of(port)}", remedy) from error
+        if error.errno in (errno.EADDRNOTAVAIL, getattr(errno, "WSAEADDRNOTAVAIL", -1)):
+            raise SinkError(
+                f"{address} is no address of this machine's", "change “address” under “web”"
+            ) from error
         raise SinkError(f"port {port} cannot be used: {error.strerror}", remedy) from error
     return listener
 

@@ -17,6 +17,9 @@ import httpx
 import numpy as np
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from obs_stylizer.claims import Claim
 from obs_stylizer.errors import BusyError, SinkError
@@ -24,9 +27,10 @@ from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.sinks import stream_hub
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.http_stream import HttpStreamSink
+from obs_stylizer.sinks.shared_server import SharedServer
 from obs_stylizer.sinks.stream_hub import StreamHub
 from obs_stylizer.sinks.stream_routes import stream_routes
-from obs_stylizer.sinks.web_server import WebServer, build_app
+from obs_stylizer.sinks.web_server import WebServer
 
 SIZE = FrameSize(64, 48)
 FORM = SinkFormat(SIZE, 30)
@@ -224,7 +228,7 @@ def test_closing_is_quick_with_viewers_asleep_and_awake(sink: HttpStreamSink) ->
 
 def test_too_many_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = StreamHub(max_viewers=2)
-    server = WebServer(build_app(stream_routes(hub)), 0)
+    server = WebServer(Starlette(routes=stream_routes(hub)), 0)
     hub.start()
     server.start()
     try:
@@ -252,7 +256,8 @@ def test_only_this_machine_by_its_own_name(sink: HttpStreamSink) -> None:
     url = httpx.URL(address(sink))
     assert url.host == "127.0.0.1"
     foreign = httpx.get(url.join("/"), headers={"Host": "stream.example.com"})
-    assert foreign.status_code == 400
+    assert foreign.status_code == 403
+    assert "no name of this server" in foreign.json()["error"]["message"]
     assert httpx.get(url.join("/"), headers={"Host": f"localhost:{url.port}"}).status_code == 200
 
 
@@ -310,19 +315,29 @@ def test_a_port_is_free_at_once_after_closing(port: int) -> None:
             sink.close()
 
 
-def test_a_stream_on_a_server_that_runs_already() -> None:
-    hub = StreamHub()
-    server = WebServer(build_app(stream_routes(hub)), 0)
-    server.start()
+def test_stream_and_pages_share_a_server() -> None:
+    server = SharedServer(0)
+    server.acquire()
     try:
-        with HttpStreamSink(hub=hub) as sink:
+        assert httpx.get(f"{server.url}/panel").status_code == 404
+
+        async def panel(_: Request) -> PlainTextResponse:
+            return PlainTextResponse("the panel")
+
+        server.show(Starlette(routes=[*stream_routes(server.hub), Route("/panel", panel)]))
+        with HttpStreamSink(server=server) as sink:
             sink.open(FORM)
             sink.send(frame(66), repeated=False)
             with Viewer(f"{server.url}/stream.mjpg") as viewer:
                 assert viewer.next_picture()[5, 5, 0] == pytest.approx(66, abs=2)
-        assert httpx.get(f"{server.url}/nothing").status_code == 404
+        # The sink is closed, but not what another still needs.
+        assert httpx.get(f"{server.url}/panel").text == "the panel"
+        server.show(None)
+        assert httpx.get(f"{server.url}/panel").status_code == 404
     finally:
-        server.stop()
+        server.release()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/panel")
 
 
 def test_an_application_that_does_not_start(log_errors: list[str]) -> None:

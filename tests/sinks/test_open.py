@@ -13,8 +13,8 @@ from obs_stylizer.sinks.base import Sink, SinkFormat
 from obs_stylizer.sinks.http_stream import HttpStreamSink
 from obs_stylizer.sinks.null import NullSink
 from obs_stylizer.sinks.open import make_sink
-from obs_stylizer.sinks.spec import SinkSpec
-from obs_stylizer.sinks.stream_hub import StreamHub
+from obs_stylizer.sinks.shared_server import SharedServer
+from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sinks.video_file import VideoFileSink
 from obs_stylizer.sinks.virtual_camera import VirtualCameraSink
 
@@ -42,12 +42,20 @@ def test_a_recording_goes_where_it_was_asked_to(tmp_path: Path) -> None:
         assert sink.open(FORM) == str(path)
 
 
-def test_a_stream_may_use_a_server_that_runs_already() -> None:
-    hub = StreamHub()
-    with make_sink(SinkSpec.parse("http:8765"), hub=hub) as sink:
-        assert sink.open(FORM).startswith("http://127.0.0.1:8765/stream.mjpg")
-        assert hub.is_open
-    assert not hub.is_open
+def test_a_stream_uses_the_server_that_has_its_port() -> None:
+    server = SharedServer(0)
+    with make_sink(SinkSpec(SinkKind.HTTP, "0"), server=server) as sink:
+        where = sink.open(FORM)
+        assert where.startswith(f"{server.url}/stream.mjpg")
+        assert server.hub.is_open
+    assert not server.hub.is_open
+
+
+def test_a_stream_at_another_port_has_a_server_of_its_own() -> None:
+    server = SharedServer(8799)
+    sink = make_sink(SinkSpec.parse("http:8798"), server=server)
+    assert isinstance(sink, HttpStreamSink)
+    assert sink.hub is not server.hub
 
 
 def test_the_port_is_the_one_asked_for() -> None:
