@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -50,6 +51,22 @@ class Pipeline(Protocol):
         """End everything; returns at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Something that took its time is there, and ``future`` can be answered."""
+
+    made: Future[Any]
+    future: Future[Answer]
+    answer: Callable[[Any], Answer]
+
+    def pass_on(self) -> None:
+        error = self.made.exception()
+        if error is None:
+            self.future.set_result(self.answer(self.made.result()))
+        else:
+            self.future.set_exception(error)
+
+
 class Controller:
     """Takes commands and events in the order they come.
 
@@ -83,7 +100,7 @@ class Controller:
         self._announced = self._air.on_air
         now = (clock or SystemClock()).now
         self._looks = Looks(pipeline, library, self._air, governor, now)
-        self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | Event | None] = (
+        self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | _Made | Event | None] = (
             queue.SimpleQueue()
         )
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
@@ -130,6 +147,8 @@ class Controller:
             try:
                 if isinstance(item, tuple):
                     self._command(*item)
+                elif isinstance(item, _Made):
+                    item.pass_on()
                 else:
                     self._event(item)
             except Exception:
@@ -145,6 +164,8 @@ class Controller:
                 return
             if isinstance(item, tuple):
                 item[1].set_exception(StylizerError("the daemon is ending"))
+            elif isinstance(item, _Made):
+                item.pass_on()
 
     # Commands.
 
@@ -233,7 +254,7 @@ class Controller:
         def answer(path: Path) -> Answer:
             return Answer(f"{verb} {path}", {"path": str(path)})
 
-        _answer_later(future, made, answer)
+        self._answer_later(made, future, answer)
         return None
 
     def _snapshot(self, future: Future[Answer]) -> None:
@@ -243,7 +264,13 @@ class Controller:
             self._announcer.announce(Announcement(Kind.SNAPSHOT, f"saved {text}", details))
             return Answer(f"saved {text}", details)
 
-        _answer_later(future, self._pipeline.take_snapshot(), answer)
+        self._answer_later(self._pipeline.take_snapshot(), future, answer)
+
+    def _answer_later(
+        self, made: Future[Any], future: Future[Answer], answer: Callable[[Any], Answer]
+    ) -> None:
+        """Answer ``future`` when ``made`` is there, after the events that it brought."""
+        made.add_done_callback(lambda made: self._inbox.put(_Made(made, future, answer)))
 
     def _status(self) -> Answer:
         on_air = self.on_air
@@ -299,21 +326,6 @@ class Controller:
             self._announced = on_air
             details = {**on_air.as_dict(), "changed": changed}
             self._announcer.announce(Announcement(Kind.STATE, "", details))
-
-
-def _answer_later(
-    future: Future[Answer], made: Future[Any], answer: Callable[[Any], Answer]
-) -> None:
-    """Answer ``future`` when ``made`` is there."""
-
-    def done(made: Future[Any]) -> None:
-        error = made.exception()
-        if error is None:
-            future.set_result(answer(made.result()))
-        else:
-            future.set_exception(error)
-
-    made.add_done_callback(done)
 
 
 def _announcement_of(event: Event) -> Announcement | None:
