@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -53,6 +54,18 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    def gather(self, value: Any) -> list[Any]:
+        """Return what every process gave, in the order of their ranks.
+
+        Args:
+            value: anything that can be pickled; tensors on the CPU.
+        """
+        if self.size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, value)
+        return gathered
+
     def agree(self, value: float, device: torch.device) -> float:
         """Return the largest ``value`` of all processes, so that all decide alike."""
         if self.size == 1:
@@ -68,6 +81,9 @@ def joined_world() -> Iterator[World]:
     if "TORCHELASTIC_RUN_ID" not in os.environ and "RANK" not in os.environ:
         yield World()
         return
+    if torch.cuda.is_available():
+        # Not run by us: what is gathered as an object goes over the process's current device.
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from obs_stylizer.documents import Section
 
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+VGG19_FILE = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
+SQUEEZENET_FILE = "${STYLIZER_DATA}/features/squeezenet1_0.npz"
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -27,7 +29,7 @@ class PaintingRecipe(Section):
 
     styles: dict[StyleName, StyleRecipe] = Field(min_length=1)
     """Name and picture of each style, in the order of the style vector."""
-    features: str = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
+    features: str = VGG19_FILE
     """VGG-19 convolutions."""
     style_layers: dict[str, Weight] = Field(
         default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
@@ -51,6 +53,15 @@ class TranslationRecipe(Section):
     """Weight of the mean absolute difference from the target."""
     feature_matching: Weight = 0.1
     """Weight of the difference between the discriminator's features of output and target."""
+    perceptual: Weight = 0.0
+    """Weight of the difference between VGG-19's or SqueezeNet's features of output and target,
+    relative to their size; 0 needs no file of features."""
+    perceptual_layers: dict[str, Weight] = Field(
+        default={"conv2_2": 0.5, "conv3_1": 1.0}, min_length=1
+    )
+    """Layers that are compared, and the weight of each."""
+    features: str = VGG19_FILE
+    """Their weights, read only where ``perceptual`` is not 0."""
 
 
 class PairedRecipe(TranslationRecipe):
@@ -136,3 +147,7 @@ class UnpairedRecipe(Section):
 
 class GenerateRecipe(Section):
     """Pictures from noise; they become as large as ``data.crop``, four times a power of two."""
+
+    features: str = SQUEEZENET_FILE
+    """Weights of SqueezeNet or VGG-19 that ``evaluate`` judges the pictures with; training needs
+    none."""

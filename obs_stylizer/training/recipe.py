@@ -35,6 +35,10 @@ _LATER_KEYS = {
     "generator": ("depth", "latent", "normalise", "correction"),
     "discriminator": ("kind", "scales"),
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
+    "data": ("clips",),
+    "temporal": ("clip_weight",),
+    "paired": ("perceptual", "perceptual_layers", "features"),
+    "enhance": ("perceptual", "perceptual_layers", "features"),
 }
 
 
@@ -56,6 +60,9 @@ class DataRecipe(Section):
     """Smallest and largest short side a picture is scaled to before it is cut."""
     exposure: float = Field(default=0.25, ge=0, lt=1)
     """How far brightness and gamma of a sample may leave 1."""
+    clips: tuple[str, ...] = ()
+    """Folders (searched to the bottom) or single video files. The outputs of their consecutive
+    frames are compared along the optical flow (see ``temporal.clip_weight``)."""
 
     @model_validator(mode="after")
     def _scales_hold_a_crop(self) -> Self:
@@ -133,9 +140,12 @@ class AdversarialRecipe(Section):
 
 
 class TemporalRecipe(Section):
-    """Consistency of the output under known motion of the input."""
+    """Consistency of the output under known motion of the input, and along real clips."""
 
     weight: Weight = 3.0
+    """Weight of the difference under known motion."""
+    clip_weight: Weight = 1.0
+    """Weight of the difference along the optical flow of ``data.clips``, where there are any."""
     shift: float = Field(default=6.0, ge=0, le=64)
     """Largest shift, in pixels."""
     rotation: float = Field(default=2.0, ge=0, le=45)
@@ -189,6 +199,9 @@ class Recipe(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """auto: bf16 where the processor or GPU computes with it, else f32."""
+    compile: Literal["auto"] | bool = "auto"
+    """yes: generators and feature networks go through torch.compile, which takes a minute at
+    the start; auto: on a GPU only, because it gained nothing on a CPU."""
     objective: Literal["painting", "paired", "enhance", "unpaired", "generate"]
     painting: PaintingRecipe | None = None
     paired: PairedRecipe | None = None
@@ -225,10 +238,17 @@ class Recipe(Section):
         """
         left_out: dict[str, Any] = {"schedule": _NOT_IN_DIGEST}
         left_out |= {name: True for name in _LATER_OBJECTIVES if getattr(self, name) is None}
+        if self.compile == "auto":
+            left_out["compile"] = True
         for section, keys in _LATER_KEYS.items():
             values = getattr(self, section)
+            if values is None:
+                continue
             fields = type(values).model_fields
             left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
+        if self.generate is not None:
+            # They only judge what was trained.
+            left_out["generate"] = {"features"}
         text = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.augment import Motion
+from obs_stylizer.training.compilation import compile_networks
 from obs_stylizer.training.distributed import World
 from obs_stylizer.training.losses.steadying import clip_weights
 from obs_stylizer.training.moving_average import MovingAverage
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
 from obs_stylizer.training.precision import Precision
+from obs_stylizer.training.prefetcher import Prefetcher
 from obs_stylizer.training.progress import Progress, SilentProgress
 from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.run_directory import MetricsLog, RunDirectory
 from obs_stylizer.training.schedule import progress_of, rate_factor
+from obs_stylizer.training.step_figures import Means, StepClock
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Trainer:
             if len(self.objective.discriminators)
             else None
         )
+        self.compiled = compile_networks(self.objective, self.recipe.compile, device)
         self.step = 0
         self.elapsed = 0.0
 
@@ -102,7 +104,7 @@ class Trainer:
         if self.judges is not None:
             self.judges.load_state_dict(state["judges"])
         self.precision.load_state_dict(state["precision"])
-        self.objective.load_extra_state(state["objective"])
+        self._load_extra_state(state["objective"])
         self.step, self.elapsed = state["step"], state["elapsed"]
 
     def start_from(self, other: RunDirectory) -> None:
@@ -134,12 +136,26 @@ class Trainer:
                 }
             )
 
+    def _load_extra_state(self, saved: Any) -> None:
+        """Take back this process's pools, whose pictures came from its share of each batch."""
+        # Older checkpoints hold the leading process's alone.
+        of_each = saved if isinstance(saved, list) else [saved]
+        if len(of_each) != self.world.size and any(of_each):
+            logger.warning(
+                "the checkpoint was written by %d processes and is read by %d: image pools are "
+                "shared out anew, so the run is not repeated exactly",
+                len(of_each),
+                self.world.size,
+            )
+        self.objective.load_extra_state(of_each[self.world.rank % len(of_each)])
+
     def save(self) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint. Every process must call it, for each has pictures in its pools.
 
         Raises:
             TrainingError: it cannot be written.
         """
+        extra = self.world.gather(_on_cpu(self.objective.extra_state()))
         if not self.world.leads:
             return
         self.run.save_checkpoint(
@@ -152,7 +168,7 @@ class Trainer:
                 "makers": self.makers.state_dict(),
                 "judges": self.judges.state_dict() if self.judges is not None else {},
                 "precision": self.precision.state_dict(),
-                "objective": self.objective.extra_state(),
+                "objective": extra,
             }
         )
 
@@ -168,22 +184,31 @@ class Trainer:
         stop = min(schedule.steps, until or schedule.steps)
         log = MetricsLog(self.run, self.step) if self.world.leads else None
         saved_at = time.monotonic()
-        figures = _Means()
+        figures, clock = Means(), StepClock()
         try:
-            with _interruptible() as interrupted, _Prefetcher(self) as batches:
+            with (
+                _interruptible() as interrupted,
+                Prefetcher(self.make_parts, self._turns, self.device) as batches,
+            ):
                 while self.step < stop and self._progress() < 1 and not self._asked(interrupted):
                     started = time.monotonic()
                     waited = self._update(batches, figures)
                     self.step += 1
                     seconds = time.monotonic() - started
                     self.elapsed += seconds
+                    clock.add(seconds - waited)
                     figures.add({"seconds": seconds, "seconds_waiting": waited})
-                    shown.update(self.step, self._progress(), figures.latest)
+                    # All processes ask at once: with a budget they have to agree.
+                    done = self._progress()
+                    shown.update(self.step, done, figures.latest)
                     if log and self.step % schedule.log_every == 0:
-                        log.record(self.step, {**figures.take(), "progress": self._progress()})
+                        making = {"seconds_making_data": batches.take_seconds()}
+                        shares = {"progress": done, "outside_share": clock.take()}
+                        log.record(self.step, {**figures.take(), **making, **shares})
                     if log and self.step % schedule.sample_every == 0:
                         self._show(log)
-                    if time.monotonic() - saved_at > 60 * schedule.checkpoint_minutes:
+                    late = time.monotonic() - saved_at > 60 * schedule.checkpoint_minutes
+                    if self.world.agree(float(late), self.device) > 0:
                         self.save()
                         saved_at = time.monotonic()
             finished = self.step >= schedule.steps or self._progress() >= 1
@@ -196,6 +221,11 @@ class Trainer:
                 log.close()
         return TrainingOutcome(self.step, self.elapsed, finished)
 
+    @property
+    def _turns(self) -> int:
+        """Batches that an update takes."""
+        return 1 if self.judges is None else self.recipe.adversarial.steps
+
     def _asked(self, interrupted: threading.Event) -> bool:
         """Return whether any process was asked to stop; all must leave at the same update."""
         return self.world.agree(float(interrupted.is_set()), self.device) > 0
@@ -204,7 +234,7 @@ class Trainer:
         done = progress_of(self.recipe.schedule, self.step, self.elapsed)
         return done if self.recipe.schedule.minutes is None else self.world.agree(done, self.device)
 
-    def _update(self, batches: _Prefetcher, figures: _Means) -> float:
+    def _update(self, batches: Prefetcher, figures: Means) -> float:
         """Do one update of every network; return the seconds spent waiting for data."""
         schedule, game = self.recipe.schedule, self.recipe.adversarial
         factor = rate_factor(schedule, self.step, self._progress())
@@ -292,55 +322,6 @@ class Trainer:
         ]
 
 
-class _Prefetcher:
-    """Makes the next batch in a thread while the networks work on this one."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._ahead: dict[tuple[int, int], Future[list[Batch]]] = {}
-
-    def __enter__(self) -> _Prefetcher:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def take(self, step: int, turn: int) -> tuple[list[Batch], float]:
-        """Return the batch on the device and the seconds it had to be waited for."""
-        started = time.monotonic()
-        parts = self._order(step, turn).result()
-        del self._ahead[step, turn]
-        last = turn + 1 == self._trainer.recipe.adversarial.steps or self._trainer.judges is None
-        self._order(step + 1 if last else step, 0 if last else turn + 1)
-        moved = [_move(batch, self._trainer.device) for batch in parts]
-        return moved, time.monotonic() - started
-
-    def _order(self, step: int, turn: int) -> Future[list[Batch]]:
-        if (step, turn) not in self._ahead:
-            self._ahead[step, turn] = self._thread.submit(self._trainer.make_parts, step, turn)
-        return self._ahead[step, turn]
-
-
-class _Means:
-    """Means of figures since they were last taken."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, int]] = {}
-        self.latest: dict[str, float] = {}
-
-    def add(self, figures: dict[str, float]) -> None:
-        self.latest = {**self.latest, **figures}
-        for name, value in figures.items():
-            total, count = self._sums.get(name, (0.0, 0))
-            self._sums[name] = (total + value, count + 1)
-
-    def take(self) -> dict[str, float]:
-        means = {name: total / count for name, (total, count) in self._sums.items()}
-        self._sums.clear()
-        return means
-
-
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """Turn Ctrl-C and a termination request into an event while the block runs."""
@@ -365,8 +346,10 @@ def _adam(networks: nn.Module, rate: float, betas: tuple[float, float]) -> torch
     return torch.optim.Adam(networks.parameters(), lr=rate, betas=betas, eps=1e-8)
 
 
-def _move(batch: Batch, device: torch.device) -> Batch:
-    def moved(value: Any) -> Any:
-        return value.to(device) if isinstance(value, Tensor | Motion) else value
-
-    return {name: moved(value) for name, value in batch.items()}
+def _on_cpu(state: Any) -> Any:
+    """Return nested dictionaries and lists with their tensors on the CPU."""
+    if isinstance(state, dict):
+        return {key: _on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on_cpu(value) for value in state]
+    return state.cpu() if isinstance(state, Tensor) else state

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 RecipeWriter = Callable[..., Path]
 
 LAYERS = {"conv1_1": (3, 6), "conv1_2": (6, 6), "conv2_1": (6, 8), "conv2_2": (8, 8)}
+DEEPER = {"conv3_1": (8, 8), "conv3_2": (8, 8), "conv3_3": (8, 8), "conv3_4": (8, 8)}
 
 RECIPE = """
 name: tiny
@@ -110,14 +111,21 @@ def make_data(folder: Path) -> Path:
     rings = np.stack([circles, (circles // 5 % 2) * 220, 255 - circles], -1).astype(np.uint8)
     write_picture(folder / "styles" / "stripes.png", stripes)
     write_picture(folder / "styles" / "rings.png", rings)
+    write_features(folder / "features.npz", LAYERS)
+    return folder
+
+
+def write_features(path: Path, layers: dict[str, tuple[int, int]]) -> Path:
+    """Write random weights of convolutions with these numbers of inputs and outputs."""
     random = np.random.default_rng(0)
     arrays = {}
-    for name, (inputs, outputs) in LAYERS.items():
+    for name, (inputs, outputs) in layers.items():
         spread = np.sqrt(2 / (9 * inputs))
         arrays[f"{name}.weight"] = random.normal(0, spread, (outputs, inputs, 3, 3))
         arrays[f"{name}.bias"] = np.zeros(outputs)
-    np.savez(folder / "features.npz", **arrays)
-    return folder
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+    return path
 
 
 @pytest.fixture

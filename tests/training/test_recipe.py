@@ -13,7 +13,7 @@ from obs_stylizer.errors import TrainingError
 from obs_stylizer.training.objectives import build_objective
 from obs_stylizer.training.recipe import RecipeError, expand_path, load_recipe
 
-from .conftest import RecipeWriter, make_content
+from .conftest import DEEPER, LAYERS, RecipeWriter, make_content, write_features
 
 pytestmark = pytest.mark.training
 
@@ -99,10 +99,13 @@ def test_recipes_that_come_with_the_package_can_be_begun(
     for folder in ("faces", "styles"):
         shutil.copytree(tmp_path / "content", tmp_path / folder)
     monkeypatch.setenv("STYLIZER_DATA", str(tmp_path))
+    write_features(tmp_path / "features" / "vgg19_to_conv3_4_f16.npz", {**LAYERS, **DEEPER})
     text = path.read_text(encoding="utf-8").replace("hold_out: 10", "hold_out: 2")
     (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
     recipe = load_recipe(tmp_path / "recipe.yaml")
     assert recipe.name == path.stem
+    for style in recipe.painting.styles.values() if recipe.painting else ():
+        shutil.copyfile(tmp_path / "content" / "0.png", expand_path(style.picture))
     objective = build_objective(recipe, torch.device("cpu"))
     assert objective.check()[0].startswith("content: ")
     assert torch.isfinite(objective.generator_turn(objective.make_batch(0, range(2))).loss)

@@ -24,9 +24,12 @@ __all__ = [
     "build_objective",
 ]
 
-_OBJECTIVES: dict[str, type[Objective]] = {
+_WITH_FEATURES: dict[str, type[PaintingObjective | PairedObjective | EnhanceObjective]] = {
+    "painting": PaintingObjective,
     "paired": PairedObjective,
     "enhance": EnhanceObjective,
+}
+_WITHOUT: dict[str, type[UnpairedObjective | GenerateObjective]] = {
     "unpaired": UnpairedObjective,
     "generate": GenerateObjective,
 }
@@ -45,6 +48,6 @@ def build_objective(
     Raises:
         TrainingError: its data cannot be used.
     """
-    if recipe.objective == "painting":
-        return PaintingObjective(recipe, device, features)
-    return _OBJECTIVES[recipe.objective](recipe, device)
+    if recipe.objective in _WITH_FEATURES:
+        return _WITH_FEATURES[recipe.objective](recipe, device, features)
+    return _WITHOUT[recipe.objective](recipe, device)

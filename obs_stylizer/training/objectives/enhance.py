@@ -24,10 +24,10 @@ class EnhanceObjective(TranslationObjective):
         TrainingError: the content cannot be used.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, features: Path | None = None) -> None:
         if recipe.enhance is None:
             raise TrainingError(f"the recipe {recipe.name} has no section enhance")
-        super().__init__(recipe, recipe.enhance, device)
+        super().__init__(recipe, recipe.enhance, device, features)
         self.degradations: EnhanceRecipe = recipe.enhance
 
     def draw_pair(self, random: np.random.Generator) -> tuple[Pixels, Pixels]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.augment import Motion, draw_motion
+from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.features import load_features
@@ -30,7 +31,7 @@ from obs_stylizer.training.losses.perceptual import (
     total_variation,
 )
 from obs_stylizer.training.losses.steadying import Critic
-from obs_stylizer.training.losses.temporal import motion_consistency
+from obs_stylizer.training.losses.temporal import clip_consistency, motion_consistency
 from obs_stylizer.training.objective_recipes import PaintingRecipe
 from obs_stylizer.training.objectives.base import (
     SAMPLE_SIZE,
@@ -68,6 +69,7 @@ class PaintingObjective(Objective):
         self.game = Game(recipe.adversarial)
         self.styles = tuple(self.painting.styles)
         self.content = ContentPictures.of(recipe.data)
+        self.clips = ClipPairs.of(recipe.data)
         self.style_pictures = [
             scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
             for style in self.painting.styles.values()
@@ -89,7 +91,8 @@ class PaintingObjective(Objective):
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
         """Return ``content`` and ``real`` (B, 3, H, W), ``style`` (B, S), ``index`` and ``motion``.
 
-        Styles take turns over the joint batch, so that each gets its share.
+        Styles take turns over the joint batch, so that each gets its share. Pairs of clips'
+        frames are added where the recipe names clips.
         """
         recipe, seed = self.recipe, self.recipe.seed
         randoms = [sample_random(seed, step, number, turn) for number in samples]
@@ -99,7 +102,9 @@ class PaintingObjective(Objective):
             self._style_crop(index, random) for index, random in zip(order, randoms, strict=True)
         ]
         index = torch.tensor(order)
+        moving = self.clips.batch(recipe, step, samples) if self.clips and not turn else {}
         return {
+            **moving,
             "content": to_tensor(content),
             "real": to_tensor(real),
             "index": index,
@@ -146,6 +151,11 @@ class PaintingObjective(Objective):
             moved = painter(motion.disturb(content), style)
             metrics["temporal"] = motion_consistency(made, moved, motion)
             loss = loss + weights.temporal.weight * metrics["temporal"]
+        if "clip_now" in batch:
+            frames = torch.cat([batch["clip_before"], batch["clip_now"]])
+            before, now = painter(frames, torch.cat([style, style])).chunk(2)
+            metrics["clips"] = clip_consistency(before, now, batch["clip_back"], batch["clip_seen"])
+            loss = loss + weights.temporal.clip_weight * metrics["clips"]
         if self.discriminators:
             metrics["adversarial"] = self.game.generator_loss(
                 self._critic(batch), made, batch["noise_seeds"]
@@ -193,6 +203,7 @@ class PaintingObjective(Objective):
             f"content: {len(pictures)} pictures to train on, {len(pictures.broken)} broken, "
             f"{len(self.content.held_out)} held out",
             f"styles: {', '.join(sizes)}",
+            *([self.clips.check()] if self.clips else []),
         ]
 
     def _measure_styles(self, device: torch.device) -> list[Tensor]:

@@ -23,10 +23,10 @@ class PairedObjective(TranslationObjective):
         TrainingError: content, targets or teacher cannot be used.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, features: Path | None = None) -> None:
         if recipe.paired is None:
             raise TrainingError(f"the recipe {recipe.name} has no section paired")
-        super().__init__(recipe, recipe.paired, device)
+        super().__init__(recipe, recipe.paired, device, features)
         model = recipe.paired.teacher_model
         self.teacher = build_teacher(
             recipe.paired, expand_path(model) if model is not None else None

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.training.augment import Motion, draw_motion
+from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import PictureGenerator, build_generator
 from obs_stylizer.training.image_pool import ImagePool
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
-from obs_stylizer.training.losses.temporal import motion_consistency
+from obs_stylizer.training.losses.temporal import clip_consistency, motion_consistency
 from obs_stylizer.training.objective_recipes import UnpairedRecipe
 from obs_stylizer.training.objectives.base import (
     SAMPLE_SIZE,
@@ -52,6 +53,7 @@ class UnpairedObjective(Objective):
         self.recipe, self.unpaired, self.device = recipe, recipe.unpaired, device
         self.game = Game(recipe.adversarial)
         self.content = ContentPictures.of(recipe.data)
+        self.clips = ClipPairs.of(recipe.data)
         self.second = ContentPictures.of(
             recipe.data.model_copy(update={"content": self.unpaired.second})
         )
@@ -75,7 +77,9 @@ class UnpairedObjective(Objective):
         """Return ``first`` and ``second`` (B, 3, H, W) of the two domains, and ``motion``."""
         seed, data = self.recipe.seed, self.recipe.data
         randoms = [sample_random(seed, step, number, turn) for number in samples]
+        moving = self.clips.batch(self.recipe, step, samples) if self.clips and not turn else {}
         return {
+            **moving,
             "first": to_tensor([self.content.crop(data, random) for random in randoms]),
             "second": to_tensor([self.second.crop(data, random) for random in randoms]),
             "motion": draw_motion(self.recipe.temporal, randoms, data.crop),
@@ -124,6 +128,10 @@ class UnpairedObjective(Objective):
             motion: Motion = batch["motion"]
             metrics["temporal"] = motion_consistency(made, forth(motion.disturb(first)), motion)
             loss = loss + self.recipe.temporal.weight * metrics["temporal"]
+        if "clip_now" in batch:
+            before, now = forth(torch.cat([batch["clip_before"], batch["clip_now"]])).chunk(2)
+            metrics["clips"] = clip_consistency(before, now, batch["clip_back"], batch["clip_seen"])
+            loss = loss + self.recipe.temporal.clip_weight * metrics["clips"]
         metrics["loss"] = loss
         return GeneratorTurn(
             loss,
@@ -177,6 +185,8 @@ class UnpairedObjective(Objective):
                 f"{name}: {len(pictures.training)} pictures to train on, "
                 f"{len(pictures.training.broken)} broken, {len(pictures.held_out)} held out"
             )
+        if self.clips:
+            lines.append(self.clips.check())
         return lines
 
     def extra_state(self) -> dict[str, Any]:
