@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0, 1 (failed) or 2 (bad usage)."""
-    from obs_stylizer.cli.app import run_command_line
+    try:
+        from obs_stylizer.cli.app import run_command_line
+    except ImportError as error:
+        from obs_stylizer.cli.doctor import explain_broken_import
 
+        sys.exit(explain_broken_import(error, sys.argv[1:]))
     sys.exit(run_command_line(sys.argv[1:]))

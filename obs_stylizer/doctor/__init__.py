@@ -1,0 +1,1 @@
+"""What is right and wrong with this machine, seen by trying it, with a remedy for each."""

@@ -1,0 +1,80 @@
+"""Free space where we write."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from obs_stylizer.doctor import copyable
+from obs_stylizer.doctor.findings import Finding, Notes
+from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.errors import UsageError
+from obs_stylizer.inference.cache import cache_folder
+from obs_stylizer.settings import config_folder
+from obs_stylizer.sinks.spec import SinkKind, SinkSpec
+
+_MEGABYTE: Final = 1_000_000
+_ENOUGH: Final = {"recordings": 5_000 * _MEGABYTE, "shared memory": 200 * _MEGABYTE}
+_ENOUGH_ELSEWHERE: Final = 1_000 * _MEGABYTE
+_LEAST: Final = 50 * _MEGABYTE
+"""Below this neither a recording nor a compiled model can be kept, nor frames be handed over."""
+
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+
+
+def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
+    """Yield the findings of this area."""
+    places = {
+        "configuration": config_folder(),
+        "cache": cache_folder(),
+        "recordings": situation.settings.recording.recordings_folder,
+    }
+    for text in situation.settings.sinks:
+        try:
+            spec = SinkSpec.parse(text)
+        except UsageError:
+            continue  # the ports' check tells it
+        if spec.kind is SinkKind.FILE:
+            places["recordings"] = Path(spec.target).expanduser().absolute().parent
+    if sys.platform == "linux":
+        places["shared memory"] = _SHARED_MEMORY
+    for name, folder in places.items():
+        there = _existing(folder)
+        yield judge(notes, name, there, shutil.disk_usage(there).free)
+
+
+def judge(notes: Notes, name: str, folder: Path, free: int) -> Finding:
+    """Say what so many free bytes in a folder mean."""
+    enough = _ENOUGH.get(name, _ENOUGH_ELSEWHERE)
+    seen = f"{_in_words(free)} free in {folder}"
+    if free >= enough:
+        return notes.ok(name, seen)
+    make = notes.fault if free < _LEAST else notes.warning
+    if name == "shared memory":
+        return make(
+            name,
+            f"{seen}, and every frame goes through it",
+            "give it more:",
+            "sudo mount -o remount,size=1G /dev/shm",
+        )
+    look = () if sys.platform == "win32" else (_largest(folder),)
+    return make(name, f"{seen}, less than {_in_words(enough)}", "make room; the largest:", *look)
+
+
+def _largest(folder: Path) -> str:
+    return f"{copyable.command('du', '-xhd1', str(folder))} | sort -h | tail"
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _in_words(count: int) -> str:
+    if count >= 1000 * _MEGABYTE:
+        return f"{count / 1000 / _MEGABYTE:.1f} GB"
+    return f"{count / _MEGABYTE:.0f} MB"

@@ -1,0 +1,177 @@
+"""OBS: reachable, of a version that will do, with the right password and the named scenes."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Final
+
+import psutil
+
+from obs_stylizer.doctor import copyable
+from obs_stylizer.doctor.findings import Finding, Notes
+from obs_stylizer.doctor.obs_probe import Reception, Visit, visit
+from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.presets import BYPASS, PresetLibrary
+from obs_stylizer.settings import ObsSettings, preset_folders
+from obs_stylizer.sinks.listing import list_virtual_cameras
+
+_SECONDS: Final = 4.0
+_OLDEST: Final = 28
+"""The first OBS that brings the websocket server which we speak to."""
+
+_OLDEST_ON_MACOS: Final = 30
+"""The first OBS whose virtual camera is a camera extension, which other programs accept."""
+
+_NAMES: Final = frozenset({"obs", "obs64.exe", "obs32.exe", "obs.exe"})
+_SWITCH: Final = "in OBS: Tools ▸ WebSocket Server Settings ▸ Enable WebSocket server"
+_PASSWORD: Final = "OBS_WEBSOCKET_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
+    """Yield the findings of this area."""
+    settings = situation.settings.obs
+    seen = visit(settings.host, settings.port, settings.secret, _SECONDS)
+    if seen.reception is not Reception.WELCOME:
+        yield _turned_away(notes, settings, seen)
+    else:
+        yield from _welcomed(notes, settings, seen)
+    yield from _named_presets(notes, settings)
+
+
+def _turned_away(notes: Notes, settings: ObsSettings, seen: Visit) -> Finding:
+    where = f"{settings.host}:{settings.port}"
+    match seen.reception:
+        case Reception.WRONG_PASSWORD if settings.secret:
+            return notes.fault(
+                "password",
+                f"OBS at {where} refuses the password in "
+                + (_PASSWORD if os.environ.get(_PASSWORD) else "the configuration"),
+                "in OBS: Tools ▸ WebSocket Server Settings ▸ Show Connect Info; put that one into "
+                "obs: password: of the configuration, or:",
+                _set_password(),
+            )
+        case Reception.WRONG_PASSWORD:
+            return notes.fault(
+                "password",
+                f"OBS at {where} wants a password, and none is configured",
+                "in OBS: Tools ▸ WebSocket Server Settings ▸ Show Connect Info; put it into "
+                "obs: password: of the configuration, or:",
+                _set_password(),
+            )
+        case Reception.OLD:
+            return notes.fault(
+                "OBS", f"what answers at {where} is older than OBS {_OLDEST}", "update OBS"
+            )
+        case Reception.STRANGER:
+            return notes.fault(
+                "OBS",
+                f"another program than OBS answers at {where}",
+                f"{_SWITCH}, on a port that is free, and put it into obs: port:",
+            )
+        case Reception.SILENT:
+            return notes.warning(
+                "OBS", f"{where} does not answer", "is the machine on, and its firewall open?"
+            )
+        case Reception.NOBODY if _runs_here() and _is_here(settings.host):
+            return notes.warning(
+                "OBS", f"runs, but nothing listens at {where}: its server is off", _SWITCH
+            )
+        case Reception.NOBODY:
+            if settings.is_wanted:
+                return notes.warning("OBS", f"not running at {where}, but configured", "start OBS")
+            return notes.ok("OBS", f"not running at {where}, nor configured")
+    return notes.warning("OBS", f"{where} broke off: {seen.details}", "start OBS anew")
+
+
+def _welcomed(notes: Notes, settings: ObsSettings, seen: Visit) -> Iterator[Finding]:
+    where = f"{settings.host}:{settings.port}"
+    text = f"OBS {seen.obs_version}, websocket {seen.websocket_version}, at {where}"
+    major = re.match(r"\d+", seen.obs_version)
+    number = int(major.group()) if major else _OLDEST
+    if number < _OLDEST:
+        yield notes.fault("OBS", f"{text} is too old", f"update it to {_OLDEST} or newer")
+    elif sys.platform == "darwin" and number < _OLDEST_ON_MACOS:
+        yield notes.warning(
+            "OBS",
+            f"{text}: its virtual camera is not accepted by current programs",
+            f"update it to {_OLDEST_ON_MACOS} or newer",
+        )
+    else:
+        yield notes.ok("OBS", text)
+    if seen.needs_password:
+        yield notes.ok("password", "is right")
+    else:
+        yield notes.warning(
+            "password",
+            "OBS asks for none: every program of this machine can control it",
+            "in OBS: Tools ▸ WebSocket Server Settings ▸ Enable Authentication",
+        )
+    yield from _named_things(notes, settings, seen)
+    if seen.virtual_camera:
+        yield _its_own_camera(notes)
+
+
+def _named_things(notes: Notes, settings: ObsSettings, seen: Visit) -> Iterator[Finding]:
+    """Compare the scenes and inputs that the configuration names with those that OBS has."""
+    scenes = dict.fromkeys([*settings.scenes, *settings.presets.values()])
+    inputs = dict.fromkeys([*settings.audio_inputs, *filter(None, [settings.text_input])])
+    for kind, named, there in (("scene", scenes, seen.scenes), ("input", inputs, seen.inputs)):
+        missing = [name for name in named if name not in there]
+        for name in missing:
+            near = get_close_matches(name, there, n=1)
+            yield notes.warning(
+                f"{kind} “{name}”",
+                f"is in the configuration, but not in OBS's collection “{seen.collection}”",
+                f"did you mean “{near[0]}”?" if near else f"there is: {', '.join(there) or 'none'}",
+            )
+        if named and not missing:
+            yield notes.ok(f"{kind}s", f"all {len(named)} that are configured are there")
+
+
+def _named_presets(notes: Notes, settings: ObsSettings) -> Iterator[Finding]:
+    looks = [*settings.scenes.values(), settings.default]
+    named = [*(look.preset for look in looks if look.preset), *settings.presets]
+    if not named:
+        return
+    names = PresetLibrary(preset_folders()).names()
+    for preset in dict.fromkeys(named):
+        if preset not in (*names, BYPASS):
+            near = get_close_matches(preset, names, n=1)
+            yield notes.fault(
+                f"preset “{preset}”",
+                "belongs to an OBS scene in the configuration, but does not exist",
+                f"did you mean “{near[0]}”? All of them:" if near else "choose another:",
+                copyable.program("presets", "list"),
+            )
+
+
+def _its_own_camera(notes: Notes) -> Finding:
+    if len(list_virtual_cameras()) > 1:
+        return notes.ok("OBS's virtual camera", "is on; there is another one for us")
+    return notes.warning(
+        "OBS's virtual camera",
+        "is on, and there is no second device: we cannot send to it at the same time",
+        "stop it in OBS, or have a second device (see “Virtual cameras”), or stream into OBS:",
+        copyable.program("run", "--sink", "http"),
+    )
+
+
+def _runs_here() -> bool:
+    for process in psutil.process_iter(["name"]):
+        if (process.info["name"] or "").lower() in _NAMES:
+            return True
+    return False
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _set_password() -> str:
+    if sys.platform == "win32":
+        return f"set {_PASSWORD}=…"
+    return f"export {_PASSWORD}=…"
