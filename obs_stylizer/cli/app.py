@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from obs_stylizer import __version__
-from obs_stylizer.cli import bench, devices, models, presets, run, training
+from obs_stylizer.cli import bench, devices, doctor, models, presets, run, training
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError, UsageError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("devices")(devices.devices)
+app.command("doctor")(doctor.doctor)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
