@@ -45,7 +45,11 @@ WORDS: Final[Mapping[str, Word]] = {
     "strength": Word(commands.SetStrength, "strength 0.5", "0 plain to 1 fully styled"),
     "strength-step": Word(commands.StepStrength, "strength +0.1", "more or less strength"),
     "mix": Word(commands.MixStyles, "mix great-wave=0.5 scream=0.5", "weights of the styles"),
-    "crossfade": Word(commands.SetCrossfade, "crossfade 400", "milliseconds of every change"),
+    "crossfade": Word(
+        commands.SetCrossfade,
+        "crossfade 400",
+        "milliseconds of every change; alone: each preset's own",
+    ),
     "bypass": Word(commands.SetBypass, "bypass", "the plain picture; on, off, or turn over"),
     "freeze": Word(commands.SetFreeze, "freeze", "hold the picture; on, off, or turn over"),
     "source": Word(commands.ChangeSource, "source screen:1", "take frames from elsewhere"),
@@ -58,6 +62,10 @@ WORDS: Final[Mapping[str, Word]] = {
 """Every word, in the order in which people read about them."""
 
 _SWITCH: Final = {"on": True, "off": False, "toggle": None}
+_SWITCHES: Final = ("bypass", "freeze", "record")
+"""Words whose one argument is on, off or toggle."""
+_TEXTS: Final = ("name", "source")
+"""Arguments that are text; all others are numbers."""
 _SHOWN: Final = 40
 """Letters of what was given that an error repeats."""
 
@@ -79,7 +87,7 @@ def command_from_json(message: Mapping[str, Any]) -> Command:
         if name not in names:
             known = f"it takes: {', '.join(names)}" if names else "it takes none"
             raise UsageError(f"{word} has no argument “{_short(name)}”", known)
-    arguments = {name: _plain(word, name, value) for name, value in arguments.items()}
+    arguments = {name: _checked(word, name, value) for name, value in arguments.items()}
     return _validated(word, arguments)
 
 
@@ -193,26 +201,26 @@ def _weights(words: Sequence[str]) -> dict[str, str]:
     return weights
 
 
-def _plain(word: str, name: str, value: Any) -> Any:
-    """Return one argument's value; switches become booleans, and what is no number is refused."""
-    if name == word and word in _SWITCHES:
+def _checked(word: str, name: str, value: Any) -> Any:
+    """Return one argument's value; pydantic would take true for 1, and “nan” for a number."""
+    if word in _SWITCHES:
         return _switch(word, value)
-    if name == "styles" and isinstance(value, Mapping):
-        return {style: _plain(word, str(style), weight) for style, weight in value.items()}
-    # Without this true would pass as 1, and “nan” as a number.
-    if isinstance(value, bool) or not _finite(name, value):
-        raise UsageError(f"{word}: {_short(name)}: should be a number", _as_in(word))
-    return value
+    if name in _TEXTS or (name == "styles" and not isinstance(value, Mapping)):
+        return value
+    if name == "styles":
+        return {style: _number(word, str(style), weight) for style, weight in value.items()}
+    return None if value is None else _number(word, name, value)
 
 
-def _finite(name: str, value: Any) -> bool:
-    if name in ("name", "source"):
-        return True
+def _number(word: str, name: str, value: Any) -> float:
     try:
-        return math.isfinite(float(value))
+        number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
-        # None, or what pydantic says better.
-        return not isinstance(value, int)
+        number = math.nan
+    if not math.isfinite(number):
+        given = _short(str(value))
+        raise UsageError(f"{word}: {_short(name)}: “{given}” is no number", _as_in(word))
+    return number
 
 
 def _switch(word: str, value: Any) -> bool | None:
@@ -226,6 +234,3 @@ def _switch(word: str, value: Any) -> bool | None:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-
-
-_SWITCHES: Final = ("bypass", "freeze", "record")
