@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.datasets import cut_crop, sample_random
-from obs_stylizer.training.flow import Flow, consistent, optical_flow
+from obs_stylizer.training.flow import Flow, consistent, follow, optical_flow
 from obs_stylizer.training.pictures import scale_to_short_side
 from obs_stylizer.training.recipe import DataRecipe, Recipe, expand_path
 
@@ -27,6 +27,9 @@ KEPT_BYTES: Final = 600_000_000
 """For the pairs of all clips together."""
 LONGEST_CLIP: Final = 20_000
 """Frames of a clip that are looked at, so that a long film does not hold up the training."""
+LARGEST_CHANGE: Final = 30
+"""Levels of 255 that a pixel may differ by, on average over the colours, from where it came
+from. In flat areas a flow of nothing agrees with itself even across a cut."""
 LEAST_SEEN: Final = 0.25
 """Share of a pair that must be seen in both frames; under it the scene was cut between them."""
 _PURPOSE: Final = 1_000_000
@@ -95,7 +98,7 @@ class ClipPairs:
         cut = cut_crop(joined, random, crop, short_side)
         before, now = (np.ascontiguousarray(cut[..., part : part + 3]) for part in (0, 3))
         back, forth = optical_flow(now, before), optical_flow(before, now)
-        seen = consistent(back, forth)
+        seen = consistent(back, forth) & _alike(before, now, back)
         if seen.mean() < LEAST_SEEN:
             seen = np.zeros_like(seen)
         return ClipPair(before, now, back, seen)
@@ -156,6 +159,12 @@ def find_clips(place: Path) -> list[Path]:
     if not found:
         raise TrainingError(f"there are no clips in {place}", "put some there")
     return found
+
+
+def _alike(before: Pixels, now: Pixels, back: Flow) -> NDArray[np.bool_]:
+    """Return where ``now`` looks as ``before`` does at the place it came from: bool (H, W)."""
+    change = np.abs(follow(before.astype(np.float32), back) - now).mean(-1)
+    return np.asarray(change < LARGEST_CHANGE)
 
 
 def _pairs_of(path: Path, short_side: int, room: int) -> list[Pixels]:
