@@ -1,0 +1,113 @@
+"""The director: plays a list of cues on the stylizer, as somebody at the live program would."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.render.cues import Cue, is_bypass
+from obs_stylizer.render.memory import Memory, recall, remember
+from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.stylizer import Stylizer
+
+LookMaker = Callable[[int], Look]
+"""Makes the look of the cue of that number; a fresh one at every call, as live."""
+
+# What is left of a forgotten picture's share when it no longer changes one value in a picture.
+_FORGOTTEN: Final = 1e-9
+_MAX_WARM_UP: Final = 480
+
+
+class Director:
+    """Turns the frames of one clip, in order, into styled pictures. One thread only.
+
+    Args:
+        cues: by time; the first is for the beginning.
+        make_look: gives the look of a cue.
+        size: of the pictures made.
+    """
+
+    def __init__(self, cues: Sequence[Cue], make_look: LookMaker, size: FrameSize) -> None:
+        self._cues = cues
+        self._make_look = make_look
+        self._times = [cue.seconds for cue in cues]
+        self._stylizer = Stylizer(size)
+        self._shown: int | None = None
+        self._looks: dict[int, Look] = {}
+        self._order: list[int] = []
+
+    def style(self, pixels: Pixels, seconds: float) -> Pixels:
+        """Return the picture of the frame shown ``seconds`` after the first one.
+
+        Args:
+            pixels: uint8 (height, width, 3), RGB.
+            seconds: rises from call to call.
+        """
+        cue = max(0, bisect_right(self._times, seconds) - 1)
+        if cue != self._shown:
+            self._take(cue)
+        target: Pixels = np.empty(self._stylizer.size.shape, np.uint8)
+        self._stylizer.process(pixels, seconds, target)
+        return target
+
+    def memory(self) -> Memory:
+        """Return all that the next picture depends on besides its own frame."""
+        return remember(self._stylizer, self._shown, self._looks, self._order)
+
+    def go_on_from(self, memory: Memory) -> None:
+        """Continue where another director was when it gave its memory."""
+        self._looks = {number: self._make_look(number) for number in memory.order}
+        self._order = list(memory.order)
+        self._shown = memory.shown
+        recall(memory, self._stylizer, self._looks)
+
+    def _take(self, number: int) -> None:
+        self._shown = number
+        cue = self._cues[number]
+        if is_bypass(cue):
+            self._stylizer.bypass = True
+            if self._stylizer.look is not None:
+                return
+        else:
+            self._stylizer.bypass = False
+        look = self._make_look(number)
+        self._stylizer.switch_to(look, look.preset.crossfade_ms)
+        # The one that is faded from, and the one that is shown.
+        self._order = [*self._order[-1:], number]
+        self._looks = {kept: self._looks.get(kept, look) for kept in self._order}
+
+
+def warm_up_frames(shares: Sequence[float]) -> int:
+    """Return how many frames to play ahead of a moment, so that older ones no longer matter.
+
+    Args:
+        shares: the temporal smoothing of each preset that may be shown.
+    """
+    share = max(shares, default=0.0)
+    if share <= 0:
+        # One, for the time between frames.
+        return 2
+    return min(_MAX_WARM_UP, 2 + math.ceil(math.log(_FORGOTTEN) / math.log(share)))
+
+
+def warm_up_begin(
+    seconds: float, cues: Sequence[Cue], crossfade_ms: Sequence[int], period: float
+) -> float:
+    """Return the moment to begin at, at or before ``seconds``, that lies in no crossfade.
+
+    Args:
+        seconds: from where the past should be known.
+        cues: by time.
+        crossfade_ms: of the preset of each cue.
+        period: seconds of a frame.
+    """
+    begin = seconds
+    for cue, fade in reversed(list(zip(cues, crossfade_ms, strict=True))):
+        if cue.seconds <= begin + 2 * period and begin < cue.seconds + fade / 1000 + 2 * period:
+            begin = min(begin, cue.seconds - 2 * period)
+    return max(0.0, begin)

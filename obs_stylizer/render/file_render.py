@@ -1,0 +1,396 @@
+"""One clip into one file, on this machine: segment after segment, then all of them joined."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import av
+
+from obs_stylizer.claims import Claim
+from obs_stylizer.errors import SinkError, StylizerError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.render.belt import Crew
+from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.director import Director
+from obs_stylizer.render.encoders import (
+    DEFAULT_QUALITY,
+    Codec,
+    EncoderPlan,
+    encoder_for,
+    plan_encoder,
+)
+from obs_stylizer.render.joining import OtherStream, check_container, join
+from obs_stylizer.render.look_book import LookBook, RunsOn, Style
+from obs_stylizer.render.memory import Memory
+from obs_stylizer.render.pipeline import (
+    SEGMENT_FRAMES,
+    Boundary,
+    Stretch,
+    Styled,
+    render_stretch,
+    segment_of,
+)
+from obs_stylizer.render.progress import Pace, Report
+from obs_stylizer.render.segment_file import SegmentNote, SegmentWriter
+from obs_stylizer.render.work_folder import WorkFolder
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS: Final = 0.2
+_MAX_ENCODER_THREADS: Final = 8
+
+
+class RenderStoppedError(StylizerError):
+    """Somebody stopped the rendering; what was finished of it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What is to come out.
+
+    Attributes:
+        codec: of the video.
+        encoder: ``software``, ``hardware`` or a name.
+        quality: 1 to 100.
+        size: of the pictures; None for the clip's own.
+        dropped: kinds of streams that are not copied.
+        resume: go on with what an earlier rendering left.
+        overwrite: replace a file that is there.
+        encoder_threads: 0 for as many as the machine has cores, up to 8.
+    """
+
+    codec: Codec = Codec.H264
+    encoder: str = "software"
+    quality: int = DEFAULT_QUALITY
+    size: FrameSize | None = None
+    dropped: tuple[str, ...] = ()
+    resume: bool = False
+    overwrite: bool = False
+    encoder_threads: int = 0
+
+
+@dataclass(slots=True)
+class Rendering:
+    """Everything that is decided before the first frame.
+
+    Attributes:
+        clip: what is rendered.
+        style: how it is to look.
+        book: its looks, loaded.
+        plan: how it is encoded.
+        others: streams that are copied.
+        folder: where it is kept until it is whole.
+        facts: all that the result depends on.
+        finished: segments that an earlier rendering left.
+    """
+
+    clip: Clip
+    style: Style
+    book: LookBook
+    size: FrameSize
+    plan: EncoderPlan
+    others: list[OtherStream]
+    folder: WorkFolder
+    facts: Mapping[str, object]
+    finished: list[SegmentNote] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a rendering came to: frames in the file, those rendered just now, and seconds."""
+
+    path: Path
+    frames: int
+    rendered: int
+    seconds: float
+
+
+def render_file(
+    clip: Clip,
+    target: Path,
+    style: Style,
+    output: Output,
+    report: Report,
+    stop: threading.Event,
+) -> Result:
+    """Render ``clip`` into ``target``, which appears when it is whole and not before.
+
+    Args:
+        clip: the input, freshly opened.
+        target: the file to make.
+        style: how it is to look.
+        output: codec and the like.
+        report: is told how far it is, from this thread.
+        stop: set from anywhere to end early.
+
+    Raises:
+        RenderStoppedError: ``stop`` was set; ``output.resume`` goes on from there.
+        StylizerError: something is wrong with the clip, the style or the target.
+    """
+    began = time.perf_counter()
+    claim = Claim.take(f"rendering {target.absolute()}", remedy="wait for it, or stop it")
+    try:
+        rendering = prepare(clip, target, style, output)
+        try:
+            done = sum(note.frames for note in rendering.finished)
+            notes = _render_segments(rendering, report, stop)
+            frames = sum(note.frames for note in notes)
+            finish(rendering, notes, report, stop)
+        finally:
+            rendering.book.close()
+    finally:
+        claim.release()
+    return Result(target, frames, frames - done, time.perf_counter() - began)
+
+
+def prepare(clip: Clip, target: Path, style: Style, output: Output) -> Rendering:
+    """Decide everything, load everything, and find what an earlier rendering left.
+
+    Raises:
+        StylizerError: something is wrong with the style or the target.
+    """
+    check_target(target, overwrite=output.overwrite)
+    folder = WorkFolder(target)
+    size = output.size or clip.info.size
+    before = folder.facts() if output.resume else None
+    plan = _plan(clip, target, output, size)
+    others = check_container(clip, target.suffix.lower(), plan, output.dropped)
+    book = LookBook(style, size, _runs_on(before))
+    try:
+        facts = _facts(clip, style, plan, size, others, book.runs_on)
+        finished: list[SegmentNote] = []
+        if before is None:
+            folder.begin(facts)
+        else:
+            folder.check_same(facts)
+            folder.clear_partial()
+            finished = folder.finished()
+    except BaseException:
+        book.close()
+        raise
+    for name, text in book.described.items():
+        log.info("preset %s: %s", name, text)
+    return Rendering(clip, style, book, size, plan, others, folder, facts, finished)
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Refuse a target that cannot or should not be written.
+
+    Raises:
+        SinkError: no such folder, or a file is there already.
+    """
+    if target.is_dir():
+        raise SinkError(f"{target} is a folder", "name a file in it")
+    if not target.absolute().parent.is_dir():
+        raise SinkError(f"there is no folder {target.parent}", "make it first")
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists already", "choose another name, or use --overwrite")
+
+
+def _plan(clip: Clip, target: Path, output: Output, size: FrameSize) -> EncoderPlan:
+    info = clip.info
+    threads = output.encoder_threads or min(_MAX_ENCODER_THREADS, os.cpu_count() or 1)
+    return plan_encoder(
+        output.codec,
+        encoder_for(output.codec, output.encoder),
+        output.quality,
+        size=size,
+        source_format=info.pixel_format,
+        colour=info.colour,
+        rate=info.rate,
+        time_base=info.time_base,
+        aspect=info.aspect if output.size is None else None,
+        threads=threads,
+        container=target.suffix.lower(),
+    )
+
+
+def _runs_on(facts: Mapping[str, object] | None) -> RunsOn | None:
+    runs_on = None if facts is None else facts.get("runs_on")
+    if not isinstance(runs_on, dict):
+        return None
+    return {name: (str(pair[0]), str(pair[1])) for name, pair in runs_on.items()}
+
+
+def _facts(
+    clip: Clip,
+    style: Style,
+    plan: EncoderPlan,
+    size: FrameSize,
+    others: list[OtherStream],
+    runs_on: RunsOn,
+) -> dict[str, object]:
+    """Everything that the result depends on."""
+    path = clip.path
+    stat = None if path is None else path.stat()
+    return {
+        "clip": str(path.absolute()) if path is not None else clip.name,
+        "clip_stamp": None if stat is None else [stat.st_size, stat.st_mtime_ns],
+        **style.facts(),
+        "runs_on": {name: list(pair) for name, pair in runs_on.items()},
+        "size": str(size),
+        "encoder": plan.encoder,
+        "encoder_options": dict(plan.options),
+        "encoder_threads": plan.threads,
+        "pixel_format": plan.pixel_format,
+        "copied": [other.index for other in others],
+        "segment_frames": SEGMENT_FRAMES,
+        "versions": {"av": av.__version__, "obs-stylizer": metadata.version("obs-stylizer")},
+    }
+
+
+class SegmentTaker:
+    """Takes pictures off the pipeline into segment files.
+
+    Args:
+        folder: where to.
+        plan: how to encode.
+        keep: is given every whole segment's note, and what is remembered after it.
+    """
+
+    def __init__(
+        self, folder: Path, plan: EncoderPlan, keep: Callable[[SegmentNote, Memory], None]
+    ) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._keep = keep
+        self._writer: SegmentWriter | None = None
+        self._number: int | None = None
+        self.done = 0
+
+    def __call__(self, item: Styled | Boundary) -> None:
+        """See :func:`render_stretch`."""
+        if isinstance(item, Styled):
+            assert self._writer is not None
+            self._writer.write(item.pixels, item.stamp, item.ticks)
+            self.done += 1
+            return
+        digest = item.memory.digest()
+        if self._writer is not None:
+            self._finish(digest, item.memory)
+        if item.segment is None:
+            return
+        # Where the file lacks frames a whole segment may be without any.
+        while self._number is not None and self._number + 1 < item.segment:
+            self._open(self._number + 1, digest)
+            self._finish(digest, item.memory)
+        self._open(item.segment, digest)
+
+    def abandon(self) -> None:
+        """Take the unfinished segment back."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+
+    def _open(self, number: int, digest: str) -> None:
+        self._number = number
+        self._writer = SegmentWriter(self._folder, number, self._plan, digest)
+
+    def _finish(self, digest: str, memory: Memory) -> None:
+        assert self._writer is not None
+        note = self._writer.finish(digest)
+        self._writer = None
+        self._keep(note, memory)
+
+
+class KeepSegment:
+    """Collects whole segments, and keeps what is remembered after the newest."""
+
+    def __init__(self, folder: WorkFolder, notes: list[SegmentNote]) -> None:
+        self._folder = folder
+        self.notes = notes
+
+    def __call__(self, note: SegmentNote, memory: Memory) -> None:
+        """Keep one more."""
+        self._folder.keep_memory(note.number + 1, memory)
+        self.notes.append(note)
+        self._folder.drop_memory(note.number)
+
+
+def _render_segments(
+    rendering: Rendering, report: Report, stop: threading.Event
+) -> list[SegmentNote]:
+    """Render what is not finished yet; return the notes of all segments."""
+    clip, folder = rendering.clip, rendering.folder
+    notes = list(rendering.finished)
+    memory: Memory | None = None
+    while notes and (memory := folder.memory(len(notes))) is None:
+        # Its memory was not kept: it is rendered again.
+        notes.pop()
+    frames = clip.frame_count()
+    first = len(notes) * SEGMENT_FRAMES
+    if notes:
+        log.info("going on after frame %d", first)
+    if frames is not None and clip.index() is not None and segment_of(frames - 1) < len(notes):
+        return notes
+    keep = KeepSegment(folder, notes)
+    taker = SegmentTaker(folder.path, rendering.plan, keep)
+    director = Director(rendering.style.cues, rendering.book.look, rendering.size)
+    crew = Crew()
+    pace = Pace(frames)
+    render_stretch(crew, clip, director, Stretch(first=first, memory=memory), taker)
+    try:
+        while not crew.wait(_REPORT_SECONDS):
+            report(pace.at(time.perf_counter(), first + taker.done))
+            if stop.is_set():
+                raise _stopped(folder)
+    except BaseException as error:
+        crew.stop()
+        if not isinstance(error, RenderStoppedError):
+            crew.wait(5)
+        raise
+    report(pace.at(time.perf_counter(), first + taker.done))
+    return keep.notes
+
+
+def finish(
+    rendering: Rendering, notes: list[SegmentNote], report: Report, stop: threading.Event
+) -> None:
+    """Join all segments and give the file its name.
+
+    Raises:
+        RenderStoppedError: ``stop`` was set.
+        SinkError: the file cannot be written.
+    """
+    folder, frames = rendering.folder, sum(note.frames for note in notes)
+    pace = Pace(frames)
+    crew = Crew()
+
+    def work() -> None:
+        join(
+            rendering.clip,
+            folder.path,
+            notes,
+            rendering.plan,
+            rendering.others,
+            folder.joined_path(),
+            crew.check,
+        )
+
+    crew.start("joining", work)
+    try:
+        while not crew.wait(_REPORT_SECONDS):
+            report(pace.at(time.perf_counter(), frames, "joining"))
+            if stop.is_set():
+                raise _stopped(folder)
+        if stop.is_set():
+            raise _stopped(folder)
+    except BaseException:
+        crew.stop()
+        raise
+    folder.publish()
+
+
+def _stopped(folder: WorkFolder) -> RenderStoppedError:
+    return RenderStoppedError(
+        f"stopped; what is finished of {folder.target.name} is kept in {folder.path}",
+        "go on with --resume",
+    )

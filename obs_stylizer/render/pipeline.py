@@ -1,0 +1,117 @@
+"""Decoding, styling and encoding of a stretch of a clip, one beside the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from obs_stylizer.frames import Pixels
+from obs_stylizer.render.belt import Belt, Crew
+from obs_stylizer.render.clip import Clip, ClipFrame
+from obs_stylizer.render.director import Director
+from obs_stylizer.render.memory import Memory
+
+SEGMENT_FRAMES: Final = 240
+"""Frames of a segment: what an interrupted rendering loses at most."""
+
+_BELT_LENGTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Styled:
+    """A finished picture: uint8 (height, width, 3) RGB, and the frame it was made of."""
+
+    ordinal: int
+    stamp: int
+    ticks: int
+    seconds: float
+    pixels: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Stands between two segments, ahead of the first and after the last.
+
+    Attributes:
+        segment: number of the segment that follows; None at the end.
+        memory: what the director remembers here.
+    """
+
+    segment: int | None
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which frames to render.
+
+    Attributes:
+        first: number of the first frame.
+        end: number after the last; None for all there are.
+        begin: number of the frame to begin at so that the past is known at ``first``.
+        memory: the past itself, where it is known; ``begin`` is not needed then.
+    """
+
+    first: int = 0
+    end: int | None = None
+    begin: int = 0
+    memory: Memory | None = None
+
+
+def segment_of(ordinal: int) -> int:
+    """Return the number of the segment that a frame belongs to."""
+    return ordinal // SEGMENT_FRAMES
+
+
+def render_stretch(
+    crew: Crew,
+    clip: Clip,
+    director: Director,
+    stretch: Stretch,
+    take: Callable[[Styled | Boundary], None],
+) -> None:
+    """Start the work on a stretch in threads of ``crew``; returns at once.
+
+    Args:
+        crew: to be waited for, and to be stopped if need be.
+        clip: nobody else may use it meanwhile.
+        director: nobody else may use it meanwhile.
+        stretch: which frames.
+        take: is given boundaries and pictures in order, in a thread of its own.
+    """
+    decoded: Belt[tuple[ClipFrame, Pixels]] = Belt(crew, _BELT_LENGTH)
+    finished: Belt[Styled | Boundary] = Belt(crew, _BELT_LENGTH)
+    begin = stretch.first if stretch.memory is not None else stretch.begin
+
+    def decode() -> None:
+        for frame in clip.frames(begin):
+            crew.check()
+            if stretch.end is not None and frame.ordinal >= stretch.end:
+                break
+            decoded.put((frame, frame.picture.to_rgb()))
+        decoded.end()
+
+    def style() -> None:
+        if stretch.memory is not None:
+            director.go_on_from(stretch.memory)
+        segment: int | None = None
+        for frame, pixels in decoded:
+            if frame.ordinal < stretch.first:
+                director.style(pixels, frame.seconds)
+                continue
+            if segment_of(frame.ordinal) != segment:
+                segment = segment_of(frame.ordinal)
+                finished.put(Boundary(segment, director.memory()))
+            picture = director.style(pixels, frame.seconds)
+            finished.put(Styled(frame.ordinal, frame.stamp, frame.ticks, frame.seconds, picture))
+        finished.put(Boundary(None, director.memory()))
+        finished.end()
+
+    def hand_over() -> None:
+        for item in finished:
+            take(item)
+
+    crew.start("decoding", decode)
+    crew.start("styling", style)
+    crew.start("encoding", hand_over)

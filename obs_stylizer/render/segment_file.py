@@ -1,0 +1,184 @@
+"""Segments on the disk: encoded packets in one file, and beside it what they are.
+
+The second file is written last, under another name first: where it is, the segment is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+import av
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from obs_stylizer.errors import SinkError
+from obs_stylizer.frames import Pixels
+from obs_stylizer.render.colour import ToVideo
+from obs_stylizer.render.encoders import EncoderPlan, padded
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PacketNote:
+    """One packet: bytes in the file, time stamp in ticks, whether decoding can begin at it."""
+
+    size: int
+    stamp: int
+    key: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentNote:
+    """What a whole segment is.
+
+    Attributes:
+        number: counted from 0.
+        frames: in it.
+        packets: in the order of the file, which is that of decoding.
+        last_ticks: how long its last frame stands.
+        header: the encoder's extradata, in base 64.
+        begin_digest: of what was remembered before its first frame.
+        end_digest: of what was remembered after its last.
+    """
+
+    number: int
+    frames: int
+    packets: tuple[PacketNote, ...]
+    last_ticks: int
+    header: str
+    begin_digest: str
+    end_digest: str
+    version: int = _VERSION
+
+    def to_json(self) -> str:
+        """Return it as text."""
+        values = asdict(self)
+        values["packets"] = [[p.size, p.stamp, int(p.key)] for p in self.packets]
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        values = json.loads(text)
+        if not isinstance(values, dict) or values.get("version") != _VERSION:
+            raise ValueError("not a segment of this version")
+        values["packets"] = tuple(
+            PacketNote(size, stamp, bool(key)) for size, stamp, key in values["packets"]
+        )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+def packets_path(folder: Path, number: int) -> Path:
+    """Where a segment's packets are."""
+    return folder / f"segment-{number:05}.packets"
+
+
+def note_path(folder: Path, number: int) -> Path:
+    """Where it is told what they are."""
+    return folder / f"segment-{number:05}.json"
+
+
+class SegmentWriter:
+    """Encodes one segment into ``folder``.
+
+    Raises:
+        SinkError: the encoder does not start, or the disk is full.
+    """
+
+    def __init__(self, folder: Path, number: int, plan: EncoderPlan, begin_digest: str) -> None:
+        self._folder = folder
+        self._number = number
+        self._plan = plan
+        self._begin_digest = begin_digest
+        self._to_video = ToVideo(plan.pixel_format, plan.colour)
+        self._context: VideoCodecContext = plan.open()
+        self._file: BinaryIO = packets_path(folder, number).open("wb")
+        self._packets: list[PacketNote] = []
+        self._frames = 0
+        self._last_ticks = 1
+
+    def write(self, pixels: Pixels, stamp: int, ticks: int) -> None:
+        """Add a picture, uint8 RGB, that is shown at ``stamp`` for ``ticks``."""
+        frame = self._to_video(padded(pixels, self._plan.size))
+        frame.pts, frame.time_base = stamp, self._plan.time_base
+        self._keep(self._context.encode(frame))
+        self._frames += 1
+        self._last_ticks = ticks
+
+    def finish(self, end_digest: str) -> SegmentNote:
+        """Write what the encoder still holds, and the note; the segment is whole then."""
+        self._keep(self._context.encode(None))
+        header = base64.b64encode(self._context.extradata or b"").decode()
+        with self._file as file:
+            file.flush()
+            os.fsync(file.fileno())
+        note = SegmentNote(
+            number=self._number,
+            frames=self._frames,
+            packets=tuple(self._packets),
+            last_ticks=self._last_ticks,
+            header=header,
+            begin_digest=self._begin_digest,
+            end_digest=end_digest,
+        )
+        write_whole(note_path(self._folder, self._number), note.to_json().encode())
+        return note
+
+    def abandon(self) -> None:
+        """Take back what was written."""
+        self._file.close()
+        packets_path(self._folder, self._number).unlink(missing_ok=True)
+
+    def _keep(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            if packet.pts is None:
+                raise SinkError(f"{self._plan.encoder} gives packets without time stamps")
+            data = bytes(packet)
+            self._file.write(data)
+            self._packets.append(PacketNote(len(data), packet.pts, packet.is_keyframe))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there as a whole or not at all."""
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_note(folder: Path, number: int) -> SegmentNote | None:
+    """Return the note of a whole segment, or None if there is none."""
+    try:
+        note = SegmentNote.from_json(note_path(folder, number).read_text("utf-8"))
+        size = packets_path(folder, number).stat().st_size
+    except (OSError, ValueError):
+        return None
+    return note if size == sum(packet.size for packet in note.packets) else None
+
+
+def read_packets(
+    folder: Path, note: SegmentNote
+) -> Iterator[tuple[PacketNote, Packet[VideoStream]]]:
+    """Yield the packets of a whole segment; their time stamps are left to the caller."""
+    with packets_path(folder, note.number).open("rb") as file:
+        for entry in note.packets:
+            packet = av.Packet(file.read(entry.size))
+            packet.is_keyframe = entry.key
+            yield entry, packet
