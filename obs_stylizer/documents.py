@@ -126,7 +126,7 @@ def _explain(
     else:
         message = message[:1].lower() + message[1:]
         given = first.get("input")
-        if isinstance(given, str | int | float | bool):
+        if isinstance(given, str | int | float | bool) and location[-1:] != ["password"]:
             message += f", not {given!r}"
     more = cause.error_count() - 1
     if more:

@@ -15,6 +15,7 @@
     ├── ProviderError              an execution provider cannot run here
     │   └── DeviceLostError        the GPU went away under a running session
     ├── WorkerError                the worker process failed
+    ├── ObsError                   OBS cannot be reached, or refuses what it was asked
     ├── BusyError                  another daemon holds a port or a device
     └── TrainingError              a recipe, its data or a run cannot be used
 
@@ -123,6 +124,18 @@ class DeviceLostError(ProviderError):
 
 class WorkerError(StylizerError):
     """The worker process could not be started or did not answer."""
+
+
+class ObsError(StylizerError):
+    """OBS cannot be reached, or refuses what it was asked.
+
+    ``code`` is that of obs-websocket: of the refused request, or of the closed connection; 0
+    where there is none.
+    """
+
+    def __init__(self, message: str, remedy: str = "", *, code: int = 0) -> None:
+        super().__init__(message, remedy)
+        self.code = code
 
 
 class BusyError(StylizerError):
