@@ -33,8 +33,10 @@ def broken_parts(parts: dict[str, str]) -> dict[str, str]:
     for name, attribute in parts.items():
         try:
             module = importlib.import_module(name)
-            if not hasattr(module, attribute):
-                broken[name] = f"{name} is there but empty: another package tore it apart"
+            if getattr(module, "__file__", None) is None:
+                broken[name] = f"{name} is an empty folder, torn apart or never installed"
+            elif not hasattr(module, attribute):
+                broken[name] = f"{name} is there but torn apart: it has no “{attribute}”"
         except Exception as error:
             broken[name] = f"{name} does not start: {type(error).__name__}: {error}"
     return broken
