@@ -69,9 +69,8 @@ class PairedRecipe(TranslationRecipe):
 
     targets: str | None = None
     """Folder with a picture of the same name (whatever its suffix) and size for each content."""
-    teacher: Literal["comic", "ink"] | None = None
-    """comic: flat colours with dark outlines; ink: black lines on white. Slow filters that the
-    generator learns to do in real time."""
+    teacher: Literal["comic", "ink", "neon", "oil", "pencil"] | None = None
+    """One of the slow filters of ours that a generator learns to do in real time."""
     teacher_model: str | None = None
     """A native generator, which a smaller one learns to imitate (distillation)."""
     teacher_mix: tuple[Weight, ...] = ()
