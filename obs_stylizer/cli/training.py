@@ -78,24 +78,31 @@ def evaluate(
     pictures: Annotated[int, typer.Option(min=1, help="How many pictures at most.")] = 20,
     frames: Annotated[int, typer.Option(min=2, help="How many frames of each clip.")] = 20,
     features: Annotated[
-        Path | None, typer.Option(help="Weights of VGG-19 to use instead of the recipe's file.")
+        Path | None,
+        typer.Option(help="Weights of VGG-19 (or SqueezeNet, for pictures from noise) to use."),
     ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Measure style, content, steadiness and speed, and write a page with the pictures."""
+    """Measure likeness, steadiness and speed, and write a page with the pictures."""
     _need_torch()
     from obs_stylizer.training.judging import judge_model, judge_run
+    from obs_stylizer.training.latent_judging import (
+        judge_latent_model,
+        judge_latent_run,
+        makes_pictures_from_noise,
+    )
 
     _set_threads(threads)
     clips = clip or []
-    if target.is_dir():
-        folder = output or target
-        page, summary = judge_run(target, folder, content, clips, pictures, frames, features)
+    folder = output or (target if target.is_dir() else target.parent / f"{target.stem}-evaluation")
+    if makes_pictures_from_noise(target):
+        judge_latent = judge_latent_run if target.is_dir() else judge_latent_model
+        page, summary = judge_latent(target, folder, content, features)
     else:
-        folder = output or target.parent / f"{target.stem}-evaluation"
-        page, summary = judge_model(target, folder, content, clips, pictures, frames, features)
+        judge = judge_run if target.is_dir() else judge_model
+        page, summary = judge(target, folder, content, clips, pictures, frames, features)
     for name, value in summary.items():
-        typer.echo(f"{name:24}{value:10.4f}")
+        typer.echo(f"{name:28}{value:10.4f}")
     typer.echo(f"written: {page}")
 
 

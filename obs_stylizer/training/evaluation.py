@@ -9,6 +9,8 @@
   source; with ``_cycle``, that of a source to what comes back of it from the other domain.
 * ``noise_error`` and ``source_noise_error``: mean difference of a still picture's outputs, and
   inputs, under fresh camera noise.
+* ``ms_640x360``: median time of a frame of what was judged, a run in torch, a model in ONNX
+  Runtime; the table ``speed`` has every runtime and number format of this machine.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from obs_stylizer.training.losses.perceptual import content_similarity, gram_mat
 from obs_stylizer.training.objectives.base import to_tensor
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import write_atomically
+from obs_stylizer.training.speed import Speed
 
 logger = logging.getLogger(__name__)
 
@@ -205,7 +208,9 @@ def summarise(found: Mapping[str, StyleFigures]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in summary.items()}
 
 
-def write_report(folder: Path, title: str, found: Mapping[str, StyleFigures]) -> Path:
+def write_report(
+    folder: Path, title: str, found: Mapping[str, StyleFigures], speed: Sequence[Speed] = ()
+) -> Path:
     """Write ``evaluation.json`` and ``evaluation.html`` to ``folder``; return the page's path.
 
     Raises:
@@ -220,6 +225,7 @@ def write_report(folder: Path, title: str, found: Mapping[str, StyleFigures]) ->
             name: {key: round(value, 5) for key, value in entry.figures.items()}
             for name, entry in found.items()
         },
+        "speed": [entry.as_dict() for entry in speed],
     }
     page = folder / "evaluation.html"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,13 @@ import torch
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STYLE_INPUT, spec_of
+from obs_stylizer.inference.model_spec import (
+    FRAME_INPUT,
+    OUTPUT,
+    STYLE_INPUT,
+    spec_of,
+    write_spec,
+)
 from obs_stylizer.training.datasets import ContentPictures
 from obs_stylizer.training.evaluation import (
     FRAME_SIZE,
@@ -26,8 +33,9 @@ from obs_stylizer.training.evaluation import (
     summarise,
     write_report,
 )
-from obs_stylizer.training.export import trained_generator
+from obs_stylizer.training.export import describe, to_onnx, trained_generator
 from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.objectives import build_objective
 from obs_stylizer.training.objectives.base import spread
 from obs_stylizer.training.objectives.translation import TranslationObjective
@@ -36,6 +44,7 @@ from obs_stylizer.training.pictures import find_pictures, read_picture, scale_to
 from obs_stylizer.training.quantization import CALIBRATION_PICTURES
 from obs_stylizer.training.recipe import Recipe, expand_path, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.speed import Speed, measure_speed
 
 STYLE_LAYERS: Final = ("conv1_2", "conv2_2", "conv3_1", "conv3_3")
 Judgement = tuple[Path, dict[str, float]]
@@ -85,7 +94,10 @@ def judge_run(
             made: Pixels = returning(torch.from_numpy(frame[None]), None)[0].numpy()
             return made
 
-    return _judge(run.recipe, paint, output, content, clips, pictures, frames, features, back)
+    speed = _speed_of_run(run, native)
+    return _judge(
+        run.recipe, paint, output, content, clips, pictures, frames, speed, features, back
+    )
 
 
 def judge_model(
@@ -118,7 +130,8 @@ def judge_model(
             made = session.run([OUTPUT], feeds)[0][0]
         return made
 
-    return _judge(recipe, paint, output, content, clips, pictures, frames, features)
+    speed = measure_speed(path, FRAME_SIZE)
+    return _judge(recipe, paint, output, content, clips, pictures, frames, speed, features)
 
 
 def held_out_pictures(recipe: Recipe, count: int) -> list[Pixels]:
@@ -156,6 +169,7 @@ def _judge(
     clips: Sequence[Path],
     pictures: int,
     frames: int,
+    speed: Sequence[Speed],
     features: Path | None,
     back: Painter | None = None,
 ) -> Judgement:
@@ -167,7 +181,7 @@ def _judge(
             for source, target in _whole_pairs(recipe, content, pictures)
         ]
         judged = {recipe.name: evaluate_pairs(paint, pairs, turned, back)}
-        return write_report(output, title, judged), summarise(judged)
+        return write_report(output, title, judged, speed), summarise(judged)
     sources = (
         held_out_pictures(recipe, pictures)
         if content is None
@@ -183,7 +197,20 @@ def _judge(
     layers = trained_on if set(trained_on) <= set(network.names) else STYLE_LAYERS
     judge = StyleJudge(network, layers)
     found = evaluate_styles(paint, styles, judge, sources, turned)
-    return write_report(output, title, found), summarise(found)
+    return write_report(output, title, found, speed), summarise(found)
+
+
+def _speed_of_run(run: RunDirectory, native: NativeGenerator) -> list[Speed]:
+    """Time what ``export`` wrote into the run directory, or else a file made for the purpose."""
+    exported = run.path / f"{run.recipe.name}.onnx"
+    if exported.is_file():
+        return measure_speed(exported, FRAME_SIZE)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / exported.name
+        model = to_onnx(native)
+        write_spec(model, describe(run.recipe, native.size_multiple, {}))
+        onnx.save(model, path)
+        return measure_speed(path, FRAME_SIZE)
 
 
 def _whole_pairs(recipe: Recipe, content: Path | None, count: int) -> list[tuple[Pixels, Pixels]]:

@@ -32,7 +32,7 @@ def page_of(
 
     Args:
         title: of the page.
-        document: what ``evaluation.json`` holds: ``summary`` and ``styles``.
+        document: what ``evaluation.json`` holds: ``summary``, ``styles`` and ``speed``.
         pictures: pairs of input and output by style, uint8 (H, W, 3).
     """
     names = sorted({key for figures in document["styles"].values() for key in figures})
@@ -54,8 +54,27 @@ def page_of(
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<table><tr>{head}</tr>{rows}</table>{galleries}</html>"
+        f"<table><tr>{head}</tr>{rows}</table>{_speed(document['speed'])}{galleries}</html>"
     )
+
+
+def _speed(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of the runtimes, or nothing where none was timed."""
+    if not entries:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(entry['runtime'])}</td><td>{html.escape(entry['precision'])}</td>"
+        f"<td>{html.escape(entry['frame_size'])}</td>"
+        + (
+            f"<td>{entry['ms']:.4g}</td><td>{entry['fps']:.4g}</td>"
+            if "ms" in entry
+            else f'<td colspan="2">{html.escape(entry["not_run"])}</td>'
+        )
+        + "</tr>"
+        for entry in entries
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("runtime", "precision", "size", "ms", "fps"))
+    return f"<h2>Speed on this machine</h2><table><tr>{head}</tr>{rows}</table>"
 
 
 def _picture(pixels: Pixels) -> str:
