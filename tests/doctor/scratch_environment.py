@@ -45,16 +45,7 @@ class ScratchEnvironment:
 
     def doctor(self, *arguments: str, **variables: str) -> tuple[int, dict[str, Any]]:
         """Run ``obs-stylizer doctor --json`` in it: exit code and answer."""
-        done = subprocess.run(
-            [self.python, "-P", "-m", "obs_stylizer", "doctor", "--json", *arguments],
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.stdout, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        return run_doctor(self.python, *arguments, **variables)
 
 
 def make(folder: Path, *without: str) -> ScratchEnvironment:
@@ -65,6 +56,49 @@ def make(folder: Path, *without: str) -> ScratchEnvironment:
         if not entry.name.startswith(without or ("-",)):
             (made.site_packages / entry.name).symlink_to(entry)
     return made
+
+
+def run_doctor(python: str | Path, *arguments: str, **variables: str) -> tuple[int, dict[str, Any]]:
+    """Run ``obs-stylizer doctor --json`` as a user does: exit code and answer."""
+    done = subprocess.run(
+        [python, "-P", "-m", "obs_stylizer", "doctor", "--json", *arguments],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+ONE_AREA = """
+import json, sys, tempfile
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from obs_stylizer.doctor.findings import Notes
+from obs_stylizer.doctor.situation import look_around
+
+check = import_module(f"obs_stylizer.doctor.{sys.argv[1]}")
+with tempfile.TemporaryDirectory() as scratch:
+    findings = check.examine(Notes(sys.argv[1]), look_around(None, Path(scratch)))
+    print(json.dumps([asdict(finding) for finding in findings]))
+"""
+
+
+def run_check(python: str | Path, module: str, **variables: str) -> dict[str, dict[str, Any]]:
+    """Run one check alone, in a process of its own: the findings by name."""
+    done = subprocess.run(
+        [python, "-P", "-c", ONE_AREA, module],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return {row["name"]: row for row in json.loads(done.stdout)}
 
 
 def rows(report: Mapping[str, Any], area: str) -> dict[str, dict[str, Any]]:
