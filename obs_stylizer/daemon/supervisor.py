@@ -17,6 +17,7 @@ from obs_stylizer.daemon.worker import runs_on_cpu, worker_main
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.messages import (
+    AdapterTried,
     ChangeSource,
     Event,
     GpuGivenUp,
@@ -133,6 +134,7 @@ class Supervisor:
     def _start_worker(self) -> None:
         self.state = "starting"
         self._why = ""
+        self._on_gpu = False
         self._running_since = None
         self._mailbox.beat(0.0)
         context = worker_context()
@@ -189,12 +191,15 @@ class Supervisor:
             logging.getLogger(event.name).log(event.level, "%s", event.text)
             return True
         if isinstance(event, WorkerFailed):
-            self._why, self._on_gpu = str(event.error), event.on_gpu
+            self._why = str(event.error)
+            self._on_gpu = self._on_gpu or event.on_gpu
         elif isinstance(event, LookShown):
             self._remember(event)
             self._frame_seconds = event.frame_seconds
             runs_on = event.runs_on
             self._on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
+        elif isinstance(event, AdapterTried):
+            self._on_gpu = self._on_gpu or event.on_gpu
         elif isinstance(event, LookFailed):
             self._forget(event)
         elif isinstance(event, SourceOpened):

@@ -19,6 +19,7 @@ from typing import Final
 from obs_stylizer.daemon.capture import Capture
 from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.frames import Frame
+from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import (
@@ -27,6 +28,7 @@ from obs_stylizer.realtime.memory import (
     settle_objects,
 )
 from obs_stylizer.realtime.messages import (
+    AdapterTried,
     ChangeSource,
     Event,
     GivePlain,
@@ -78,7 +80,9 @@ class Worker:
         self._plain = SharedMailbox.attach(config.plain_mailbox, config.size)
         self._gives_plain = False
         self._stylizer = Stylizer(config.size)
-        self._loader = LookLoader(config.size, config.session, config.process_size)
+        self._loader = LookLoader(
+            config.size, config.session, config.process_size, self._about_to_try
+        )
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
         self._to_load: queue.SimpleQueue[ShowLook | Preload] = queue.SimpleQueue()
@@ -98,6 +102,9 @@ class Worker:
                 self._pipe.send(event)
         except (OSError, ValueError):
             self._stopping.set()
+
+    def _about_to_try(self, adapter: Adapter) -> None:
+        self.tell(AdapterTried(on_gpu=adapter.kind is not AdapterKind.CPU))
 
     def run(self) -> None:
         """Style frames until told to stop."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Final
@@ -83,7 +83,20 @@ class _Candidate:
         return f"{name} {self.precision}{where}"
 
 
-def open_session(model: NativeModel, frame_size: FrameSize, options: SessionOptions) -> Session:
+Trying = Callable[[Adapter], None]
+"""Hears of each adapter before it is tried: a driver may take the whole process down."""
+
+
+def _nobody_hears(adapter: Adapter) -> None:
+    del adapter
+
+
+def open_session(
+    model: NativeModel,
+    frame_size: FrameSize,
+    options: SessionOptions,
+    trying: Trying | None = None,
+) -> Session:
     """Open ``model`` for ``frame_size`` on what ``options`` asks for.
 
     Raises:
@@ -92,9 +105,11 @@ def open_session(model: NativeModel, frame_size: FrameSize, options: SessionOpti
         UsageError: the provider has no such device.
         DeviceLostError: the device went away while it was tried.
     """
+    trying = trying or _nobody_hears
     if options.provider is Provider.AUTO:
-        return _open_best(model, frame_size, options)
+        return _open_best(model, frame_size, options, trying)
     adapter = select_adapter(options.provider, options.device)
+    trying(adapter)
     return _because(_open_on(adapter, model, frame_size, options), "asked for")
 
 
@@ -122,7 +137,9 @@ def _because(session: Session, reason: str) -> Session:
     return session
 
 
-def _open_best(model: NativeModel, frame_size: FrameSize, options: SessionOptions) -> Session:
+def _open_best(
+    model: NativeModel, frame_size: FrameSize, options: SessionOptions, trying: Trying
+) -> Session:
     # A number this small is an index; a longer one is part of a name, as in “RTX 3060”.
     if options.device.strip().isdigit() and int(options.device) < _MAX_INDEX:
         raise UsageError(
@@ -131,6 +148,7 @@ def _open_best(model: NativeModel, frame_size: FrameSize, options: SessionOption
         )
     refusals: list[StylizerError] = []
     for adapter in _gpus(options.device):
+        trying(adapter)
         try:
             session = _open_on(adapter, model, frame_size, options)
             _run_once(session, model)
@@ -145,6 +163,8 @@ def _open_best(model: NativeModel, frame_size: FrameSize, options: SessionOption
     candidates = list(_candidates(model, options))
     if not candidates:
         raise UsageError(f"“{options.device}” is no device here", "see: obs-stylizer devices")
+    for candidate in candidates:
+        trying(candidate.adapter)
     return _open_fastest(candidates, refusals, model, frame_size, options)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.inference.choose import open_session
+from obs_stylizer.inference.choose import Trying, open_session
 from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.model_spec import ModelSpec
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
@@ -136,6 +136,7 @@ def open_generator(
     options: SessionOptions | None = None,
     *,
     relative_to: Path | None = None,
+    trying: Trying | None = None,
 ) -> Generator:
     """Open a generator for frames of ``frame_size``.
 
@@ -145,6 +146,7 @@ def open_generator(
         frame_size: multiples of what the model states.
         options: provider, device, precision, threads.
         relative_to: folder that relative paths start from.
+        trying: hears of each adapter before it is tried.
 
     Raises:
         ModelError: there is no such model, it is no native generator, or the size does not fit.
@@ -154,7 +156,7 @@ def open_generator(
     if not isinstance(model, NativeModel):
         model = load_native_model(find_model(model, relative_to))
     model.check_size(frame_size)
-    session = open_session(model, frame_size, options or SessionOptions())
+    session = open_session(model, frame_size, options or SessionOptions(), trying)
     log.debug("%s at %s runs on %s", model.spec.name, frame_size, session.runs_on)
     return Generator(model, session)
 

@@ -171,6 +171,13 @@ class SourceEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterTried:
+    """The worker is about to try a processor, whose driver may take it down."""
+
+    on_gpu: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerFailed:
     """The worker cannot go on and ends itself; ``on_gpu`` says where its generator ran."""
 
@@ -253,6 +260,7 @@ Event = (
     | WorkerStarted
     | WorkerLost
     | GpuGivenUp
+    | AdapterTried
     | LookShown
     | LookFailed
     | SourceOpened

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.choose import Trying
 from obs_stylizer.inference.generator import Generator, open_generator
 from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
@@ -31,6 +32,7 @@ class LookLoader:
         size: of the pictures that looks make.
         options: provider, device, precision, threads.
         process_size: overrides that of every preset; None leaves them theirs.
+        trying: hears of each adapter before it is tried.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class LookLoader:
         size: FrameSize,
         options: SessionOptions,
         process_size: FrameSize | None = None,
+        trying: Trying | None = None,
     ) -> None:
         self._size = size
         self._options = options
         self._process_size = process_size
+        self._trying = trying
         self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -71,7 +75,7 @@ class LookLoader:
             if known is not None:
                 self._generators.move_to_end(key)
                 return known
-        generator = open_generator(model, size, self._options)
+        generator = open_generator(model, size, self._options, trying=self._trying)
         loaded = (generator, generator.warm_up())
         with self._lock:
             self._generators[key] = loaded

@@ -39,6 +39,7 @@ from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import RecordingSettings, WorkerSettings
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
+from tests.fakes.dying_worker import dying_worker
 from tests.fakes.models import write_identity_model, write_invert_model, write_nan_model
 
 SIZE = FrameSize(128, 72)
@@ -276,6 +277,21 @@ def test_gpu_that_fails_again_and_again_is_given_up(
         until(lambda: daemon.controller.on_air.provider == "cpu")
     assert len(log_errors) == 1
     assert "THE GPU FAILED 2 TIMES IN A ROW: going on with the CPU" in log_errors.pop()
+
+
+def test_gpu_whose_driver_dies_at_the_first_load_is_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    working = supervisor.worker_main
+    monkeypatch.setattr(supervisor, "worker_main", dying_worker)
+    wanted = options(folder, worker=WorkerSettings(gpu_failures=2))
+    with Daemon(wanted, PresetLibrary([folder])) as daemon:
+        until(lambda: daemon.supervisor.restarts > 0)
+        until(lambda: log_errors)
+        monkeypatch.setattr(supervisor, "worker_main", working)
+        until(lambda: styled(daemon) > 0)
+        assert daemon.controller.on_air.provider == "cpu"
+    assert "THE GPU FAILED 2 TIMES IN A ROW" in log_errors.pop()
 
 
 def test_provider_that_is_not_here_ends_with_what_is_missing(folder: Path) -> None:

@@ -1,0 +1,14 @@
+"""A worker whose driver takes it down while the first generator is loaded."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Connection
+
+from obs_stylizer.realtime.messages import AdapterTried, WorkerConfig
+
+
+def dying_worker(config: WorkerConfig, pipe: Connection) -> None:
+    del config
+    pipe.send(AdapterTried(on_gpu=True))
+    os._exit(139)
