@@ -1,0 +1,159 @@
+"""The web adapter: keeps panel and API at their address for as long as the daemon lives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from obs_stylizer.control.announcements import Announcement, Kind
+from obs_stylizer.control.desk import AdapterMaker, Desk
+from obs_stylizer.control.web.audience import Audience
+from obs_stylizer.control.web.page import page_paths
+from obs_stylizer.control.web.preview import Preview
+from obs_stylizer.control.web.thumbnails import Thumbnails
+from obs_stylizer.control.web.token import read_or_make_token, token_file
+from obs_stylizer.errors import StylizerError
+from obs_stylizer.settings import RecordingSettings, WebSettings
+from obs_stylizer.sinks.shared_server import SharedServer
+from obs_stylizer.sinks.web_guard import is_loopback
+
+if TYPE_CHECKING:
+    from obs_stylizer.control.web.obs_routes import ObsDoor
+
+log = logging.getLogger(__name__)
+
+THUMBNAILS: Final = "thumbnails"
+"""Kind of the message that tells of new thumbnails; only listeners over HTTP hear it."""
+
+_AGAIN_SECONDS: Final = 5.0
+
+
+def open_server(settings: WebSettings) -> SharedServer:
+    """Make the server that stream and panel share; it does not run yet."""
+    token = read_or_make_token()
+    return SharedServer(settings.port, settings.address, token, page_paths())
+
+
+def web_adapter(
+    server: SharedServer,
+    recording: RecordingSettings,
+    hotkeys: Mapping[str, str],
+    obs: ObsDoor | None = None,
+) -> AdapterMaker:
+    """Return what makes the adapter.
+
+    Args:
+        server: as :func:`open_server` made it.
+        recording: the folders of recordings and snapshots.
+        hotkeys: key combination of each command, as in the settings.
+        obs: whoever talks to OBS; None where nobody does.
+    """
+
+    def make(desk: Desk) -> WebAdapter:
+        return WebAdapter(desk, server, recording, hotkeys, obs)
+
+    return make
+
+
+class WebAdapter:
+    """See :class:`obs_stylizer.control.desk.Adapter`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        server: SharedServer,
+        recording: RecordingSettings,
+        hotkeys: Mapping[str, str],
+        obs: ObsDoor | None = None,
+    ) -> None:
+        self._desk = desk
+        self._server = server
+        self._recording = recording
+        self._hotkeys = hotkeys
+        self._obs = obs
+        self._audience = Audience(desk)
+        self._preview = Preview(desk)
+        self._thumbnails = Thumbnails(desk, self._tell_thumbnails)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve; where the port is taken, as soon as it is free."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close every connection and the port; a second call does nothing."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception:
+            log.exception("the panel does not work")
+
+    def _serve(self) -> None:
+        # FastAPI takes a while to load, which the camera need not wait for.
+        from obs_stylizer.control.web.app import Parts, build_app
+
+        unsubscribe = self._desk.subscribe(self._watch)
+        try:
+            self._audience.start()
+            self._preview.start()
+            self._thumbnails.start()
+            parts = Parts(
+                desk=self._desk,
+                hub=self._server.hub,
+                audience=self._audience,
+                preview=self._preview,
+                thumbnails=self._thumbnails,
+                recording=self._recording,
+                hotkeys=self._hotkeys,
+                obs=self._obs,
+            )
+            app = build_app(parts)
+            if not self._acquire():
+                return
+            try:
+                self._server.show(app)
+                self._stopping.wait()
+            finally:
+                self._audience.stop()
+                self._preview.stop()
+                self._server.show(None)
+                self._server.release()
+        finally:
+            unsubscribe()
+            self._audience.stop()
+            self._preview.stop()
+            self._thumbnails.stop()
+
+    def _acquire(self) -> bool:
+        """Wait for the port; return False if the daemon ended before it was free."""
+        warned = False
+        while not self._stopping.is_set():
+            try:
+                url = self._server.acquire()
+            except StylizerError as error:
+                if not warned:
+                    log.warning("no panel for now: %s; the camera goes on without", error)
+                warned = True
+                self._stopping.wait(_AGAIN_SECONDS)
+                continue
+            log.info("panel: %s", url)
+            if not is_loopback(self._server.address):
+                log.info("other machines need the token in %s", token_file())
+            return True
+        return False
+
+    def _watch(self, announcement: Announcement) -> None:
+        if announcement.kind is Kind.PRESETS_CHANGED or (
+            announcement.kind is Kind.STATE and "source" in announcement.details.get("changed", ())
+        ):
+            self._thumbnails.renew()
+
+    def _tell_thumbnails(self, names: list[str]) -> None:
+        self._audience.tell(THUMBNAILS, "", {"names": names})
