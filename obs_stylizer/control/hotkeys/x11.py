@@ -189,9 +189,12 @@ class _Server:
         changed = wanted != self._asked
         if self._settled_at is not None and now >= self._settled_at:
             self._settled_at = None
-            self._let_go(list(self._grabbed))
-            self._layout = Layout(self._display)
-            changed = True
+            layout = Layout(self._display)
+            # Every change between two keyboards is told too, and mostly brings nothing new.
+            if layout != self._layout:
+                self._let_go(list(self._grabbed))
+                self._layout = layout
+                changed = True
         before = dict(self._problems)
         if changed:
             self._let_go([one for one in self._grabbed if one not in wanted])

@@ -45,15 +45,24 @@ class Layout:
         self.relevant = 0
         for bit in self._bits.values():
             self.relevant |= bit
-        locks = {
-            X.LockMask,
-            self._bit_of(_NUM_LOCK, modifiers),
-            self._bit_of(_SCROLL_LOCK, modifiers),
-        } - {0, *self._bits.values()}
+        num_lock = self._bit_of(_NUM_LOCK, modifiers)
+        scroll_lock = self._bit_of(_SCROLL_LOCK, modifiers)
+        locks = sorted({X.LockMask, num_lock, scroll_lock} - {0, *self._bits.values()})
         self.lock_states = tuple(
             sum(chosen) for count in range(len(locks) + 1) for chosen in combinations(locks, count)
         )
         """Every state that NumLock, CapsLock and ScrollLock can be in, as bits."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layout):
+            return NotImplemented
+        return (self._symbols, self._bits, self.lock_states) == (
+            other._symbols,
+            other._bits,
+            other.lock_states,
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def _bit_of(self, keysyms: Sequence[int], modifiers: Sequence[Sequence[int]]) -> int:
         for index, keycodes in enumerate(modifiers):
