@@ -32,7 +32,7 @@ _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # not change the digest of an older recipe either.
 _LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate")
 _LATER_KEYS = {
-    "generator": ("depth", "latent", "normalise", "correction"),
+    "generator": ("depth", "latent", "normalise", "correction", "detail"),
     "discriminator": ("kind", "scales"),
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
     "data": ("clips",),
@@ -90,6 +90,9 @@ class GeneratorRecipe(Section):
     """Length of the noise vector (dcgan)."""
     normalise: bool = True
     """Use instance norms, which make styles strong; without them brightness is kept."""
+    detail: bool = False
+    """Let the frame's own pixels join in before the last layers (fast, lite): for looks that
+    draw fine lines."""
     correction: bool = False
     """Add what the network makes to the frame instead of putting it in its place."""
 

@@ -66,6 +66,8 @@ class ConvNorm(nn.Module):
         # The norm's shift takes the place of a bias.
         self.convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm = ConditionalInstanceNorm(outputs, styles, normalise)
+        if not normalise:
+            keep_size(self.convolution)
 
     def forward(self, features: Tensor, style: Tensor | None) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H/stride, W/stride)."""
@@ -80,6 +82,8 @@ class ResidualBlock(nn.Module):
         self.first = ConvNorm(channels, channels, styles, 1, normalise)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm = ConditionalInstanceNorm(channels, styles, normalise)
+        if not normalise:
+            keep_size(self.second)
         # Starting as the identity lets depth cost nothing at the beginning.
         nn.init.constant_(self.norm.weight, 0.1)
 
@@ -87,6 +91,14 @@ class ResidualBlock(nn.Module):
         """(B, C, H, W) to the same shape."""
         change: Tensor = self.norm(self.second(self.first(features, style)), style)
         return features + change
+
+
+def keep_size(convolution: nn.Conv2d) -> None:
+    """Draw weights anew so that features before a ReLU keep their size (He et al. 2015).
+
+    Without norms torch's own start makes them smaller with every layer, until nothing is learnt.
+    """
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
 
 
 class SmoothSubpixelConv(nn.Module):
