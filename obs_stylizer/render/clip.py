@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -68,6 +69,7 @@ class ClipFrame:
         ticks: how long it stands.
         seconds: since the clip's first frame.
         picture: its pixels, converted when they are asked for.
+        decoded: the same as it came from the decoder, not yet upright.
     """
 
     ordinal: int
@@ -75,9 +77,53 @@ class ClipFrame:
     ticks: int
     seconds: float
     picture: DecodedFrame
+    decoded: VideoFrame
 
 
-class Clip:
+class Footage(ABC):
+    """Frames in order. One thread at a time.
+
+    Attributes:
+        name: for people.
+        info: what it is.
+    """
+
+    name: str
+    info: ClipInfo
+
+    @abstractmethod
+    def frames(self, first: int = 0) -> Iterator[ClipFrame]:
+        """Yield the frames from number ``first`` on. One such walk at a time."""
+
+    @abstractmethod
+    def frame_count(self) -> int | None:
+        """Number of frames; None where nobody says."""
+
+    @abstractmethod
+    def index(self) -> FrameIndex | None:
+        """Return all time stamps; None where frames can only be counted."""
+
+    @abstractmethod
+    def stamp(self) -> object:
+        """Return what changes when the frames do, as JSON can hold it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Clip(Footage):
     """A video file, or a stream that can be read only once.
 
     Args:
@@ -106,7 +152,7 @@ class Clip:
         return self._source if isinstance(self._source, Path) else None
 
     def index(self) -> FrameIndex | None:
-        """Return all time stamps, read once; None where frames can only be counted."""
+        """See :class:`Footage`; the file is read through once."""
         if not self._indexed and isinstance(self._source, Path):
             container, stream = self._open()
             with container:
@@ -115,7 +161,7 @@ class Clip:
         return self._index
 
     def frame_count(self) -> int | None:
-        """Number of frames; None where the file does not say."""
+        """See :class:`Footage`."""
         index = self.index()
         if index is not None:
             return len(index)
@@ -125,7 +171,7 @@ class Clip:
         return round(duration / av.time_base * self.info.rate) if duration else None
 
     def frames(self, first: int = 0) -> Iterator[ClipFrame]:
-        """Yield the frames from number ``first`` on. One such walk at a time."""
+        """See :class:`Footage`."""
         index = self.index()
         if first > 0 and index is not None:
             walk = self._walk_from(index, first)
@@ -138,19 +184,15 @@ class Clip:
         yield from (frame for frame in self._numbered(0) if frame.ordinal >= first)
 
     def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
+        """See :class:`Footage`."""
         self.container.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def stamp(self) -> object:
+        """See :class:`Footage`."""
+        if self.path is None:
+            return None
+        stat = self.path.stat()
+        return [str(self.path.absolute()), stat.st_size, stat.st_mtime_ns]
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container = self._open_container()
@@ -285,7 +327,7 @@ class Clip:
                 ordinal += 1
             seconds = float(stamp * info.time_base) - origin
             picture = DecodedFrame(seconds, float(ticks * info.time_base), frame, reformatter)
-            yield ClipFrame(number, stamp, ticks, seconds, picture)
+            yield ClipFrame(number, stamp, ticks, seconds, picture, frame)
 
     def _decode(self) -> Iterator[VideoFrame]:
         """Decode packet by packet, so that a broken one costs itself and not the rest."""

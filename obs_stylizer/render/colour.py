@@ -13,7 +13,7 @@ import av
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from obs_stylizer.frames import Pixels
+from obs_stylizer.frames import FrameSize, Pixels
 
 # AVColorSpace of BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M and BT.2020.
 _KNOWN_MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9})
@@ -115,6 +115,33 @@ class ToVideo:
         if frame is source:
             # Nothing had to be converted, but the picture's memory will be used again.
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        return self._tagged(frame)
+
+    def unchanged(self, frame: VideoFrame, size: FrameSize) -> VideoFrame | None:
+        """Return a decoded frame as it is, without a way through RGB; None where it does not fit.
+
+        Only its layout may change, as from ten bits to eight.
+        """
+        fits = (frame.width, frame.height) == (size.width, size.height) and not frame.rotation
+        if not fits or colour_of(frame).for_format(self._format) != self._colour:
+            return None
+        if is_rgb(frame.format.name) != is_rgb(self._format):
+            return None
+        matrix = self._colour.matrix or _BT709
+        return self._tagged(
+            self._reformatter.reformat(
+                frame,
+                format=self._format,
+                src_colorspace=matrix,
+                dst_colorspace=matrix,
+                src_color_range=self._colour.range_tag,
+                dst_color_range=self._colour.range_tag,
+                interpolation=_FLAGS,
+            )
+        )
+
+    def _tagged(self, frame: VideoFrame) -> VideoFrame:
+        colour = self._colour
         frame.color_range = colour.range_tag
         frame.colorspace = colour.matrix
         frame.color_primaries = colour.primaries

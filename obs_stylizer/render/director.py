@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.render.cues import Cue, is_bypass
+from obs_stylizer.render.cues import Cue
 from obs_stylizer.render.memory import Memory, recall, remember
 from obs_stylizer.styling.look import Look
 from obs_stylizer.styling.stylizer import Stylizer
@@ -68,13 +68,6 @@ class Director:
 
     def _take(self, number: int) -> None:
         self._shown = number
-        cue = self._cues[number]
-        if is_bypass(cue):
-            self._stylizer.bypass = True
-            if self._stylizer.look is not None:
-                return
-        else:
-            self._stylizer.bypass = False
         look = self._make_look(number)
         self._stylizer.switch_to(look, look.preset.crossfade_ms)
         # The one that is faded from, and the one that is shown.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,6 +121,8 @@ class EncoderPlan:
         Raises:
             SinkError: it does not start here.
         """
+        # SVT-AV1 else writes what it is on the error stream.
+        os.environ.setdefault("SVT_LOG", "1")
         try:
             context = av.CodecContext.create(self.encoder, "w")
             assert isinstance(context, VideoCodecContext)
@@ -274,7 +277,7 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
     av1 = str(round(58 - 0.42 * quality))
     nvenc = {"preset": "p4", "rc": "vbr", "b": "0"}
     options: dict[str, dict[str, str]] = {
-        "libx264": {"preset": "veryfast", "crf": h264},
+        "libx264": {"preset": "superfast", "crf": h264},
         "libx265": {"preset": "superfast", "crf": h265, "x265-params": "log-level=none"},
         "libsvtav1": {"preset": "10", "crf": av1},
         "ffv1": {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"},

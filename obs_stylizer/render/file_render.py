@@ -18,7 +18,7 @@ from obs_stylizer.claims import Claim
 from obs_stylizer.errors import SinkError, StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.render.belt import Crew
-from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.clip import Footage
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.encoders import (
     DEFAULT_QUALITY,
@@ -92,7 +92,7 @@ class Rendering:
         finished: segments that an earlier rendering left.
     """
 
-    clip: Clip
+    clip: Footage
     style: Style
     book: LookBook
     size: FrameSize
@@ -105,16 +105,19 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a rendering came to: frames in the file, those rendered just now, and seconds."""
+    """What a rendering came to: frames in the file, those rendered just now, and seconds.
 
-    path: Path
+    ``path`` is None for a stream.
+    """
+
+    path: Path | None
     frames: int
     rendered: int
     seconds: float
 
 
 def render_file(
-    clip: Clip,
+    clip: Footage,
     target: Path,
     style: Style,
     output: Output,
@@ -151,7 +154,7 @@ def render_file(
     return Result(target, frames, frames - done, time.perf_counter() - began)
 
 
-def prepare(clip: Clip, target: Path, style: Style, output: Output) -> Rendering:
+def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Rendering:
     """Decide everything, load everything, and find what an earlier rendering left.
 
     Raises:
@@ -195,7 +198,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise SinkError(f"{target} exists already", "choose another name, or use --overwrite")
 
 
-def _plan(clip: Clip, target: Path, output: Output, size: FrameSize) -> EncoderPlan:
+def _plan(clip: Footage, target: Path, output: Output, size: FrameSize) -> EncoderPlan:
     info = clip.info
     threads = output.encoder_threads or min(_MAX_ENCODER_THREADS, os.cpu_count() or 1)
     return plan_encoder(
@@ -221,7 +224,7 @@ def _runs_on(facts: Mapping[str, object] | None) -> RunsOn | None:
 
 
 def _facts(
-    clip: Clip,
+    clip: Footage,
     style: Style,
     plan: EncoderPlan,
     size: FrameSize,
@@ -229,11 +232,9 @@ def _facts(
     runs_on: RunsOn,
 ) -> dict[str, object]:
     """Everything that the result depends on."""
-    path = clip.path
-    stat = None if path is None else path.stat()
     return {
-        "clip": str(path.absolute()) if path is not None else clip.name,
-        "clip_stamp": None if stat is None else [stat.st_size, stat.st_mtime_ns],
+        "clip": clip.name,
+        "clip_stamp": clip.stamp(),
         **style.facts(),
         "runs_on": {name: list(pair) for name, pair in runs_on.items()},
         "size": str(size),
@@ -270,7 +271,9 @@ class SegmentTaker:
         """See :func:`render_stretch`."""
         if isinstance(item, Styled):
             assert self._writer is not None
-            self._writer.write(item.pixels, item.stamp, item.ticks)
+            frame = item.frame
+            original = frame.decoded if item.untouched else None
+            self._writer.write(item.pixels, frame.stamp, frame.ticks, original)
             self.done += 1
             return
         digest = item.memory.digest()
@@ -283,12 +286,6 @@ class SegmentTaker:
             self._open(self._number + 1, digest)
             self._finish(digest, item.memory)
         self._open(item.segment, digest)
-
-    def abandon(self) -> None:
-        """Take the unfinished segment back."""
-        if self._writer is not None:
-            self._writer.abandon()
-            self._writer = None
 
     def _open(self, number: int, digest: str) -> None:
         self._number = number
@@ -341,7 +338,7 @@ def _render_segments(
         while not crew.wait(_REPORT_SECONDS):
             report(pace.at(time.perf_counter(), first + taker.done))
             if stop.is_set():
-                raise _stopped(folder)
+                raise stopped(folder)
     except BaseException as error:
         crew.stop()
         if not isinstance(error, RenderStoppedError):
@@ -380,16 +377,17 @@ def finish(
         while not crew.wait(_REPORT_SECONDS):
             report(pace.at(time.perf_counter(), frames, "joining"))
             if stop.is_set():
-                raise _stopped(folder)
+                raise stopped(folder)
         if stop.is_set():
-            raise _stopped(folder)
+            raise stopped(folder)
     except BaseException:
         crew.stop()
         raise
     folder.publish()
 
 
-def _stopped(folder: WorkFolder) -> RenderStoppedError:
+def stopped(folder: WorkFolder) -> RenderStoppedError:
+    """Return what to raise when somebody stops a rendering kept in ``folder``."""
     return RenderStoppedError(
         f"stopped; what is finished of {folder.target.name} is kept in {folder.path}",
         "go on with --resume",

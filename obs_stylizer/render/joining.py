@@ -21,7 +21,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SinkError
-from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.clip import Clip, Footage
 from obs_stylizer.render.encoders import EncoderPlan
 from obs_stylizer.render.segment_file import SegmentNote, read_packets
 
@@ -55,9 +55,11 @@ class OtherStream:
     label: str
 
 
-def other_streams(clip: Clip) -> list[OtherStream]:
+def other_streams(clip: Footage) -> list[OtherStream]:
     """Return all streams of ``clip`` but the one that is rendered."""
-    found = []
+    found: list[OtherStream] = []
+    if not isinstance(clip, Clip) or clip.path is None:
+        return found
     for stream in clip.container.streams:
         if stream.index == clip.stream.index:
             continue
@@ -69,7 +71,7 @@ def other_streams(clip: Clip) -> list[OtherStream]:
 
 
 def check_container(
-    clip: Clip, suffix: str, plan: EncoderPlan, dropped: Sequence[str]
+    clip: Footage, suffix: str, plan: EncoderPlan, dropped: Sequence[str]
 ) -> list[OtherStream]:
     """Return the streams that will be copied; find out now whether the container takes them.
 
@@ -101,16 +103,19 @@ def check_container(
     return kept
 
 
-def _try_header(clip: Clip, suffix: str, plan: EncoderPlan, others: Sequence[OtherStream]) -> None:
+def _try_header(
+    clip: Footage, suffix: str, plan: EncoderPlan, others: Sequence[OtherStream]
+) -> None:
     sink = BytesIO()
     with av.open(sink, "w", format=_FORMATS[suffix]) as output:
         _add_video(output, plan)
-        _add_others(output, clip.container, others)
+        if isinstance(clip, Clip):
+            _add_others(output, clip.container, others)
         output.start_encoding()
 
 
 def join(
-    clip: Clip,
+    clip: Footage,
     folder: Path,
     notes: Sequence[SegmentNote],
     plan: EncoderPlan,
@@ -137,7 +142,7 @@ def join(
     if suffix in (".mp4", ".mov"):
         # The index goes ahead, so that a browser can begin before it has all.
         options["movflags"] = "+faststart"
-        if any(key.startswith("com.") for key in clip.container.metadata):
+        if isinstance(clip, Clip) and any(k.startswith("com.") for k in clip.container.metadata):
             # What telephones write, such as the place, is kept only on request.
             options["movflags"] += "+use_metadata_tags"
     try:
@@ -169,9 +174,9 @@ def join(
         raise SinkError(f"cannot write {target.name}: {error}", "is the disk full?") from error
 
 
-def _reopened(clip: Clip) -> Any:
+def _reopened(clip: Footage) -> Any:
     """The clip's container from its start; a stream has nothing but its pictures."""
-    if clip.path is None:
+    if not isinstance(clip, Clip) or clip.path is None:
         return contextlib.nullcontext(None)
     return av.open(os.path.abspath(clip.path), metadata_errors="ignore")  # noqa: PTH100
 
@@ -204,9 +209,9 @@ def _add_others(
 
 
 def _copy_tags(
-    output: OutputContainer, source: InputContainer | None, video: VideoStream, clip: Clip
+    output: OutputContainer, source: InputContainer | None, video: VideoStream, clip: Footage
 ) -> None:
-    if source is None:
+    if source is None or not isinstance(clip, Clip):
         return
     output.metadata.update({k: v for k, v in source.metadata.items() if k.lower() not in _OWN_TAGS})
     tags = source.streams[clip.stream.index].metadata

@@ -28,7 +28,6 @@ class Memory:
 
     Attributes:
         shown: number of the cue that is shown; None before the first frame.
-        bypass: whether the plain picture is shown.
         order: numbers of the cues whose looks are held, the one on air last.
         fade: begin and length in seconds of a crossfade in progress, else None.
         last_seconds: time of the last frame.
@@ -37,7 +36,6 @@ class Memory:
     """
 
     shown: int | None
-    bypass: bool
     order: tuple[int, ...]
     fade: tuple[float, float] | None
     last_seconds: float | None
@@ -51,7 +49,6 @@ class Memory:
         """Return it as bytes; equal memories give equal bytes."""
         head = {
             "shown": self.shown,
-            "bypass": self.bypass,
             "order": self.order,
             "fade": self.fade,
             "last_seconds": self.last_seconds,
@@ -89,7 +86,6 @@ class Memory:
             pictures[int(number)] = (parts[0], parts[1])
         return cls(
             shown=head["shown"],
-            bypass=head["bypass"],
             order=tuple(head["order"]),
             fade=None if head["fade"] is None else (head["fade"][0], head["fade"][1]),
             last_seconds=head["last_seconds"],
@@ -120,7 +116,6 @@ def remember(
             pictures[number] = (first.copy(), second.copy())
     return Memory(
         shown=shown,
-        bypass=stylizer.bypass,
         order=held,
         fade=(fade.began, fade.seconds) if fade is not None and fade.began is not None else None,
         last_seconds=stylizer._last_moment,
@@ -140,5 +135,4 @@ def recall(memory: Memory, stylizer: Stylizer, looks: Mapping[int, Look]) -> Non
         stylizer.switch_to(looks[number], 1000 * memory.fade[1] if fades and memory.fade else 0)
     if memory.fade is not None and stylizer._fade is not None:
         stylizer._fade.began, stylizer._fade.seconds = memory.fade
-    stylizer.bypass = memory.bypass
     stylizer._last_moment = memory.last_seconds

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from obs_stylizer.frames import Pixels
 from obs_stylizer.render.belt import Belt, Crew
-from obs_stylizer.render.clip import Clip, ClipFrame
+from obs_stylizer.render.clip import ClipFrame, Footage
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.memory import Memory
 
@@ -20,13 +22,17 @@ _BELT_LENGTH: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Styled:
-    """A finished picture: uint8 (height, width, 3) RGB, and the frame it was made of."""
+    """A finished picture, and the frame it was made of.
 
-    ordinal: int
-    stamp: int
-    ticks: int
-    seconds: float
+    Attributes:
+        frame: as it was decoded.
+        pixels: uint8 (height, width, 3) RGB.
+        untouched: whether nothing was changed, so that the frame itself can be encoded.
+    """
+
+    frame: ClipFrame
     pixels: Pixels
+    untouched: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def segment_of(ordinal: int) -> int:
 
 def render_stretch(
     crew: Crew,
-    clip: Clip,
+    clip: Footage,
     director: Director,
     stretch: Stretch,
     take: Callable[[Styled | Boundary], None],
@@ -104,7 +110,7 @@ def render_stretch(
                 segment = segment_of(frame.ordinal)
                 finished.put(Boundary(segment, director.memory()))
             picture = director.style(pixels, frame.seconds)
-            finished.put(Styled(frame.ordinal, frame.stamp, frame.ticks, frame.seconds, picture))
+            finished.put(Styled(frame, picture, _same(picture, pixels)))
         finished.put(Boundary(None, director.memory()))
         finished.end()
 
@@ -115,3 +121,11 @@ def render_stretch(
     crew.start("decoding", decode)
     crew.start("styling", style)
     crew.start("encoding", hand_over)
+
+
+def _same(one: Pixels, other: Pixels) -> bool:
+    if one.shape != other.shape:
+        return False
+    # A row in the middle tells most of what differs at a glance.
+    middle = len(one) // 2
+    return bool((one[middle] == other[middle]).all()) and np.array_equal(one, other)

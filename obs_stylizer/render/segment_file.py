@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, Self
 import av
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SinkError
@@ -112,9 +113,16 @@ class SegmentWriter:
         self._frames = 0
         self._last_ticks = 1
 
-    def write(self, pixels: Pixels, stamp: int, ticks: int) -> None:
-        """Add a picture, uint8 RGB, that is shown at ``stamp`` for ``ticks``."""
-        frame = self._to_video(padded(pixels, self._plan.size))
+    def write(
+        self, pixels: Pixels, stamp: int, ticks: int, original: VideoFrame | None = None
+    ) -> None:
+        """Add a picture, uint8 RGB, that is shown at ``stamp`` for ``ticks``.
+
+        ``original`` is the decoded frame where the picture was not changed.
+        """
+        frame = None if original is None else self._to_video.unchanged(original, self._plan.size)
+        if frame is None:
+            frame = self._to_video(padded(pixels, self._plan.size))
         frame.pts, frame.time_base = stamp, self._plan.time_base
         self._keep(self._context.encode(frame))
         self._frames += 1

@@ -1,0 +1,126 @@
+"""How far a rendering is: a bar on a terminal, lines of JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from obs_stylizer.cli.console import error_console
+from obs_stylizer.errors import StylizerError
+
+if TYPE_CHECKING:
+    from obs_stylizer.render import progress
+    from obs_stylizer.render.file_render import Result
+    from obs_stylizer.render.requests import Request
+
+
+class Display:
+    """Shows renderings one after another.
+
+    Args:
+        as_json: write lines of JSON to ``stream`` instead of a bar on the error stream.
+        stream: for JSON.
+    """
+
+    def __init__(self, *, as_json: bool, stream: IO[str]) -> None:
+        self._as_json = as_json
+        self._stream = stream
+
+    @contextmanager
+    def of(self, request: Request) -> Iterator[Callable[[progress.Progress], None]]:
+        """Show one rendering; the function given is told how far it is."""
+        self._line("begin", request)
+        if self._as_json:
+            yield lambda moment: self._moment(request, moment)
+        elif not sys.stderr.isatty():
+            yield _show_nothing
+        else:
+            with _Bar(request) as bar:
+                yield bar.show
+
+    def done(self, request: Request, result: Result) -> None:
+        """Tell the end of one."""
+        fps = result.rendered / result.seconds if result.seconds > 0 else 0.0
+        self._line(
+            "done",
+            request,
+            frames=result.frames,
+            seconds=round(result.seconds, 3),
+            fps=round(fps, 2),
+        )
+        if not self._as_json:
+            text = f"{request}: {result.frames} frames in {result.seconds:.1f} s ({fps:.1f} fps)"
+            error_console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def failed(self, request: Request, error: StylizerError) -> None:
+        """Tell why one ended early."""
+        self._line("failed", request, error=error.message, remedy=error.remedy)
+
+    def _moment(self, request: Request, moment: progress.Progress) -> None:
+        self._line(
+            "progress",
+            request,
+            stage=moment.stage,
+            frame=moment.frame,
+            frames=moment.frames,
+            fps=round(moment.fps, 2),
+            seconds_left=None if moment.seconds_left is None else round(moment.seconds_left, 1),
+        )
+
+    def _line(self, event: str, request: Request, **values: Any) -> None:
+        if not self._as_json:
+            return
+        head = {
+            "event": event,
+            "input": str(request.source or "-"),
+            "output": str(request.target or "-"),
+        }
+        self._stream.write(json.dumps({**head, **values}, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+
+def _show_nothing(moment: progress.Progress) -> None:
+    del moment
+
+
+class _Bar:
+    """A bar with frames, rate and time left."""
+
+    def __init__(self, request: Request) -> None:
+        name = request.source.name if request.source is not None else "stdin"
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=error_console(),
+            transient=True,
+        )
+        self._task: TaskID = self._progress.add_task(
+            name.replace("[", "\\["), total=None, rate="", start=True
+        )
+
+    def show(self, moment: progress.Progress) -> None:
+        """Show a moment."""
+        rate = f"{moment.fps:.1f} fps" if moment.stage == "rendering" else moment.stage
+        self._progress.update(self._task, completed=moment.frame, total=moment.frames, rate=rate)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()

@@ -1,0 +1,177 @@
+"""Still pictures, folders of them, and folders of them as a film."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from obs_stylizer.errors import SinkError, SourceError
+from obs_stylizer.frames import FrameSize, Pixels, size_of
+from obs_stylizer.render.clip import ClipFrame, ClipInfo, Footage
+from obs_stylizer.render.colour import Colour
+from obs_stylizer.render.director import Director
+from obs_stylizer.render.frame_index import FrameIndex
+from obs_stylizer.render.look_book import LookBook, Style
+from obs_stylizer.render.segment_file import write_whole
+from obs_stylizer.sources.image import MAX_IMAGE_SIDE, load_picture
+from obs_stylizer.sources.video_decoder import DecodedFrame
+
+SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+"""Files that are taken for pictures."""
+
+_JPEG_QUALITY: Final = 95
+
+# RGB with the primaries of BT.709 and the curve of sRGB, which is what pictures on screens have.
+_PICTURE_COLOUR: Final = Colour(0, 1, 13, full_range=True)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a still picture, by its name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures in a folder, in the order in which people count.
+
+    Raises:
+        SourceError: there is none.
+    """
+    found = sorted((p for p in folder.iterdir() if p.is_file() and is_picture(p)), key=_counted)
+    if not found:
+        raise SourceError(
+            f"there is no picture in the folder {folder}",
+            f"pictures end in {', '.join(sorted(SUFFIXES))}",
+        )
+    return found
+
+
+def _counted(path: Path) -> list[tuple[int, str]]:
+    """Order by the numbers in a name, so that 10 comes after 9."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def read_picture(path: Path) -> Pixels:
+    """Return a picture upright, uint8 (height, width, 3) RGB, in its full size.
+
+    Raises:
+        SourceError: no such file, not readable, or no picture.
+    """
+    picture, _ = load_picture(path)
+    if max(picture.shape[:2]) < MAX_IMAGE_SIDE:
+        return picture
+    # It may have been shrunk, which is right for live pictures only.
+    whole = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    return picture if whole is None else cast(Pixels, cv2.cvtColor(whole, cv2.COLOR_BGR2RGB))
+
+
+def write_picture(path: Path, pixels: Pixels) -> None:
+    """Write a picture so that it is there as a whole or not at all.
+
+    Raises:
+        SinkError: it cannot be written there or under this suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise SinkError(
+            f"a picture cannot be a “{path.suffix or path.name}” file",
+            f"its name may end in {', '.join(sorted(SUFFIXES))}",
+        )
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
+    done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise SinkError(f"{path.name} cannot be encoded", "try .png")
+    try:
+        write_whole(path, data.tobytes())
+    except OSError as error:
+        raise SinkError(
+            f"cannot write {path}: {error.strerror}", "choose another folder"
+        ) from error
+
+
+def render_picture(source: Path, target: Path, style: Style, size: FrameSize | None) -> None:
+    """Render one still picture.
+
+    Raises:
+        StylizerError: something is wrong with the picture, the style or the target.
+    """
+    picture = read_picture(source)
+    out_size = size or size_of(picture)
+    book = LookBook(style, out_size)
+    try:
+        write_picture(target, Director(style.cues, book.look, out_size).style(picture, 0.0))
+    finally:
+        book.close()
+
+
+class PictureFilm(Footage):
+    """The pictures of a folder as a film, in the order in which people count.
+
+    Args:
+        folder: its pictures become frames, each shown once.
+        rate: frames a second.
+
+    Raises:
+        SourceError: there is no picture in it.
+    """
+
+    def __init__(self, folder: Path, rate: Fraction) -> None:
+        self.name = folder.name
+        self._paths = pictures_in(folder)
+        first = read_picture(self._paths[0])
+        self.info = ClipInfo(
+            name=folder.name,
+            size=size_of(first),
+            rate=rate,
+            time_base=1 / rate,
+            origin=0,
+            colour=_PICTURE_COLOUR,
+            pixel_format="rgb24",
+            aspect=None,
+        )
+        self._index = FrameIndex(
+            np.arange(len(self._paths), dtype=np.int64), np.arange(len(self._paths), dtype=np.int64)
+        )
+
+    def frames(self, first: int = 0) -> Iterator[ClipFrame]:
+        """See :class:`Footage`.
+
+        Raises:
+            SourceError: a picture cannot be read, or has another size than the first.
+        """
+        reformatter = VideoReformatter()
+        for number, path in enumerate(self._paths[first:], first):
+            pixels = read_picture(path)
+            if size_of(pixels) != self.info.size:
+                raise SourceError(
+                    f"{path.name} is {size_of(pixels)}, the first picture {self.info.size}",
+                    "a film needs pictures of one size; for single pictures give -o a folder",
+                )
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = number, self.info.time_base
+            seconds = float(number * self.info.time_base)
+            picture = DecodedFrame(seconds, float(self.info.time_base), frame, reformatter)
+            yield ClipFrame(number, number, 1, seconds, picture, frame)
+
+    def frame_count(self) -> int | None:
+        """See :class:`Footage`."""
+        return len(self._paths)
+
+    def index(self) -> FrameIndex | None:
+        """See :class:`Footage`."""
+        return self._index
+
+    def stamp(self) -> object:
+        """See :class:`Footage`."""
+        return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in self._paths]
+
+    def close(self) -> None:
+        """See :class:`Footage`."""

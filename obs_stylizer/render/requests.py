@@ -1,0 +1,188 @@
+"""From what somebody names on the command line to single pieces of work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from obs_stylizer.errors import SourceError, UsageError
+from obs_stylizer.render.encoders import CONTAINERS, Codec
+from obs_stylizer.render.pictures import is_picture, pictures_in
+
+STREAM: Final = "-"
+
+
+class Kind(StrEnum):
+    """What a piece of work is."""
+
+    CLIP = "clip"
+    PICTURE = "picture"
+    FILM = "film"
+    """The pictures of a folder as one video."""
+    STREAM = "stream"
+    """YUV4MPEG2 in, out, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing to render. ``source`` and ``target`` are None for a stream."""
+
+    kind: Kind
+    source: Path | None
+    target: Path | None
+
+    def __str__(self) -> str:
+        return f"{self.source or 'stdin'} → {self.target or 'stdout'}"
+
+
+def plan_requests(
+    sources: Sequence[str], target: str, codec: Codec, container: str
+) -> list[Request]:
+    """Decide what is made of what.
+
+    Args:
+        sources: files, folders of pictures, or ``-``.
+        target: a file, a folder, or ``-``.
+        codec: of videos.
+        container: suffix of videos with or without its dot; "" for the usual one.
+
+    Raises:
+        UsageError: the names do not go together.
+        SourceError: a source is not there.
+    """
+    if not sources:
+        raise UsageError("there is nothing to render", "name a video or a picture")
+    suffix = checked_container(container, codec)
+    if STREAM in (target, *sources):
+        return [_stream_request(sources, target, codec, suffix)]
+    paths = [Path(source) for source in sources]
+    for path in paths:
+        if not path.exists():
+            raise SourceError(f"there is no file {path}", "check the path")
+    folder = _as_folder(target, paths)
+    if folder is not None:
+        requests = _into_folder(paths, folder, codec, suffix)
+    else:
+        requests = [_single(paths[0], Path(target), codec, suffix)]
+    _check_targets(requests)
+    return requests
+
+
+def checked_container(container: str, codec: Codec) -> str:
+    """Return a container's suffix with its dot; "" for "".
+
+    Raises:
+        UsageError: the codec cannot go into it.
+    """
+    if not container:
+        return ""
+    suffix = f".{container.lower().removeprefix('.')}"
+    if suffix not in CONTAINERS[codec]:
+        raise UsageError(
+            f"{codec} cannot go into {suffix}",
+            f"it goes into {', '.join(CONTAINERS[codec])}",
+        )
+    return suffix
+
+
+def container_for(source: Path, codec: Codec, suffix: str) -> str:
+    """Return the suffix of a video made of ``source``: the same if the codec can go into it."""
+    if suffix:
+        return suffix
+    own = source.suffix.lower()
+    return own if own in CONTAINERS[codec] else CONTAINERS[codec][0]
+
+
+def _stream_request(sources: Sequence[str], target: str, codec: Codec, suffix: str) -> Request:
+    if len(sources) > 1:
+        raise UsageError("a stream is one picture after another", "render one file at a time")
+    source = None if sources[0] == STREAM else Path(sources[0])
+    if source is not None and not source.exists():
+        raise SourceError(f"there is no file {source}", "check the path")
+    if source is not None and (source.is_dir() or is_picture(source)):
+        raise UsageError(f"{source} cannot be streamed", "name a video, or a file after -o")
+    if target == STREAM:
+        return Request(Kind.STREAM, source, None)
+    return Request(Kind.STREAM, source, _video_target(Path(target), codec, suffix))
+
+
+def _as_folder(target: str, paths: Sequence[Path]) -> Path | None:
+    """Return the folder that ``target`` means, or None if it means a file."""
+    path = Path(target)
+    if path.is_dir() or target.endswith(("/", "\\")):
+        return path
+    if len(paths) > 1 or not path.suffix:
+        if path.suffix:
+            raise UsageError(
+                f"{len(paths)} inputs cannot become one {path.name}", "give -o a folder"
+            )
+        return path
+    return None
+
+
+def _into_folder(paths: Sequence[Path], folder: Path, codec: Codec, suffix: str) -> list[Request]:
+    requests = []
+    for path in paths:
+        if path.is_dir():
+            # One folder goes into the folder itself, several into folders of their names.
+            inner = folder if len(paths) == 1 else folder / path.name
+            requests += [
+                Request(Kind.PICTURE, picture, inner / picture.name)
+                for picture in pictures_in(path)
+            ]
+        elif is_picture(path):
+            requests.append(Request(Kind.PICTURE, path, folder / path.name))
+        else:
+            name = f"{path.stem}{container_for(path, codec, suffix)}"
+            requests.append(Request(Kind.CLIP, path, folder / name))
+    return requests
+
+
+def _single(path: Path, target: Path, codec: Codec, suffix: str) -> Request:
+    if path.is_dir():
+        return Request(Kind.FILM, path, _video_target(target, codec, suffix))
+    if is_picture(path):
+        if not is_picture(target):
+            raise UsageError(
+                f"a picture cannot become {target.name}",
+                "name a picture after -o; a folder of pictures becomes a video",
+            )
+        return Request(Kind.PICTURE, path, target)
+    return Request(Kind.CLIP, path, _video_target(target, codec, suffix))
+
+
+def _video_target(target: Path, codec: Codec, suffix: str) -> Path:
+    own = target.suffix.lower()
+    if suffix and own and suffix != own:
+        raise UsageError(
+            f"{target.name} and --container {suffix[1:]} do not agree", "leave one of them out"
+        )
+    if not own:
+        return target.with_name(f"{target.name}{suffix or CONTAINERS[codec][0]}")
+    if own not in CONTAINERS[codec]:
+        raise UsageError(
+            f"{codec} cannot go into {own}", f"it goes into {', '.join(CONTAINERS[codec])}"
+        )
+    return target
+
+
+def _check_targets(requests: Sequence[Request]) -> None:
+    seen: dict[Path, Request] = {}
+    for request in requests:
+        if request.target is None or request.source is None:
+            continue
+        target = request.target.resolve()
+        if target == request.source.resolve():
+            raise UsageError(
+                f"{request.source} would be replaced by its own rendering",
+                "give -o another name or folder",
+            )
+        other = seen.setdefault(target, request)
+        if other is not request:
+            raise UsageError(
+                f"{other.source} and {request.source} would both become {request.target}",
+                "render them into different folders",
+            )
