@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from obs_stylizer import __version__
-from obs_stylizer.cli import bench, devices, doctor, models, presets, run, training
+from obs_stylizer.cli import bench, devices, doctor, models, presets, render, run, training
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError, UsageError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command("run")(run.run)
+app.command("render")(render.render)
 app.command("devices")(devices.devices)
 app.command("doctor")(doctor.doctor)
 app.add_typer(presets.app, name="presets")
