@@ -218,7 +218,10 @@ class Settings(Section):
     obs: ObsSettings = ObsSettings()
     """OBS."""
     hotkeys: dict[str, str] = Field(default_factory=dict)
-    """Key combination for each command, by name. Nothing listens for keys yet."""
+    """Key combination for each command, as in ``strength +0.1: ctrl+alt+up``; “hold bypass” and
+    “hold freeze” last while held, and ``preset NAME`` stands in place of that preset's own."""
+    listen_for_keys: bool = True
+    """Listen for hotkeys; false leaves every key to other programs."""
 
     @field_validator("size", "process_size")
     @classmethod

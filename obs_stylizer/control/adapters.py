@@ -18,6 +18,10 @@ def adapter_makers(settings: Settings, config: Path) -> list[AdapterMaker]:
         settings: as read from ``config``.
         config: the file in which changed settings are saved; it need not exist.
     """
-    del settings, config
+    del config
     makers: list[AdapterMaker] = []
+    if settings.listen_for_keys:
+        from obs_stylizer.control.hotkeys.adapter import hotkeys_adapter
+
+        makers.append(hotkeys_adapter(settings.hotkeys))
     return makers
