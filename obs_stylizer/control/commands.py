@@ -20,6 +20,13 @@ class ApplyPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmPreset:
+    """Load a preset's generator, so that going over to it is instant; shows nothing of it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class NextPreset:
     """Go over to the next preset by name; after the last comes the first."""
 
@@ -112,6 +119,7 @@ class Quit:
 
 Command = (
     ApplyPreset
+    | WarmPreset
     | NextPreset
     | PreviousPreset
     | Undo

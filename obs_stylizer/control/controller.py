@@ -186,6 +186,8 @@ class Controller:
         match command:
             case commands.ApplyPreset(name, strength, crossfade_ms):
                 self._looks.apply(name, strength, crossfade_ms, future)
+            case commands.WarmPreset(name):
+                return self._looks.warm(name)
             case commands.NextPreset():
                 self._looks.step(1, future)
             case commands.PreviousPreset():

@@ -108,6 +108,12 @@ class Looks:
         choice = Choice(self._library.get(name), strength)
         self._ask(choice, crossfade_ms, future, self._as_it_is())
 
+    def warm(self, name: str) -> Answer:
+        """Let the generator of a preset be loaded; nothing of it is shown."""
+        named = self._library.get(name)
+        self._orders.order(messages.Warm(named, self._scale_for(named)))
+        return Answer(f"loading {name}", {"warm": name})
+
     def step(self, by: int, future: Future[Answer]) -> None:
         """Go over to the preset ``by`` places further in the list."""
         self._library.refresh()
@@ -263,12 +269,15 @@ class Looks:
             crossfade_ms = self._air.on_air.crossfade_ms
         self._numbers += 1
         self._waiting[self._numbers] = _Asked(choice, future, kept_for_undo)
-        scale = self._governor.scale_for(_governed(choice.named)) if self._governor else 1.0
+        scale = self._scale_for(choice.named)
         self._orders.order(
             messages.ShowLook(
                 self._numbers, choice.named, choice.strength, crossfade_ms, scale, choice.styles
             )
         )
+
+    def _scale_for(self, named: NamedPreset) -> float:
+        return self._governor.scale_for(_governed(named)) if self._governor else 1.0
 
     def _alter(self, change: Callable[[Choice], Choice]) -> None:
         """Change what is on air, and the look that is on its way."""

@@ -55,6 +55,7 @@ WORDS: Final[Mapping[str, Word]] = {
     "source": Word(commands.ChangeSource, "source screen:1", "take frames from elsewhere"),
     "record": Word(commands.Record, "record", "record what is sent; on, off, or turn over"),
     "snapshot": Word(commands.TakeSnapshot, "snapshot", "save the plain and the styled picture"),
+    "warm": Word(commands.WarmPreset, "warm great-wave", "load a preset to be shown soon"),
     "reload": Word(commands.Reload, "reload", "read the preset files again"),
     "status": Word(commands.GetStatus, "status", "say what is on air"),
     "quit": Word(commands.Quit, "quit", "end the daemon"),

@@ -21,6 +21,7 @@ from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.inference.session import Provider
+from obs_stylizer.presets import NamedPreset
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import (
     give_back_what_is_free,
@@ -43,6 +44,7 @@ from obs_stylizer.realtime.messages import (
     SetStyles,
     ShowLook,
     Stop,
+    Warm,
     WorkerConfig,
     WorkerFailed,
 )
@@ -85,7 +87,7 @@ class Worker:
         )
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
-        self._to_load: queue.SimpleQueue[ShowLook | Preload] = queue.SimpleQueue()
+        self._to_load: queue.SimpleQueue[ShowLook | Preload | Warm] = queue.SimpleQueue()
         self._to_do: queue.SimpleQueue[Order | tuple[ShowLook, Look]] = queue.SimpleQueue()
         self._for_next_look: dict[type[Order], SetStrength | SetStyles] = {}
         self._stopping = threading.Event()
@@ -193,7 +195,7 @@ class Worker:
                 self._newest_order = order.look
                 self._to_do.put(order)
                 self._to_load.put(order)
-            elif isinstance(order, Preload):
+            elif isinstance(order, Preload | Warm):
                 self._to_load.put(order)
             elif isinstance(order, ChangeSource):
                 self._capture.change(order.source)
@@ -215,6 +217,8 @@ class Worker:
                 continue
             if isinstance(order, Preload):
                 waiting = [order]
+            elif isinstance(order, Warm):
+                self._load_ahead(order.preset, order.scale)
             elif order.look == self._newest_order:
                 self._load(order)
 
@@ -227,13 +231,16 @@ class Worker:
             return []
         if self._stylizer.look is None:
             return waiting
-        try:
-            self._loader.load(presets[0])
-        except StylizerError as error:
-            log.warning("preset %s cannot be used: %s", presets[0].name, error)
-        except Exception:
-            log.exception("preset %s cannot be used", presets[0].name)
+        self._load_ahead(presets[0], 1.0)
         return [Preload(presets[1:])]
+
+    def _load_ahead(self, named: NamedPreset, scale: float) -> None:
+        try:
+            self._loader.load(named, scale)
+        except StylizerError as error:
+            log.warning("preset %s cannot be used: %s", named.name, error)
+        except Exception:
+            log.exception("preset %s cannot be used", named.name)
 
     def _load(self, order: ShowLook) -> None:
         try:

@@ -89,6 +89,17 @@ class Preload:
 
 
 @dataclass(frozen=True, slots=True)
+class Warm:
+    """Load the generator of this preset soon; it is likely to be shown next.
+
+    ``scale`` as in :class:`ShowLook`.
+    """
+
+    preset: NamedPreset
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSource:
     """Take frames from elsewhere; the old source goes on if the new one cannot work."""
 
@@ -107,7 +118,17 @@ class Stop:
     """Close the source and end."""
 
 
-Order = ShowLook | SetStrength | SetStyles | SetBypass | Preload | ChangeSource | GivePlain | Stop
+Order = (
+    ShowLook
+    | SetStrength
+    | SetStyles
+    | SetBypass
+    | Preload
+    | Warm
+    | ChangeSource
+    | GivePlain
+    | Stop
+)
 
 
 # From the worker to the daemon.

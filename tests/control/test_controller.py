@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from obs_stylizer.control import commands
 from obs_stylizer.control.announcements import Announcement, Announcer, Kind
 from obs_stylizer.control.commands import (
     ApplyPreset,
@@ -173,6 +174,17 @@ def test_all_presets_are_preloaded_after_the_first(
     assert [[named.name for named in order.presets] for order in preloads] == [
         ["ink", "plain", "wave"]
     ]
+
+
+def test_warm_preset_is_loaded_and_not_shown(controller: Controller, pipeline: Pipeline) -> None:
+    apply(controller, "wave")
+    assert do(controller, commands.WarmPreset("ink")) == "loading ink"
+    order = pipeline.orders[-1]
+    assert isinstance(order, messages.Warm)
+    assert order.preset.name == "ink"
+    assert controller.on_air.preset == "wave"
+    with pytest.raises(PresetError, match="did you mean “ink”"):
+        do(controller, commands.WarmPreset("inc"))
 
 
 def test_unknown_preset_changes_nothing(controller: Controller, pipeline: Pipeline) -> None:

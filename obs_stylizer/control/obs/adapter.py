@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control.announcements import Announcement, Kind
-from obs_stylizer.control.commands import Answer, ApplyPreset, Command, SetStrength
+from obs_stylizer.control.commands import Answer, ApplyPreset, Command, SetStrength, WarmPreset
 from obs_stylizer.control.desk import AdapterMaker, Desk
 from obs_stylizer.control.obs import custom_events
 from obs_stylizer.control.obs.connection import Connection, ObsEvent
@@ -227,10 +227,8 @@ class ObsAdapter:
         self._state = replace(self._state, preview=scene)
         look = self._follower.look_for(scene)
         if scene and look.preset and self.settings.warm_preview:
-            self._warm(look.preset)
-
-    def _warm(self, preset: str) -> None:
-        log.debug("OBS: preview of %s", preset)
+            # A preset that there is not is told of when its scene goes on air.
+            self._desk.send(WarmPreset(look.preset))
 
     def _apply(self, scene: str, look: SceneLook) -> None:
         command: Command

@@ -234,9 +234,21 @@ def test_preview_does_not_count(desk: FakeDesk, server: FakeObs) -> None:
         until(lambda: desk.on_air.preset == "wave")
         wire(server).event("CurrentPreviewSceneChanged", sceneName="B")
         until(lambda: adapter.state.preview == "B")
+        until(lambda: isinstance(desk.orders[-1], messages.Warm))
+        order = desk.orders[-1]
+        assert isinstance(order, messages.Warm)
+        assert order.preset.name == "ink"
         assert desk.on_air.preset == "wave"
         wire(server).event("StudioModeStateChanged", studioModeEnabled=False)
         until(lambda: adapter.state.preview == "")
+
+
+def test_preview_is_not_warmed_if_not_wanted(desk: FakeDesk, server: FakeObs) -> None:
+    with adapter_at(desk, server, scenes={"B": "ink"}, warm_preview=False) as adapter:
+        wire(server).event("CurrentPreviewSceneChanged", sceneName="B")
+        until(lambda: adapter.state.preview == "B")
+        time.sleep(0.1)
+        assert not any(isinstance(order, messages.Warm) for order in desk.orders)
 
 
 def test_new_maps_are_followed_at_once(desk: FakeDesk, server: FakeObs) -> None:
