@@ -22,6 +22,8 @@ class StyleRecipe(Section):
     """Short side the picture is scaled to: a larger one makes finer strokes."""
     weight: Weight = 1.0
     """Multiplies the style loss of this style."""
+    turns: int = Field(default=1, ge=1, le=20)
+    """Samples it gets where another gets one."""
 
 
 class PaintingRecipe(Section):

@@ -203,8 +203,8 @@ class Recipe(Section):
     precision: Literal["auto", "f32", "bf16", "f16"] = "auto"
     """auto: bf16 where the processor or GPU computes with it, else f32."""
     compile: Literal["auto"] | bool = "auto"
-    """yes: generators and feature networks go through torch.compile, which takes a minute at
-    the start; auto: on a GPU only, because it gained nothing on a CPU."""
+    """yes: generators and feature networks go through torch.compile, which takes minutes at the
+    start; auto: on a GPU only, because a painting's update was no quicker with it on a CPU."""
     objective: Literal["painting", "paired", "enhance", "unpaired", "generate"]
     painting: PaintingRecipe | None = None
     paired: PairedRecipe | None = None
@@ -249,6 +249,9 @@ class Recipe(Section):
                 continue
             fields = type(values).model_fields
             left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
+        if self.painting is not None:
+            once = {name for name, style in self.painting.styles.items() if style.turns == 1}
+            left_out["painting"] = {"styles": {name: {"turns"} for name in once}}
         if self.generate is not None:
             # They only judge what was trained.
             left_out["generate"] = {"features"}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.compilation import compile_networks
+from obs_stylizer.training.compilation import compile_networks, lay_out
 from obs_stylizer.training.distributed import World
 from obs_stylizer.training.losses.steadying import clip_weights
 from obs_stylizer.training.moving_average import MovingAverage
@@ -30,6 +30,7 @@ from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.run_directory import MetricsLog, RunDirectory
 from obs_stylizer.training.schedule import progress_of, rate_factor
 from obs_stylizer.training.step_figures import Means, StepClock
+from obs_stylizer.training.style_rows import carry_styles
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Trainer:
             if len(self.objective.discriminators)
             else None
         )
+        lay_out(self.objective, device)
         self.compiled = compile_networks(self.objective, self.recipe.compile, device)
         self.step = 0
         self.elapsed = 0.0
@@ -110,20 +112,31 @@ class Trainer:
     def start_from(self, other: RunDirectory) -> None:
         """Take the weights of another run's newest checkpoint as this one's start.
 
-        Optimizers and schedule begin anew. What was done is noted in ``run.json``.
+        Optimizers and schedule begin anew. Styles are carried over by their names; one that the
+        other run did not know begins as the mean of all. What was done is noted in ``run.json``.
 
         Raises:
             TrainingError: the other run has no checkpoint, or its networks are of another shape.
         """
         state = other.load_checkpoint(self.device)
         try:
-            self.objective.generators.load_state_dict(state["generators"])
-            self.objective.discriminators.load_state_dict(state["discriminators"])
-            self.average.network.load_state_dict(state["average"])
+            for network, part in (
+                (self.objective.generators, "generators"),
+                (self.objective.discriminators, "discriminators"),
+                (self.average.network, "average"),
+            ):
+                network.load_state_dict(
+                    carry_styles(
+                        state[part],
+                        network.state_dict(),
+                        _styles_of(other.recipe),
+                        _styles_of(self.recipe),
+                    )
+                )
         except RuntimeError as cause:
             raise TrainingError(
                 f"the networks of {other.path} have another shape than {self.recipe.name}'s",
-                "both recipes need the same generator, discriminator and number of styles",
+                "both recipes need the same generator and discriminator",
             ) from cause
         if self.world.leads:
             self.run.note(
@@ -353,3 +366,7 @@ def _on_cpu(state: Any) -> Any:
     if isinstance(state, list):
         return [_on_cpu(value) for value in state]
     return state.cpu() if isinstance(state, Tensor) else state
+
+
+def _styles_of(recipe: Recipe) -> tuple[str, ...]:
+    return () if recipe.painting is None else tuple(recipe.painting.styles)

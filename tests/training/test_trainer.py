@@ -200,3 +200,13 @@ def test_a_run_may_start_from_the_weights_of_another(
     larger = recipe_of(("channels: 8,", "channels: 12,"), name="larger.yaml")
     with pytest.raises(TrainingError, match="another shape than tiny's"):
         start(tmp_path / "third", larger).start_from(RunDirectory.open(tmp_path / "first"))
+
+
+def test_a_style_with_more_turns_gets_more_samples(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    often = recipe_of(('stripes.png", size: 64', 'stripes.png", size: 64, turns: 3'))
+    trainer = start(tmp_path / "run", often)
+    samples = range(trainer.recipe.schedule.batch)
+    taken = [
+        int(i) for step in range(4) for i in trainer.objective.make_batch(step, samples)["index"]
+    ]
+    assert taken.count(0) == 3 * taken.count(1) > 0

@@ -68,6 +68,11 @@ class PaintingObjective(Objective):
         self.painting: PaintingRecipe = recipe.painting
         self.game = Game(recipe.adversarial)
         self.styles = tuple(self.painting.styles)
+        self._turns = [
+            index
+            for index, style in enumerate(self.painting.styles.values())
+            for _ in range(style.turns)
+        ]
         self.content = ContentPictures.of(recipe.data)
         self.clips = ClipPairs.of(recipe.data)
         self.style_pictures = [
@@ -96,7 +101,8 @@ class PaintingObjective(Objective):
         """
         recipe, seed = self.recipe, self.recipe.seed
         randoms = [sample_random(seed, step, number, turn) for number in samples]
-        order = [(step * recipe.schedule.batch + number) % len(self.styles) for number in samples]
+        turns = self._turns
+        order = [turns[(step * recipe.schedule.batch + number) % len(turns)] for number in samples]
         content = [self.content.crop(recipe.data, random) for random in randoms]
         real = [
             self._style_crop(index, random) for index, random in zip(order, randoms, strict=True)
