@@ -89,12 +89,15 @@ def run(
         log.info("%s", line)
 
     # Everything heavy is imported only now, so that a wrong option is answered at once.
-    from obs_stylizer.control.adapters import adapter_makers
+    from obs_stylizer.control.adapters import adapter_makers, open_server
     from obs_stylizer.daemon.app import Daemon
 
     status = _StatusLine()
-    adapters = adapter_makers(settings, config or config_file())
-    daemon = Daemon(chosen.options, library, on_second=status.show, adapters=adapters)
+    server = open_server(settings.web) if settings.web.enabled else None
+    adapters = adapter_makers(settings, config or config_file(), server)
+    daemon = Daemon(
+        chosen.options, library, on_second=status.show, adapters=adapters, server=server
+    )
 
     def end(number: int, frame: FrameType | None) -> None:
         del frame

@@ -45,6 +45,7 @@ from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.open import make_sink
+from obs_stylizer.sinks.shared_server import SharedServer
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Daemon:
     Args:
         on_second: hears the statistics once a second.
         adapters: make the doors to the commands; started once on air, ended first.
+        server: where a stream at its port shows itself, beside what an adapter shows there.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Daemon:
         clock: Clock | None = None,
         on_second: Callable[[Statistics], None] | None = None,
         adapters: Sequence[AdapterMaker] = (),
+        server: SharedServer | None = None,
     ) -> None:
         self.options = options
         self._clock = clock or SystemClock()
@@ -110,6 +113,7 @@ class Daemon:
         )
         self._runners: list[SinkRunner] = []
         self._adapters = Adapters(adapters)
+        self._server = server
         self.presenter: Presenter | None = None
         self._recorder: Recorder | None = None
         self.last_statistics = Statistics()
@@ -176,7 +180,7 @@ class Daemon:
     def _open_sinks(self) -> None:
         form = SinkFormat(self.options.size, self.options.fps)
         for spec in self.options.sinks:
-            runner = SinkRunner(str(spec), make_sink(spec), form, self._clock)
+            runner = SinkRunner(str(spec), make_sink(spec, server=self._server), form, self._clock)
             self._runners.append(runner)
             runner.start(_OPEN_SECONDS)
             self.path.sinks.append(runner.statistics)

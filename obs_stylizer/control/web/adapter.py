@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 from obs_stylizer.control.announcements import Announcement, Kind
 from obs_stylizer.control.desk import AdapterMaker, Desk
 from obs_stylizer.control.web.audience import Audience
-from obs_stylizer.control.web.page import page_paths
 from obs_stylizer.control.web.preview import Preview
 from obs_stylizer.control.web.thumbnails import Thumbnails
-from obs_stylizer.control.web.token import read_or_make_token, token_file
+from obs_stylizer.control.web.token import token_file
 from obs_stylizer.errors import StylizerError
-from obs_stylizer.settings import RecordingSettings, WebSettings
+from obs_stylizer.settings import RecordingSettings
 from obs_stylizer.sinks.shared_server import SharedServer
 from obs_stylizer.sinks.web_guard import is_loopback
 
@@ -30,12 +29,6 @@ THUMBNAILS: Final = "thumbnails"
 _AGAIN_SECONDS: Final = 5.0
 
 
-def open_server(settings: WebSettings) -> SharedServer:
-    """Make the server that stream and panel share; it does not run yet."""
-    token = read_or_make_token()
-    return SharedServer(settings.port, settings.address, token, page_paths())
-
-
 def web_adapter(
     server: SharedServer,
     recording: RecordingSettings,
@@ -45,7 +38,7 @@ def web_adapter(
     """Return what makes the adapter.
 
     Args:
-        server: as :func:`open_server` made it.
+        server: of the stream, too.
         recording: the folders of recordings and snapshots.
         hotkeys: key combination of each command, as in the settings.
         obs: whoever talks to OBS; None where nobody does.

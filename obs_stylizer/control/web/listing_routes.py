@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -14,12 +15,14 @@ from starlette.responses import JSONResponse, Response
 
 from obs_stylizer.control.commands import ApplyPreset
 from obs_stylizer.control.desk import Desk
+from obs_stylizer.control.hotkeys.report import read_reports
 from obs_stylizer.control.vocabulary import command_from_text
 from obs_stylizer.control.web.answers import ERRORS, in_thread, refusal, result_of
 from obs_stylizer.control.web.audience import Audience
 from obs_stylizer.control.web.thumbnails import Thumbnails, find_preset
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.settings import runtime_folder
 
 if TYPE_CHECKING:
     from obs_stylizer.sources.listing import CameraInfo
@@ -69,7 +72,7 @@ def listing_routes(
 
     @router.get("/api/hotkeys", summary="Which keys do what.")
     async def list_hotkeys() -> dict[str, Any]:
-        return {"hotkeys": _describe_hotkeys(desk, hotkeys)}
+        return await result_of(in_thread(lambda: _describe_hotkeys(desk, hotkeys)))
 
     return router
 
@@ -113,28 +116,36 @@ def _describe_presets(desk: Desk) -> dict[str, Any]:
     return {"presets": presets, "errors": errors}
 
 
-def _describe_hotkeys(desk: Desk, hotkeys: Mapping[str, str]) -> list[dict[str, str]]:
-    """Those of the presets, in their order, and those of the settings."""
+def _describe_hotkeys(desk: Desk, hotkeys: Mapping[str, str]) -> dict[str, Any]:
+    """What the hotkeys adapter says of each; where it does not run, what was asked for."""
     titles = {named.name: named.preset.title for named in _all_presets(desk)}
+    reports = [report for report in read_reports(runtime_folder()) if report.pid == os.getpid()]
+    if reports:
+        found = [(state.keys, state.text, state.problem) for state in reports[0].hotkeys]
+        trouble = reports[0].trouble
+    else:
+        of_presets = [
+            (named.preset.hotkey, f"preset {named.name}", "")
+            for named in _all_presets(desk)
+            if named.preset.hotkey
+        ]
+        found = [*of_presets, *((keys, text, "") for text, keys in hotkeys.items())]
+        trouble = "nothing listens for keys"
     described = [
-        {
-            "keys": named.preset.hotkey,
-            "command": f"preset {named.name}",
-            "title": titles[named.name],
-        }
-        for named in _all_presets(desk)
-        if named.preset.hotkey
+        {"keys": keys, "command": text, "title": _title_of(text, titles), "problem": problem}
+        for keys, text, problem in found
     ]
-    for text, keys in hotkeys.items():
-        title = text[:1].upper() + text[1:]
-        try:
-            command = command_from_text(text)
-        except StylizerError:
-            command = None
-        if isinstance(command, ApplyPreset):
-            title = titles.get(command.name, title)
-        described.append({"keys": keys, "command": text, "title": title})
-    return described
+    return {"trouble": trouble, "hotkeys": described}
+
+
+def _title_of(text: str, titles: Mapping[str, str]) -> str:
+    try:
+        command = command_from_text(text)
+    except StylizerError:
+        return text
+    if isinstance(command, ApplyPreset) and command.name in titles:
+        return titles[command.name]
+    return text[:1].upper() + text[1:]
 
 
 class _Sources:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,25 +15,21 @@ from obs_stylizer.control.web.answers import (
     error_response,
     in_thread,
     read_json,
-    refusal,
     result_of,
 )
 from obs_stylizer.errors import StylizerError, UsageError
+
+SceneMap = Mapping[str, Any]
+"""``{"scene_map": {SCENE: LOOK}, "default": LOOK}``; a look as under ``scenes`` in the settings."""
 
 
 class ObsDoor(Protocol):
     """What the panel needs of whoever talks to OBS. Any thread may call; calls may take long."""
 
-    def state(self) -> Mapping[str, Any]:
-        """Whether OBS is there, and what is on its program, as plain JSON values."""
+    def describe(self) -> dict[str, Any]:
+        """``enabled``, ``state``, ``scenes``, ``scene_map`` and ``default``, as plain JSON."""
 
-    def scenes(self) -> Sequence[str]:
-        """Names of OBS's scenes; empty where it is not there."""
-
-    def scene_map(self) -> Mapping[str, Any]:
-        """For each scene what it brings, as in the settings."""
-
-    def save_scene_map(self, scene_map: Mapping[str, Any]) -> None:
+    def save(self, scene_map: SceneMap) -> None:
         """Act on another map from now on, and write it into the settings.
 
         Raises:
@@ -41,41 +37,36 @@ class ObsDoor(Protocol):
         """
 
 
+_NOBODY: Final = {"enabled": False, "state": {}, "scenes": [], "scene_map": {}, "default": {}}
+_REMEMBERED: Final = 20
+_MAP_SCHEMA: Final = {
+    "type": "object",
+    "required": ["scene_map"],
+    "properties": {"scene_map": {"type": "object"}, "default": {"type": "object"}},
+}
+
+
 def obs_routes(obs: ObsDoor | None) -> APIRouter:
-    """Make OBS's routes; without ``obs`` they say so."""
+    """Make OBS's routes; without ``obs`` they say that nobody talks to it."""
     router = APIRouter(tags=["OBS"])
-    undo: list[dict[str, Any]] = []
+    undo: list[SceneMap] = []
 
-    async def describe() -> Any:
+    async def describe() -> dict[str, Any]:
+        found = _NOBODY if obs is None else await _result(obs.describe)
+        return {**found, "can_undo": bool(undo)}
+
+    async def save(scene_map: SceneMap) -> SceneMap:
+        """Save a map and return the one before."""
         if obs is None:
-            return {"state": {"enabled": False}, "scenes": [], "scene_map": {}, "can_undo": False}
-        return await _result(
-            lambda: {
-                "state": dict(obs.state()),
-                "scenes": list(obs.scenes()),
-                "scene_map": dict(obs.scene_map()),
-                "can_undo": bool(undo),
-            }
-        )
+            raise StylizerError("OBS is not in use", "write “obs:” into the settings")
+        before = await _result(obs.describe)
+        await _result(lambda: obs.save(scene_map))
+        return {"scene_map": before["scene_map"], "default": before["default"]}
 
-    @router.get("/api/obs", summary="OBS's state, its scenes, and the scene map.")
+    @router.get("/api/obs", summary="OBS's state, its scenes, and the scene map.", responses=ERRORS)
     async def state() -> Any:
         try:
             return await describe()
-        except StylizerError as error:
-            return error_response(error)
-
-    async def save(make_map: Callable[[], dict[str, Any]], *, remember: bool) -> Response:
-        if obs is None:
-            return refusal(409, "OBS is not switched on in the settings", "see “obs” in the README")
-        try:
-            scene_map = make_map()
-            before = dict(obs.scene_map())
-            await _result(lambda: obs.save_scene_map(scene_map))
-            if remember:
-                undo.append(before)
-                del undo[:-20]
-            return JSONResponse(await describe())
         except StylizerError as error:
             return error_response(error)
 
@@ -86,37 +77,33 @@ def obs_routes(obs: ObsDoor | None) -> APIRouter:
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["scene_map"],
-                            "properties": {"scene_map": {"type": "object"}},
-                        }
-                    }
-                },
+                "content": {"application/json": {"schema": _MAP_SCHEMA}},
             }
         },
     )
     async def save_map(request: Request) -> Response:
         try:
-            given = (await read_json(request)).get("scene_map")
+            given = await read_json(request)
+            if not isinstance(given.get("scene_map"), dict):
+                raise UsageError("the request has no scene map", 'send {"scene_map": {…}}')
+            undo.append(await save(given))
+            del undo[:-_REMEMBERED]
+            return JSONResponse(await describe())
         except StylizerError as error:
             return error_response(error)
-        if not isinstance(given, dict):
-            return refusal(400, "the request has no scene map", 'send {"scene_map": {…}}')
-        return await save(lambda: given, remember=True)
 
     @router.post(
         "/api/obs/scene-map/undo", summary="Take the last saved scene map back.", responses=ERRORS
     )
     async def undo_map() -> Response:
-        def last() -> dict[str, Any]:
+        try:
             if not undo:
                 raise UsageError("there is no saved scene map to take back")
-            return undo.pop()
-
-        return await save(last, remember=False)
+            await save(undo[-1])
+            undo.pop()
+            return JSONResponse(await describe())
+        except StylizerError as error:
+            return error_response(error)
 
     return router
 

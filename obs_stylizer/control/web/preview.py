@@ -23,7 +23,7 @@ from obs_stylizer.sinks.stream_routes import MjpegStream
 log = logging.getLogger(__name__)
 
 PREVIEW_PATH: Final = "/preview.mjpg"
-PREVIEW_WIDTH: Final = 480
+PREVIEW_WIDTH: Final = 640
 PREVIEW_FPS: Final = 12.0
 
 _QUALITY: Final = 80

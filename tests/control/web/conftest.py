@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import pytest
 
 from obs_stylizer.control.web.adapter import WebAdapter
 from obs_stylizer.control.web.page import page_paths
+from obs_stylizer.errors import UsageError
 from obs_stylizer.settings import RecordingSettings
 from obs_stylizer.sinks.shared_server import SharedServer
 from tests.fakes.desk import FakeDesk
@@ -23,19 +25,16 @@ TOKEN = "a-token-that-is-long-enough"
 class FakeObs:
     """OBS with two scenes, behind a map that is kept in memory."""
 
-    saved: dict[str, object]
+    saved: dict[str, Any]
 
-    def state(self) -> dict[str, object]:
-        return {"enabled": True, "connected": True, "scene": "Talk", "text": "OBS 30 is connected"}
+    def describe(self) -> dict[str, Any]:
+        state = {"connected": True, "trouble": "", "program": "Talk", "hints": []}
+        return {"enabled": True, "state": state, "scenes": ["Talk", "Pause"], **self.saved}
 
-    def scenes(self) -> list[str]:
-        return ["Talk", "Pause"]
-
-    def scene_map(self) -> dict[str, object]:
-        return dict(self.saved)
-
-    def save_scene_map(self, scene_map: dict[str, object]) -> None:
-        self.saved = dict(scene_map)
+    def save(self, scene_map: Mapping[str, Any]) -> None:
+        if "Moon" in scene_map["scene_map"]:
+            raise UsageError("there is no scene on the moon", "choose another")
+        self.saved = {"default": {}, **scene_map}
 
 
 @dataclass
@@ -62,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 def panel(folder: Path) -> Iterator[Running]:
     server = SharedServer(0, token=TOKEN, public_paths=page_paths())
     recording = RecordingSettings(folder=str(folder / "films"), snapshots=str(folder / "stills"))
-    obs = FakeObs({"Talk": "ink"})
+    obs = FakeObs({"scene_map": {"Talk": {"preset": "ink"}}, "default": {}})
     with FakeDesk(folder, first="ink") as desk:
         desk.show((200, 40, 40), (40, 40, 200))
         adapter = WebAdapter(desk, server, recording, {"next": "ctrl+alt+right"}, obs)

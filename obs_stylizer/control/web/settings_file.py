@@ -1,0 +1,98 @@
+"""Changes one section of ``config.yaml`` and leaves the rest, comments and all, as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.util import load_yaml_guess_indent
+
+from obs_stylizer.documents import MAX_BYTES, parse_document
+from obs_stylizer.errors import SettingsError
+from obs_stylizer.settings import Settings
+
+_PRIVATE: Final = 0o600
+
+
+def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Settings:
+    """Let ``change`` alter the section ``name``, write the file, and return what it says now.
+
+    Raises:
+        SettingsError: it cannot be read or written, or would not be valid; it is as it was.
+    """
+    path = path.resolve()
+    text, mode = _read(path)
+    try:
+        document, indent, offset = load_yaml_guess_indent(text, preserve_quotes=True)
+    except YAMLError as error:
+        raise SettingsError(f"is no YAML: {error}", "correct it first", path=path) from error
+    if document is None:
+        # ruamel forgets the comments of a file without a single key.
+        document, comments = CommentedMap(), text if text.strip() else ""
+    else:
+        comments = ""
+    if not isinstance(document, dict):
+        raise SettingsError("is no list of “key: value” lines", "correct it first", path=path)
+    section = document.get(name)
+    if not isinstance(section, dict):
+        section = document[name] = CommentedMap()
+    change(section)
+    writer = YAML()
+    writer.preserve_quotes = True
+    writer.width = 4096
+    if indent:
+        writer.indent(mapping=indent, sequence=indent + (offset or 0), offset=offset or 0)
+    written = io.StringIO()
+    writer.dump(document, written)
+    result = comments + written.getvalue()
+    settings = parse_document(result, path, Settings, SettingsError)
+    _write(path, result, mode)
+    return settings
+
+
+def replace_values(target: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Make ``target`` equal to ``wanted``; what is the same already keeps its form and comments."""
+    for key in [key for key in target if key not in wanted]:
+        del target[key]
+    for key, value in wanted.items():
+        if key not in target or target[key] != value:
+            target[key] = value
+
+
+def _read(path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode & 0o777
+            return stream.read(MAX_BYTES).decode("utf-8"), mode
+    except FileNotFoundError:
+        return "", _PRIVATE
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot be read: {error}", path=path) from error
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Put a whole new file in place of the old one, so that nobody ever sees half of it."""
+    scratch = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(number, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(scratch).chmod(mode)
+        Path(scratch).replace(path)
+    except OSError as error:
+        if scratch is not None:
+            with contextlib.suppress(OSError):
+                Path(scratch).unlink()
+        remedy = "make the file and its folder writable"
+        raise SettingsError(f"cannot be written: {error}", remedy, path=path) from error
