@@ -8,7 +8,18 @@ from collections.abc import Sequence
 import typer
 
 from obs_stylizer import __version__
-from obs_stylizer.cli import bench, devices, doctor, models, presets, render, run, training
+from obs_stylizer.cli import (
+    bench,
+    ctl,
+    devices,
+    doctor,
+    hotkeys,
+    models,
+    presets,
+    render,
+    run,
+    training,
+)
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError, UsageError
 
@@ -30,11 +41,22 @@ app.command("run")(run.run)
 app.command("render")(render.render)
 app.command("devices")(devices.devices)
 app.command("doctor")(doctor.doctor)
+app.command("hotkeys")(hotkeys.hotkeys)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
 app.command("bench")(bench.bench)
 # Without a name its commands stand beside the others.
 app.add_typer(training.app)
+
+
+@app.command(
+    "ctl",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def _ctl(context: typer.Context) -> None:
+    """Control the daemon that runs: ctl preset NAME, next, strength 0.5, bypass, status, …"""
+    raise typer.Exit(ctl.run_ctl(context.args))
 
 
 def _show_version(wanted: bool) -> None:

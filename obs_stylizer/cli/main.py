@@ -7,6 +7,11 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code: 0, 1 (failed) or 2 (bad usage)."""
+    if sys.argv[1:2] == ["ctl"]:
+        # Keys and buttons are bound to it, so it does not wait for what the others need.
+        from obs_stylizer.cli.ctl import run_ctl
+
+        sys.exit(run_ctl(sys.argv[2:]))
     try:
         from obs_stylizer.cli.app import run_command_line
     except ImportError as error:
