@@ -1,4 +1,4 @@
-"""Networks compiled by ``torch.compile``, where that is worth its minute."""
+"""Networks laid out and compiled for the device they run on."""
 
 from __future__ import annotations
 
@@ -50,6 +50,17 @@ def compile_networks(objective: Objective, choice: Choice, device: torch.device)
         if isinstance(network, nn.Module) and not isinstance(network, nn.ModuleList):
             network.compile()
     return True
+
+
+def lay_out(objective: Objective, device: torch.device) -> None:
+    """Put the weights of ``objective`` into the order that ``device`` is quickest with.
+
+    On a GPU that is channels-last, which its tensor cores want (from documentation, not run by
+    us). On a CPU a generator took a tenth to a fifth longer with it.
+    """
+    if device.type == "cuda":
+        for network in (objective.generators, objective.discriminators):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _why_not(device: torch.device) -> str:

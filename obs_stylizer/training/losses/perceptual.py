@@ -14,7 +14,9 @@ def gram_matrix(features: Tensor) -> Tensor:
     """Return the mean products of the channels, (B, C, C) in float32, of (B, C, H, W)."""
     # Channels last, as the features come: a view, where flattening channels first would copy.
     flat = features.movedim(1, -1).flatten(1, 2).float()
-    return flat.transpose(1, 2) @ flat / flat.shape[1]
+    # Autocast would turn the product into half precision again, where float16 overflows.
+    with torch.autocast(flat.device.type, enabled=False):
+        return flat.transpose(1, 2) @ flat / flat.shape[1]
 
 
 def style_distance(made: Tensor, wanted: Tensor) -> Tensor:
