@@ -147,7 +147,7 @@ def _render(station: _Station, number: int, memory: Memory | None) -> RenderedSe
             first, first + SEGMENT_FRAMES, _begin(station.clip, job.style, first), memory
         )
         crew = Crew()
-        render_stretch(crew, station.clip, director, stretch, taker)
+        render_stretch(crew, station.clip, director, stretch, taker, taker.leave)
         while not crew.wait(1.0):
             pass
         if len(kept) != 1:

@@ -68,6 +68,11 @@ def is_rgb(pixel_format: str) -> bool:
     return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8"))
 
 
+def bits_of(pixel_format: str) -> int:
+    """Return the bits of one value in a pixel format."""
+    return int(av.VideoFormat(pixel_format).components[0].bits)
+
+
 def colour_of(frame: VideoFrame) -> Colour:
     """Read the tags of a decoded frame; what is missing is taken as players take it."""
     name = frame.format.name
@@ -120,12 +125,15 @@ class ToVideo:
     def unchanged(self, frame: VideoFrame, size: FrameSize) -> VideoFrame | None:
         """Return a decoded frame as it is, without a way through RGB; None where it does not fit.
 
-        Only its layout may change, as from ten bits to eight.
+        Only its layout may change, as from 4:4:4 to 4:2:0.
         """
         fits = (frame.width, frame.height) == (size.width, size.height) and not frame.rotation
         if not fits or colour_of(frame).for_format(self._format) != self._colour:
             return None
         if is_rgb(frame.format.name) != is_rgb(self._format):
+            return None
+        # Fewer bits are had by dithering, which strays further than the way through RGB.
+        if bits_of(frame.format.name) > bits_of(self._format):
             return None
         matrix = self._colour.matrix or _BT709
         return self._tagged(

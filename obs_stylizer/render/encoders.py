@@ -16,7 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from obs_stylizer.errors import SinkError, UsageError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.render.colour import Colour, ToVideo
+from obs_stylizer.render.colour import Colour, ToVideo, bits_of, is_rgb
 
 log = logging.getLogger(__name__)
 
@@ -53,19 +53,14 @@ CONTAINERS: Final = {
     Codec.H264: (".mp4", ".mkv", ".mov"),
     Codec.H265: (".mp4", ".mkv", ".mov"),
     Codec.AV1: (".mp4", ".mkv", ".webm"),
-    Codec.FFV1: (".mkv", ".mov", ".avi"),
+    Codec.FFV1: (".mkv",),
 }
 """The containers each codec can go into, the usual one first."""
 
-# Layouts without loss that the lossless codec keeps; anything else becomes 4:2:0.
-_LOSSLESS_FORMATS: Final = {
-    "yuv420p": "yuv420p",
-    "yuvj420p": "yuv420p",
-    "yuv422p": "yuv422p",
-    "yuvj422p": "yuv422p",
-    "yuv444p": "yuv444p",
-    "yuvj444p": "yuv444p",
-}
+# Layouts that the lossless codec keeps; anything else becomes 4:2:0.
+_LOSSLESS_FORMATS: Final = frozenset({"yuv420p", "yuv422p", "yuv444p"})
+# Players expect ten bits of these, but not of H.264.
+_DEEP_ENCODERS: Final = frozenset({"ffv1", "libx265", "libsvtav1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +250,16 @@ def plan_encoder(
 
 
 def _pixel_format(encoder: str, source_format: str) -> str:
-    if encoder == "ffv1":
-        if source_format.startswith(("rgb", "bgr", "gbr", "0rgb", "0bgr", "argb", "abgr")):
-            return "bgr0"
-        # More than eight bits are not kept, since generators work with eight.
-        eight = source_format.replace("10le", "").replace("12le", "").replace("16le", "")
-        return _LOSSLESS_FORMATS.get(eight, "yuv420p")
     if encoder.endswith(("_qsv", "_amf", "_mf")):
         return "nv12"
-    return "yuv420p"
+    # Styled pictures have eight bits, but where nothing is changed all ten are kept.
+    deep = "10le" if bits_of(source_format) > 8 and encoder in _DEEP_ENCODERS else ""
+    if encoder != "ffv1":
+        return f"yuv420p{deep}"
+    if is_rgb(source_format):
+        return "bgr0"
+    layout = source_format.replace("yuvj", "yuv").partition("p")[0] + "p"
+    return f"{layout if layout in _LOSSLESS_FORMATS else 'yuv420p'}{deep}"
 
 
 def quality_options(encoder: str, quality: int) -> dict[str, str]:
@@ -280,7 +276,7 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
         "libx264": {"preset": "superfast", "crf": h264},
         "libx265": {"preset": "superfast", "crf": h265, "x265-params": "log-level=none"},
         "libsvtav1": {"preset": "10", "crf": av1},
-        "ffv1": {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"},
+        "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
         "h264_nvenc": {**nvenc, "cq": h264},
         "hevc_nvenc": {**nvenc, "cq": h265},
         "av1_nvenc": {**nvenc, "cq": av1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -45,6 +46,7 @@ from obs_stylizer.render.work_folder import WorkFolder
 log = logging.getLogger(__name__)
 
 _REPORT_SECONDS: Final = 0.2
+_LEAVE_SECONDS: Final = 0.4
 _MAX_ENCODER_THREADS: Final = 8
 
 
@@ -287,6 +289,12 @@ class SegmentTaker:
             self._finish(digest, item.memory)
         self._open(item.segment, digest)
 
+    def leave(self) -> None:
+        """Take an unfinished segment back."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abandon()
+
     def _open(self, number: int, digest: str) -> None:
         self._number = number
         self._writer = SegmentWriter(self._folder, number, self._plan, digest)
@@ -333,16 +341,17 @@ def _render_segments(
     director = Director(rendering.style.cues, rendering.book.look, rendering.size)
     crew = Crew()
     pace = Pace(frames)
-    render_stretch(crew, clip, director, Stretch(first=first, memory=memory), taker)
+    render_stretch(crew, clip, director, Stretch(first=first, memory=memory), taker, taker.leave)
     try:
         while not crew.wait(_REPORT_SECONDS):
             report(pace.at(time.perf_counter(), first + taker.done))
             if stop.is_set():
                 raise stopped(folder)
-    except BaseException as error:
+    except BaseException:
         crew.stop()
-        if not isinstance(error, RenderStoppedError):
-            crew.wait(5)
+        # Long enough to clean up, too short for anybody to wait for a slow generator.
+        with contextlib.suppress(StylizerError):
+            crew.wait(_LEAVE_SECONDS)
         raise
     report(pace.at(time.perf_counter(), first + taker.done))
     return keep.notes

@@ -35,7 +35,6 @@ _FORMATS: Final = {
     ".mov": "mov",
     ".mkv": "matroska",
     ".webm": "webm",
-    ".avi": "avi",
 }
 # What a container says about itself, or about the video that was replaced.
 _OWN_TAGS: Final = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import NamedPreset, Preset, PresetLibrary
 from obs_stylizer.render.cues import Cue, is_bypass
 from obs_stylizer.styling.look import Look
-from obs_stylizer.styling.look_loader import LookLoader
+from obs_stylizer.styling.look_loader import DEFAULT_PROCESS_SIZE, LookLoader
 
 RunsOn = Mapping[str, tuple[str, str]]
 """Provider and precision that each preset runs on, by its name."""
@@ -27,7 +28,8 @@ class Style:
         cues: by time; the first is for the beginning.
         presets: every preset that a cue names.
         session: what runs the generators.
-        process_size: overrides that of every preset; None leaves them theirs.
+        process_size: overrides that of every preset; None leaves them theirs. Its pixels count,
+            its shape is the clip's.
     """
 
     cues: tuple[Cue, ...]
@@ -89,7 +91,7 @@ class LookBook:
     def __init__(self, style: Style, size: FrameSize, runs_on: RunsOn | None = None) -> None:
         self._style = style
         self._size = size
-        self._loaders: dict[SessionOptions, LookLoader] = {}
+        self._loaders: dict[tuple[SessionOptions, FrameSize], LookLoader] = {}
         self._options: dict[str, SessionOptions] = {}
         found: dict[str, tuple[str, str]] = {}
         self.described: dict[str, str] = {}
@@ -120,11 +122,17 @@ class LookBook:
         return look
 
     def _load(self, name: str, named: NamedPreset) -> Look:
-        options = self._options[name]
-        loader = self._loaders.get(options)
+        wanted = named.preset.process_size
+        process_size = shaped_as(
+            self._size,
+            self._style.process_size
+            or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE),
+        )
+        key = (self._options[name], process_size)
+        loader = self._loaders.get(key)
         if loader is None:
-            loader = LookLoader(self._size, options, self._style.process_size)
-            self._loaders[options] = loader
+            loader = LookLoader(self._size, self._options[name], process_size)
+            self._loaders[key] = loader
         try:
             return loader.load(named)
         except StylizerError as error:
@@ -136,3 +144,14 @@ class LookBook:
         """Close every generator."""
         for loader in self._loaders.values():
             loader.close()
+
+
+def shaped_as(picture: FrameSize, size: FrameSize) -> FrameSize:
+    """Return a size in the shape of ``picture`` that holds as many pixels as ``size``.
+
+    Presets are made for wide pictures; an upright or square clip must not be cut to that shape.
+    """
+    if picture.width * size.height == picture.height * size.width:
+        return size
+    scale = math.sqrt(size.width * size.height / (picture.width * picture.height))
+    return FrameSize(max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

@@ -76,6 +76,7 @@ def render_stretch(
     director: Director,
     stretch: Stretch,
     take: Callable[[Styled | Boundary], None],
+    leave: Callable[[], None] | None = None,
 ) -> None:
     """Start the work on a stretch in threads of ``crew``; returns at once.
 
@@ -85,6 +86,7 @@ def render_stretch(
         director: nobody else may use it meanwhile.
         stretch: which frames.
         take: is given boundaries and pictures in order, in a thread of its own.
+        leave: called by that thread at the end, however it comes.
     """
     decoded: Belt[tuple[ClipFrame, Pixels]] = Belt(crew, _BELT_LENGTH)
     finished: Belt[Styled | Boundary] = Belt(crew, _BELT_LENGTH)
@@ -115,8 +117,12 @@ def render_stretch(
         finished.end()
 
     def hand_over() -> None:
-        for item in finished:
-            take(item)
+        try:
+            for item in finished:
+                take(item)
+        finally:
+            if leave is not None:
+                leave()
 
     crew.start("decoding", decode)
     crew.start("styling", style)

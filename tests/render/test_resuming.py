@@ -1,0 +1,250 @@
+"""Renderings that are stopped, gone on with, and taken apart: the result is always the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from obs_stylizer.errors import UsageError
+from obs_stylizer.render.belt import Crew
+from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
+from obs_stylizer.render.encoders import Codec
+from obs_stylizer.render.file_render import Output, RenderStoppedError, render_file
+from obs_stylizer.render.look_book import LookBook, Style
+from obs_stylizer.render.memory import SMOOTHER_PARTS, STYLIZER_PARTS, Memory
+from obs_stylizer.render.pipeline import (
+    SEGMENT_FRAMES,
+    Boundary,
+    Stretch,
+    Styled,
+    render_stretch,
+)
+from obs_stylizer.sources.base import SourceOptions
+from obs_stylizer.sources.video_file import VideoFileSource
+from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.stylizer import Stylizer
+from obs_stylizer.styling.temporal import TemporalSmoother
+from tests.render.clips import Picture, Recipe, decoded, moving_pictures, write_clip
+from tests.render.conftest import MakeStyle
+from tests.render.rendering import Stopper, render
+
+FRAMES = 2 * SEGMENT_FRAMES + 60
+CUES = ("0:05=blue", f"{SEGMENT_FRAMES / 25 - 0.1:.2f}=calm@0.8", "0:15=bypass", "0:16=invert")
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "in.mp4"
+    return write_clip(path, Recipe(moving_pictures(FRAMES), sound=True))
+
+
+def pictures(
+    clip_path: Path, style: Style, stretch: Stretch | None = None
+) -> tuple[list[Picture], list[Memory]]:
+    """What the director makes of a stretch, before it is encoded."""
+    with Clip(clip_path) as clip:
+        book = LookBook(style, clip.info.size)
+        shown: list[Picture] = []
+        memories: list[Memory] = []
+
+        def take(item: Styled | Boundary) -> None:
+            if isinstance(item, Styled):
+                shown.append(item.pixels)
+            else:
+                memories.append(item.memory)
+
+        crew = Crew()
+        director = Director(style.cues, book.look, clip.info.size)
+        render_stretch(crew, clip, director, stretch or Stretch(), take)
+        while not crew.wait(5):
+            pass
+        book.close()
+        return shown, memories
+
+
+def test_pictures_are_those_of_the_live_path(long_clip: Path, make_style: MakeStyle) -> None:
+    style = make_style("calm", "0:02=invert@0.5", "0:03=blue")
+    offline, _ = pictures(long_clip, style, Stretch(end=120))
+    with VideoFileSource(long_clip, SourceOptions(paced=False), once=True) as source:
+        size = source.open().frame_size
+        book = LookBook(style, size)
+        stylizer = Stylizer(size)
+        live, shown = [], -1
+        for _ in range(120):
+            frame = source.read(1)
+            assert frame is not None
+            assert frame.timestamp is not None
+            cue = max(n for n, c in enumerate(style.cues) if c.seconds <= frame.timestamp)
+            if cue != shown:
+                shown = cue
+                look = book.look(cue)
+                stylizer.switch_to(look, look.preset.crossfade_ms)
+            target = np.empty(size.shape, np.uint8)
+            stylizer.process(frame.pixels, frame.timestamp, target)
+            live.append(target)
+    assert len(offline) == 120
+    for one, other in zip(offline, live, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_stretch_goes_on_exactly_where_the_one_before_ended(
+    long_clip: Path, make_style: MakeStyle
+) -> None:
+    style = make_style("calm", *CUES)
+    whole, memories = pictures(long_clip, style)
+    assert len(whole) == FRAMES
+    # Segment 1 begins in the middle of a crossfade.
+    assert memories[1].fade is not None
+    for number in (1, 2):
+        kept = Memory.from_bytes(memories[number].to_bytes())
+        assert kept.digest() == memories[number].digest()
+        first = number * SEGMENT_FRAMES
+        part, ends = pictures(long_clip, style, Stretch(first=first, memory=kept))
+        for one, other in zip(whole[first:], part, strict=True):
+            assert np.array_equal(one, other)
+        assert ends[-1].digest() == memories[-1].digest()
+
+
+def test_warming_up_brings_the_past_back(long_clip: Path, make_style: MakeStyle) -> None:
+    style = make_style("calm", "0:05=blue", f"{SEGMENT_FRAMES / 25 - 0.1:.2f}=calm@0.8")
+    whole, memories = pictures(long_clip, style, Stretch(end=SEGMENT_FRAMES + 20))
+    ahead = SEGMENT_FRAMES - warm_up_frames(style.smoothing)
+    begin = warm_up_begin(ahead / 25, style.cues, style.crossfades, 0.04)
+    part, mine = pictures(
+        long_clip,
+        style,
+        Stretch(first=SEGMENT_FRAMES, end=SEGMENT_FRAMES + 20, begin=int(begin * 25)),
+    )
+    assert mine[0].digest() == memories[1].digest()
+    for one, other in zip(whole[SEGMENT_FRAMES:], part, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_too_short_a_warm_up_is_noticed(long_clip: Path, make_style: MakeStyle) -> None:
+    style = make_style("calm")
+    _, memories = pictures(long_clip, style, Stretch(end=SEGMENT_FRAMES + 1))
+    stretch = Stretch(first=SEGMENT_FRAMES, end=SEGMENT_FRAMES + 1, begin=SEGMENT_FRAMES - 1)
+    _, mine = pictures(long_clip, style, stretch)
+    assert mine[0].digest() != memories[1].digest()
+
+
+def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
+    # New state here must be taken into obs_stylizer.render.memory, or resuming goes wrong.
+    own = {field.name for field in dataclasses.fields(Stylizer)}
+    stateless = {"size", "bypass", "stages", "clock", "_scratch"}
+    assert own - stateless == STYLIZER_PARTS
+    assert vars(TemporalSmoother(0.5)).keys() - {"_share"} == SMOOTHER_PARTS
+    from obs_stylizer.frames import FrameSize
+    from obs_stylizer.presets import Preset
+
+    look = Look(Preset(title="Plain"), None, FrameSize(16, 16))
+    fixed = {"preset", "generator", "frame_seconds", "_size", "_fit", "_before", "_after"}
+    assert vars(look).keys() - fixed == {"_smoother", "state"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        (Codec.H264, ".mp4"),
+        (Codec.H264, ".mkv"),
+        (Codec.H265, ".mp4"),
+        (Codec.AV1, ".mkv"),
+        (Codec.FFV1, ".mkv"),
+    ],
+)
+def test_resumed_file_is_the_same_file(
+    tmp_path: Path, long_clip: Path, make_style: MakeStyle, codec: Codec, suffix: str
+) -> None:
+    style = make_style("calm", *CUES)
+    whole = tmp_path / f"whole{suffix}"
+    render(long_clip, whole, style, codec=codec)
+    resumed = tmp_path / f"resumed{suffix}"
+    rendered = []
+    for stop_at in (SEGMENT_FRAMES + 10, FRAMES - 20):
+        stopper = Stopper(stop_at)
+        with Clip(long_clip) as clip, pytest.raises(RenderStoppedError, match="--resume"):
+            render_file(
+                clip, resumed, style, Output(codec=codec, resume=True), stopper, stopper.event
+            )
+        assert not resumed.exists()
+    result = render(long_clip, resumed, style, codec=codec, resume=True)
+    rendered.append(result.rendered)
+    assert result.rendered < FRAMES - SEGMENT_FRAMES + 1
+    assert result.frames == FRAMES
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [resumed.name, whole.name]
+
+
+def test_frames_and_sound_are_whole_across_segments(
+    tmp_path: Path, long_clip: Path, make_style: MakeStyle
+) -> None:
+    target = tmp_path / "out.mp4"
+    render(long_clip, target, make_style("invert"), quality=95)
+    before, times = decoded(long_clip)
+    after, shown = decoded(target)
+    assert shown == times
+    for one, other in zip(before, after, strict=True):
+        assert np.abs(255 - one.astype(int) - other).mean() < 4
+
+
+def test_resuming_with_other_wishes_is_refused(
+    tmp_path: Path, long_clip: Path, make_style: MakeStyle
+) -> None:
+    target = tmp_path / "out.mp4"
+    stopper = Stopper(10)
+    with Clip(long_clip) as clip, pytest.raises(RenderStoppedError):
+        render_file(clip, target, make_style("invert"), Output(), stopper, stopper.event)
+    with pytest.raises(UsageError, match=r"cannot be resumed, cues differs"):
+        render(long_clip, target, make_style("calm"), resume=True)
+    with pytest.raises(UsageError, match=r"cannot be resumed, encoder_options differs"):
+        render(long_clip, target, make_style("invert"), resume=True, quality=20)
+
+
+def test_damaged_segments_are_rendered_again(
+    tmp_path: Path, long_clip: Path, make_style: MakeStyle
+) -> None:
+    whole = tmp_path / "whole.mp4"
+    render(long_clip, whole, make_style("calm"))
+    target = tmp_path / "out.mp4"
+    stopper = Stopper(2 * SEGMENT_FRAMES + 5)
+    with Clip(long_clip) as clip, pytest.raises(RenderStoppedError):
+        render_file(clip, target, make_style("calm"), Output(), stopper, stopper.event)
+    packets = tmp_path / ".out.mp4.render" / "segment-00001.packets"
+    packets.write_bytes(packets.read_bytes()[:-10])
+    result = render(long_clip, target, make_style("calm"), resume=True)
+    # The memory behind the segment before it is gone, so that everything is done again.
+    assert result.frames == FRAMES
+    assert target.read_bytes() == whole.read_bytes()
+
+
+def test_two_renderings_never_share_a_target(
+    tmp_path: Path, long_clip: Path, make_style: MakeStyle
+) -> None:
+    from obs_stylizer.errors import BusyError
+
+    target = tmp_path / "out.mp4"
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(progress: object) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    def first() -> None:
+        with Clip(long_clip) as clip:
+            render_file(clip, target, make_style("plain"), Output(), hold, threading.Event())
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    try:
+        assert begun.wait(30)
+        with pytest.raises(BusyError, match="is held by"):
+            render(long_clip, target, make_style("plain"))
+    finally:
+        go_on.set()
+        thread.join()
+    assert target.exists()
