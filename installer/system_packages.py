@@ -43,6 +43,11 @@ FOR_TESTS = (
     SystemPackage("libxcb-shm0", "lib:xcb-shm", SCREEN),
     SystemPackage("libxcb-xfixes0", "lib:xcb-xfixes", SCREEN),
     SystemPackage("x11-xserver-utils", "xrandr", "a screen that changes"),
+    SystemPackage("chromium", "chromium", "a browser for the panel"),
+    # Without any font it would write nothing.
+    SystemPackage(
+        "fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu", "a browser for the panel"
+    ),
     SystemPackage("gcc", "gcc", CAMERA),
     SystemPackage("libc6-dev", "/usr/include/stdio.h", CAMERA),
 )
