@@ -15,6 +15,7 @@ from obs_stylizer.cli import (
     doctor,
     hotkeys,
     models,
+    obs,
     presets,
     render,
     run,
@@ -44,6 +45,7 @@ app.command("doctor")(doctor.doctor)
 app.command("hotkeys")(hotkeys.hotkeys)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
+app.add_typer(obs.app, name="obs")
 app.command("bench")(bench.bench)
 # Without a name its commands stand beside the others.
 app.add_typer(training.app)

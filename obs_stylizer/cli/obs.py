@@ -1,0 +1,99 @@
+"""``obs-stylizer obs``: bring OBS and the daemon together, and see how they stand."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
+from obs_stylizer.cli.presets import open_library
+from obs_stylizer.errors import UsageError
+from obs_stylizer.settings import load_settings
+
+if TYPE_CHECKING:
+    from obs_stylizer.control.obs.report import ObsReport
+
+app = typer.Typer(help="OBS: add our picture to it, see what is mapped.", no_args_is_help=True)
+
+_CONFIG = typer.Option(None, help="Configuration file instead of your own.")
+
+
+@app.command("setup", epilog="Example:  obs-stylizer obs setup --scene Gaming")
+def set_up(
+    scene: str = typer.Option("", help="OBS scene; the one on program if left out."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+    config: Path | None = _CONFIG,
+) -> None:
+    """Add our picture to a scene of OBS. Asks first; may be done again."""
+    from obs_stylizer.control.obs.setup import carry_out, feed_for, make_plan
+    from obs_stylizer.control.obs.visit import visit
+    from obs_stylizer.sinks.listing import list_virtual_cameras
+
+    settings = load_settings(config)
+    cameras = list_virtual_cameras()
+    feed, why = feed_for(settings, [camera.device for camera in cameras], cameras.reason)
+    with visit(settings.obs) as connection:
+        plan = make_plan(connection, feed, scene)
+        if not plan.steps:
+            typer.echo(f"OBS shows {feed.about} in “{plan.scene}” already; nothing to do.")
+            return
+        typer.echo(f"OBS is to show {feed.about} ({why}). This will")
+        for step in plan.steps:
+            typer.echo(f"  - {step}")
+        if not yes and not _confirmed():
+            typer.echo("Nothing was changed.")
+            raise typer.Exit(1)
+        carry_out(connection, plan)
+    typer.echo("Done. It appears as soon as the daemon is on air: obs-stylizer run")
+
+
+@app.command("status", epilog="Example:  obs-stylizer obs status --json")
+def status(config: Path | None = _CONFIG, as_json: bool = JSON_OPTION) -> None:
+    """Say whether OBS is there, what its scenes do here, and what is missing."""
+    from obs_stylizer.control.obs.kept_offsets import KeptOffsets, kept_offsets_file
+    from obs_stylizer.control.obs.report import make_report
+    from obs_stylizer.control.obs.visit import visit
+
+    settings = load_settings(config).obs
+    kept = KeptOffsets(kept_offsets_file(), f"{settings.host}:{settings.port}")
+    with visit(settings) as connection:
+        report = make_report(connection, settings, open_library().names(), kept)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _print_report(report)
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to be asked", "run it in a terminal, or with --yes")
+    return typer.confirm("Go ahead?")
+
+
+def _print_report(report: ObsReport) -> None:
+    typer.echo(f"OBS {report.obs} (obs-websocket {report.websocket}): connected")
+    if report.preview:
+        typer.echo(f"Studio mode; preview: {report.preview}")
+    rows = [
+        (
+            name,
+            "on program" if name == report.program else "",
+            effect,
+            "yes" if name in report.shown_in else "",
+        )
+        for name, effect in report.scenes.items()
+    ]
+    print_table(("scene", "", "here", "shows us"), rows)
+    for name, offset in report.sound.items():
+        if offset is not None:
+            typer.echo(f"Sound of “{name}”: {offset} ms late")
+    if report.script_hotkeys:
+        typer.echo(f"OBS script: {report.script_hotkeys} hotkeys (OBS, Settings, Hotkeys)")
+    else:
+        typer.echo("OBS script: not loaded (OBS, Tools, Scripts: installer/obs/obs-stylizer.lua)")
+    for hint in report.hints:
+        typer.echo(f"! {hint}")

@@ -1,0 +1,113 @@
+"""What ``obs status`` tells: how things stand between OBS and the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from obs_stylizer.control.obs.connection import Connection
+from obs_stylizer.control.obs.kept_offsets import KeptOffsets
+from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
+from obs_stylizer.control.obs.setup import INPUT_NAME
+from obs_stylizer.errors import ObsError
+from obs_stylizer.settings import ObsSettings, SceneLook
+
+
+@dataclass(frozen=True, slots=True)
+class ObsReport:
+    """Plain values, for JSON too.
+
+    Attributes:
+        scenes: each scene of OBS and what it does here, in words.
+        shown_in: scenes that our picture is in.
+        sound: each input to be delayed, and its offset in ms; None where there is no such input.
+        script_hotkeys: how many hotkeys of our OBS script there are.
+        hints: what is missing or wrong, and what to do.
+    """
+
+    obs: str
+    websocket: str
+    program: str
+    preview: str
+    scenes: dict[str, str]
+    shown_in: tuple[str, ...]
+    sound: dict[str, int | None]
+    script_hotkeys: int
+    hints: tuple[str, ...]
+
+
+def make_report(
+    connection: Connection, settings: ObsSettings, presets: Collection[str], kept: KeptOffsets
+) -> ObsReport:
+    """Ask OBS for everything that the settings speak of.
+
+    Raises:
+        ObsError: it does not answer.
+    """
+    version = connection.ask("GetVersion")
+    listed = connection.ask("GetSceneList")
+    scenes = [str(scene["sceneName"]) for scene in reversed(listed["scenes"])]
+    inputs = {str(item["inputName"]) for item in connection.ask("GetInputList")["inputs"]}
+    hotkeys = connection.ask("GetHotkeyList")["hotkeys"]
+    follower = SceneFollower(settings)
+    hints = [*scene_hints(settings, scenes), *preset_hints(settings, presets)]
+    shown_in = _scenes_with_our_picture(connection, scenes) if INPUT_NAME in inputs else ()
+    if not shown_in:
+        hints.append("our picture is in no scene (obs-stylizer obs setup adds it)")
+    sound = {name: _offset(connection, name) for name in settings.audio_inputs}
+    hints += [
+        f"OBS has no input with sound that is called “{name}” (see: obs.audio_inputs)"
+        for name, offset in sound.items()
+        if offset is None
+    ]
+    if settings.text_input and settings.text_input not in inputs:
+        hints.append(f"OBS has no input “{settings.text_input}” (see: obs.text_input)")
+    left = [name for name in kept.read() if name not in settings.audio_inputs]
+    if left:
+        hints.append(
+            f"the old audio offsets of {', '.join(left)} are restored when a daemon meets this OBS"
+        )
+    return ObsReport(
+        obs=str(version["obsVersion"]),
+        websocket=str(version["obsWebSocketVersion"]),
+        program=str(listed["currentProgramSceneName"]),
+        preview=str(listed.get("currentPreviewSceneName") or ""),
+        scenes={name: in_words(follower.look_for(name)) for name in scenes},
+        shown_in=tuple(shown_in),
+        sound=sound,
+        script_hotkeys=sum(str(name).startswith("obs_stylizer.") for name in hotkeys),
+        hints=tuple(hints),
+    )
+
+
+def in_words(look: SceneLook) -> str:
+    """Say what a scene does here."""
+    parts = [f"preset {look.preset}"] if look.preset else []
+    if look.strength is not None:
+        parts.append(f"strength {look.strength:g}")
+    if look.preset and look.crossfade_ms is not None:
+        parts.append(f"in {look.crossfade_ms:g} ms")
+    return ", ".join(parts) or "leaves all as it is"
+
+
+def _scenes_with_our_picture(connection: Connection, scenes: list[str]) -> list[str]:
+    found = []
+    for scene in scenes:
+        items: list[dict[str, Any]] = connection.ask("GetSceneItemList", sceneName=scene)[
+            "sceneItems"
+        ]
+        if any(item["sourceName"] == INPUT_NAME for item in items):
+            found.append(scene)
+    return found
+
+
+def _offset(connection: Connection, name: str) -> int | None:
+    try:
+        return int(
+            connection.ask("GetInputAudioSyncOffset", inputName=name)["inputAudioSyncOffset"]
+        )
+    except ObsError as error:
+        if error.code:
+            return None
+        raise
