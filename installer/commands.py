@@ -20,6 +20,13 @@ USAGE = """usage: python3 installer/install.py COMMAND [ARGUMENTS]
         ARGUMENTS go to `obs-stylizer run` (try: run --help)
   test  set up what the tests need, then run every check and test;
         ARGUMENTS go to pytest (for example: test -k presets)
+
+  install    put the program into your account, with a command and an entry in the menu;
+             --autostart: start it with your desktop session
+  upgrade    put this version in the place of the installed one; your settings stay
+  uninstall  remove it; your presets and recordings stay unless you say otherwise
+  virtual-camera
+             set up what other programs see as a webcam; shows every command before it asks
 """
 
 
@@ -105,8 +112,40 @@ def become(command: Sequence[str]) -> int:
     return subprocess.call(list(command))
 
 
+def install(arguments: Sequence[str]) -> int:
+    """Installs the program for this user."""
+    import lifecycle
+
+    return lifecycle.install(arguments)
+
+
+def upgrade(arguments: Sequence[str]) -> int:
+    """Puts this version in the place of the installed one."""
+    import lifecycle
+
+    return lifecycle.upgrade(arguments)
+
+
+def uninstall(arguments: Sequence[str]) -> int:
+    """Removes the program of this user."""
+    import lifecycle
+
+    return lifecycle.uninstall(arguments)
+
+
+def virtual_camera(arguments: Sequence[str]) -> int:
+    """Sets up a virtual camera, or tells how."""
+    import virtual_camera
+
+    return virtual_camera.set_up(arguments)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "help": show_help,
     "run": run,
     "test": test,
+    "install": install,
+    "upgrade": upgrade,
+    "uninstall": uninstall,
+    "virtual-camera": virtual_camera,
 }

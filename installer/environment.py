@@ -1,4 +1,4 @@
-"""The private environment `.venv`: where it is, whether it is fit for use, how it is made."""
+"""The private environment: where it is, whether it is fit for use, when it must be made anew."""
 
 from __future__ import annotations
 
@@ -49,14 +49,24 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Environment:
-    """The private environment of the checkout at `root`."""
+    """A private environment for the program whose sources are at `root`.
+
+    Without a `home` it is the checkout's own, `.venv`, and uses the sources where they are. With
+    one it is that of a user's installation, and needs no checkout once it is made.
+    """
 
     root: Path
+    home: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The folder that it belongs to; where that is moved, it must be made anew."""
+        return self.home or self.root
 
     @property
     def folder(self) -> Path:
         """The folder that holds everything."""
-        return self.root / ".venv"
+        return self.home / "environment" if self.home else self.root / ".venv"
 
     @property
     def scripts(self) -> Path:
@@ -80,13 +90,13 @@ class Environment:
 
     @property
     def lock_file(self) -> Path:
-        """Held while installing. Outside of `.venv`, which may have to be made anew."""
-        return self.root / ".install-state.json"
+        """Held while installing. Outside of the folder, which may have to be made anew."""
+        return self.place / ".install-state.json"
 
     @property
     def log_file(self) -> Path:
         """What pip did and said."""
-        return self.root / "build" / "install.log"
+        return self.home / "install.log" if self.home else self.root / "build" / "install.log"
 
     @property
     def site_packages(self) -> Path:
@@ -155,7 +165,7 @@ class Environment:
         if actual and actual.group(1) != made_for:
             return f"it was made for Python {made_for}, which is now {actual.group(1)}"
         stamp = self.read_stamp()
-        if stamp is not None and stamp.root != str(self.root):
+        if stamp is not None and stamp.root != str(self.place):
             return f"the folder was moved here from {stamp.root}"
         return ""
 
@@ -189,7 +199,7 @@ def normalized(name: str) -> str:
 def stamp_for(environment: Environment, extras: Sequence[str], runtime: str) -> Stamp:
     """The stamp that an installation made now would get."""
     return Stamp(
-        root=str(environment.root),
+        root=str(environment.place),
         python=environment.python_version(),
         pyproject=hashlib.sha256(environment.pyproject.read_bytes()).hexdigest(),
         nvidia=machine.nvidia_trace(),

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""Sets obs-stylizer up on this machine and starts it, or tests it.
+"""Sets obs-stylizer up on this machine: to try it, to work on it, or to keep it.
 
     python3 installer/install.py run [ARGUMENTS OF obs-stylizer run]
     python3 installer/install.py test [ARGUMENTS OF pytest]
+    python3 installer/install.py install [--autostart]
+    python3 installer/install.py upgrade
+    python3 installer/install.py uninstall [--with-presets] [--with-recordings]
+    python3 installer/install.py virtual-camera
 
-Needs nothing but Python itself. Everything goes into the folder .venv beside
-pyproject.toml; removing that folder undoes it. A call that was cut short is
-taken up again by the next one.
+Needs nothing but Python itself. For `run` and `test` everything goes into the
+folder .venv beside pyproject.toml; removing that folder undoes it. `install`
+puts a copy into your account, and `uninstall` takes it away again. A call that
+was cut short is taken up again by the next one.
 """
 
 from __future__ import annotations

@@ -62,9 +62,9 @@ class Installation:
         environment = self._environment
         if self._is_usable():
             environment.stamp_file.unlink(missing_ok=True)
-            say("1/3 the private environment .venv is there")
+            say(f"1/3 the private environment {environment.folder.name} is there")
         else:
-            say("1/3 making a private environment in .venv …")
+            say(f"1/3 making a private environment in {environment.folder.name} …")
             self._make()
         pyproject = tomllib.loads(environment.pyproject.read_text("utf-8"))
         seen = machine.look()
@@ -77,9 +77,8 @@ class Installation:
         if plan.torch is not None:
             self._install_torch(plan.torch)
         if plan.others:
-            self._pip("installing the packages", "install", *plan.others)
-        editable = ("--no-deps", "--editable", str(environment.root))
-        self._pip(f"installing {plan.project}", "install", *editable)
+            self._pip("installing the packages", "install", *self._sources(plan), *plan.others)
+        self._install_project(plan.project)
         say("3/3 checking that the parts start …")
         self._check()
         runtime = plan.runtime.package if plan.runtime else ""
@@ -134,6 +133,29 @@ class Installation:
             say(f"    removing {', '.join(sorted(found))} first")
             self._pip("removing them", "uninstall", "--yes", *sorted(found))
         shutil.rmtree(environment.site_packages / "onnxruntime", ignore_errors=True)
+
+    def _sources(self, plan: requirements.Plan) -> list[str]:
+        """Where pip looks, as options: in the packages that were delivered with us, if there are.
+
+        They were gathered for a machine without an NVIDIA GPU; CUDA comes from the package index.
+        """
+        delivered = self._environment.root / "packages"
+        if not delivered.is_dir():
+            return []
+        wanted = plan.runtime.package.replace("-", "_") if plan.runtime else ""
+        whole = not wanted or any(delivered.glob(f"{wanted}-*.whl"))
+        return [*(["--no-index"] if whole else []), "--find-links", str(delivered)]
+
+    def _install_project(self, name: str) -> None:
+        """Installs the program: as it stands where one works on it, else a copy of its own."""
+        root = self._environment.root
+        if self._environment.home is None:
+            how = ["--editable", str(root)]
+        else:
+            # Forced, since another state of the sources may bear the same version.
+            built = sorted((root / "packages").glob("obs_stylizer-*.whl"))
+            how = ["--force-reinstall", str(built[-1] if built else root)]
+        self._pip(f"installing {name}", "install", "--no-deps", *how)
 
     def _install_torch(self, requirement: str) -> None:
         installed = self._environment.distributions().get("torch", "")
