@@ -14,6 +14,7 @@ from obs_stylizer.control.announcements import Announcement, Kind
 from obs_stylizer.control.desk import Desk
 
 MAX_LISTENERS: Final = 32
+HISTORY: Final = 120
 _WAITING: Final = 64
 
 
@@ -29,6 +30,7 @@ class Audience:
         self._listeners: set[Listener] = set()
         self._unsubscribe: Callable[[], None] | None = None
         self._statistics: Mapping[str, Any] | None = None
+        self._history: deque[tuple[float, float, float]] = deque(maxlen=HISTORY)
 
     def start(self) -> None:
         """Begin to hear."""
@@ -55,6 +57,10 @@ class Audience:
         statistics = dict(self.statistics)
         worker = {name: statistics.get(f"worker_{name}") for name in ("state", "pid", "restarts")}
         return {**statistics, **self._desk.on_air.as_dict(), "worker": worker}
+
+    def history(self) -> list[tuple[float, float, float]]:
+        """Return frames sent and styled and the median latency (ms) of each of the last seconds."""
+        return list(self._history)
 
     def join(self) -> Listener | None:
         """Take a place, inside the listener's event loop; None if all are taken."""
@@ -86,8 +92,16 @@ class Audience:
 
     def _hear(self, announcement: Announcement) -> None:
         if announcement.kind is Kind.STATISTICS:
-            self._statistics = announcement.details
+            self._take_statistics(announcement.details)
         self.tell(announcement.kind, announcement.text, announcement.details)
+
+
+    def _take_statistics(self, statistics: Mapping[str, Any]) -> None:
+        self._statistics = statistics
+        fps, latency = statistics.get("fps", {}), statistics.get("latency_ms", {})
+        self._history.append(
+            (fps.get("sink", 0.0), fps.get("worker", 0.0), latency.get("median", 0.0))
+        )
 
 
 class Listener:

@@ -41,7 +41,8 @@ def event_routes(audience: Audience) -> APIRouter:
 
 async def _serve(socket: WebSocket, listener: Listener, audience: Audience) -> None:
     """Send lines until one of both is gone."""
-    hello = {"kind": "hello", "text": "", "details": audience.status()}
+    details = {**audience.status(), "history": audience.history()}
+    hello = {"kind": "hello", "text": "", "details": details}
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         await _first_of(
             _send(socket, listener, json.dumps(hello, ensure_ascii=False)),

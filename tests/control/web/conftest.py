@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -13,7 +15,7 @@ import pytest
 
 from obs_stylizer.control.web.adapter import WebAdapter
 from obs_stylizer.control.web.page import page_paths
-from obs_stylizer.errors import UsageError
+from obs_stylizer.errors import SettingsError
 from obs_stylizer.settings import RecordingSettings
 from obs_stylizer.sinks.shared_server import SharedServer
 from tests.fakes.desk import FakeDesk
@@ -26,27 +28,69 @@ class FakeObs:
     """OBS with two scenes, behind a map that is kept in memory."""
 
     saved: dict[str, Any]
+    refuses: bool = False
 
     def describe(self) -> dict[str, Any]:
         state = {"connected": True, "trouble": "", "program": "Talk", "hints": []}
         return {"enabled": True, "state": state, "scenes": ["Talk", "Pause"], **self.saved}
 
     def save(self, scene_map: Mapping[str, Any]) -> None:
-        if "Moon" in scene_map["scene_map"]:
-            raise UsageError("there is no scene on the moon", "choose another")
+        if self.refuses:
+            raise SettingsError("the disk is full", "make room")
         self.saved = {"default": {}, **scene_map}
 
 
 @dataclass
 class Running:
-    """A panel on air."""
+    """A panel on air; :meth:`stop` and :meth:`start` as the daemon does."""
 
-    url: str
     desk: FakeDesk
     server: SharedServer
-    client: httpx.Client
     recording: RecordingSettings
     obs: FakeObs
+    adapter: WebAdapter | None = None
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def client(self) -> httpx.Client:
+        if self._client is None:
+            self._client = httpx.Client(base_url=self.url, timeout=20)
+        return self._client
+
+    _client: httpx.Client | None = None
+
+    def start(self) -> None:
+        self.adapter = WebAdapter(
+            self.desk, self.server, self.recording, {"next": "ctrl+alt+right"}, self.obs
+        )
+        self.adapter.start()
+        wait_until_served(self.server)
+
+    def stop(self) -> None:
+        if self.adapter is not None:
+            self.adapter.stop()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+@contextmanager
+def on_air(folder: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[Running]:
+    """A panel at a desk whose pictures are red without style, and blue with it."""
+    server = SharedServer(port, address, TOKEN, page_paths())
+    recording = RecordingSettings(folder=str(folder / "films"), snapshots=str(folder / "stills"))
+    obs = FakeObs({"scene_map": {"Talk": {"preset": "ink"}}, "default": {}})
+    with FakeDesk(folder, first="ink") as desk:
+        desk.show((200, 40, 40), (40, 40, 200))
+        running = Running(desk, server, recording, obs)
+        try:
+            running.start()
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture
@@ -59,29 +103,33 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def panel(folder: Path) -> Iterator[Running]:
-    server = SharedServer(0, token=TOKEN, public_paths=page_paths())
-    recording = RecordingSettings(folder=str(folder / "films"), snapshots=str(folder / "stills"))
-    obs = FakeObs({"scene_map": {"Talk": {"preset": "ink"}}, "default": {}})
-    with FakeDesk(folder, first="ink") as desk:
-        desk.show((200, 40, 40), (40, 40, 200))
-        adapter = WebAdapter(desk, server, recording, {"next": "ctrl+alt+right"}, obs)
-        adapter.start()
-        wait_until_served(server)
-        try:
-            with httpx.Client(base_url=server.url, timeout=20) as client:
-                yield Running(server.url, desk, server, client, recording, obs)
-        finally:
-            adapter.stop()
+    with on_air(folder) as running:
+        yield running
 
 
 def wait_until_served(server: SharedServer) -> None:
     """Return once the panel answers."""
-    end = monotonic() + 20
-    while monotonic() < end:
-        try:
-            if httpx.get(f"{server.url}/api/status").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    eventually(lambda: answers(f"{server.url}/api/status", headers))
+
+
+def answers(url: str, headers: dict[str, str]) -> bool:
+    try:
+        return httpx.get(url, headers=headers).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something that another thread or process does."""
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end, "it did not happen"
         sleep(0.02)
-    raise AssertionError("the panel does not answer")
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

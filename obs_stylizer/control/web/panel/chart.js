@@ -10,12 +10,17 @@ export function startChart() {
   new ResizeObserver(draw).observe(canvas);
 }
 
+/** Take in the last minutes: [sent, styled, latency] of each second. */
+export function showHistory(history) {
+  samples.splice(0, samples.length, ...history.map(([sink, worker, latency]) => ({ sink, worker, latency })));
+}
+
 /** Take in one second's statistics. */
 export function showStatistics(statistics) {
   const fps = statistics.fps || {};
   const latency = statistics.latency_ms || {};
   samples.push({ sink: fps.sink || 0, worker: fps.worker || 0, latency: latency.median || 0 });
-  if (samples.length > KEPT) samples.shift();
+  while (samples.length > KEPT) samples.shift();
   byId("numbers-brief").textContent = `${round(fps.sink)} fps, ${Math.round(latency.median || 0)} ms`;
   canvas.setAttribute("aria-label",
     `${round(fps.sink)} frames sent and ${round(fps.worker)} styled a second, latency ${Math.round(latency.median || 0)} milliseconds`);
@@ -29,9 +34,9 @@ function showFacts(statistics, fps, latency) {
     ["Runs on", [statistics.device, runsOn && `(${runsOn})`].filter(Boolean).join(" ")],
     ["Sizes", [statistics.process_size && `${statistics.process_size} styled`, statistics.frame_size && `${statistics.frame_size} sent`].filter(Boolean).join(", ")],
     ["Source", `${round(fps.source)} fps, ${statistics.dropped || 0} frames overtaken`],
-    ["Latency", `${Math.round(latency.median || 0)} ms, ${Math.round(latency.p99 || 0)} ms at worst (p99)`],
+    ["Latency", `${Math.round(latency.median || 0)} ms, p99 ${Math.round(latency.p99 || 0)} ms`],
     ["Repeated", `${statistics.repeated || 0} frames, ${statistics.missed_ticks || 0} ticks missed`],
-    ["Worker", `${statistics.worker_state || ""}, started again ${statistics.worker_restarts || 0} times`],
+    ["Worker", `${statistics.worker_state || ""}, ${statistics.worker_restarts || 0} restarts`],
     ["Memory", `${Math.round(statistics.memory_mb || 0)} MB`],
     ["On air", duration(statistics.uptime_s || 0)],
   ];

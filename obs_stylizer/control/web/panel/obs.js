@@ -85,7 +85,9 @@ function row(scene, label, look, isMissing) {
   const name = make("span", { class: "scene" }, scene || "Every other scene");
   if (isMissing) name.append(make("em", {}, " not in OBS"));
   return make("li", { "data-scene": scene }, name, select,
-    make("span", { class: "unit" }, strength, "%"), make("span", { class: "unit" }, crossfade, "ms"));
+    make("span", { class: "fine" },
+      make("span", { class: "unit" }, "Strength", strength, "%"),
+      make("span", { class: "unit" }, "Crossfade", crossfade, "ms")));
 }
 
 function markProgram() {

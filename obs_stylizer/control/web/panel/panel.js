@@ -1,17 +1,17 @@
 // The panel: puts its parts together and passes on to them what the daemon announces.
 
 import { loadFiles, loadHotkeys, loadSources, showSource, startCards } from "./cards.js";
-import { showStatistics, startChart } from "./chart.js";
+import { showHistory, showStatistics, startChart } from "./chart.js";
 import { showControls, startControls } from "./controls.js";
 import { ask, listen, useToken } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { loadObs, refillObs, startObs } from "./obs.js";
 import { byId, isVisible } from "./page.js";
 import { explainNoPicture, startPicture } from "./picture.js";
-import { loadPresets, mark, refreshThumbnails, startPresets } from "./presets.js";
+import { isApplying, loadPresets, mark, refreshThumbnails, startPresets } from "./presets.js";
 
 const OBS_MS = 4_000;
-const WARNINGS = ["preset-failed", "source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up"];
+const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up"];
 
 let onAir = {};
 let picture = "";
@@ -30,6 +30,7 @@ function hear(message) {
   const { kind, text, details } = message;
   if (kind === "hello") {
     takeState(details);
+    showHistory(details.history || []);
     showStatistics(details);
     picture = details.picture;
     loadEverything();
@@ -48,6 +49,9 @@ function hear(message) {
     loadFiles().catch(sayFailure);
   } else if (kind === "snapshot") {
     loadFiles().catch(sayFailure);
+  } else if (kind === "preset-failed") {
+    // Whoever clicked here is told by the answer.
+    if (!isApplying(details.preset)) say("warning", `preset ${details.preset}: ${details.message}`, details.remedy);
   } else if (WARNINGS.includes(kind) && text) {
     say("warning", text, details.remedy || "");
   }

@@ -25,6 +25,12 @@ export function knownPresets() {
   return presets;
 }
 
+/** Whether somebody has just clicked on that preset here. */
+export function isApplying(name) {
+  const option = find(name);
+  return Boolean(option) && option.dataset.state === "waiting";
+}
+
 export async function loadPresets() {
   const answer = await ask("GET", "/api/presets");
   presets = answer.presets;
