@@ -127,7 +127,7 @@ def _command(daemon: RunningDaemon, message: Mapping[str, Any], as_json: bool) -
     if as_json:
         print(json.dumps(answer, indent=2, ensure_ascii=False))
     else:
-        print(answer.get("text", ""))
+        print(answer["text"])
 
 
 def table(status: Mapping[str, Any]) -> str:

@@ -108,7 +108,10 @@ class RunningDaemon:
             RefusedError: it was not done.
             StylizerError: it does not answer, or is no daemon of ours.
         """
-        return self._ask("POST", "/api/command", json.dumps(message).encode())
+        answer = self._ask("POST", "/api/command", json.dumps(message).encode())
+        if not isinstance(answer.get("text"), str):
+            raise self._stranger()
+        return answer
 
     def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         line = http.client.HTTPConnection(
