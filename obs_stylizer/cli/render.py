@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
@@ -35,6 +37,8 @@ STOPPED = 130
 
 _PATIENCE_SECONDS = 0.8
 """After which a stop no longer waits for a thread that is busy."""
+
+_WAIT_SECONDS = 0.1
 
 _DEFAULT_PRESET = "great-wave"
 
@@ -138,15 +142,38 @@ def render(
     display = Display(as_json=json_progress, stream=sys.stderr if output == "-" else sys.stdout)
     stop = _stop_on_signals()
     if watch is not None:
-        _watch(watch, Path(output), wishes, container, display, stop)
+        _interruptibly(lambda: _watch(watch, Path(output), wishes, container, display, stop))
         return
     requests = plan_requests(inputs or [], output, Codec(codec), container)
     if cluster is None:
-        _render_all(requests, wishes, display, stop)
-        return
+        _interruptibly(lambda: _render_all(requests, wishes, display, stop))
+    else:
+        _interruptibly(lambda: _render_on_cluster(cluster, requests, wishes, display, stop))
+
+
+def _interruptibly(work: Callable[[], None]) -> None:
+    """Do ``work`` in a thread: signals reach the main thread only between its own steps."""
+    with ThreadPoolExecutor(1, thread_name_prefix="rendering") as pool:
+        future = pool.submit(work)
+        while True:
+            try:
+                future.result(_WAIT_SECONDS)
+                return
+            except TimeoutError:
+                if future.done():
+                    raise
+
+
+def _render_on_cluster(
+    address: str,
+    requests: list[Request],
+    wishes: Wishes,
+    display: Display,
+    stop: threading.Event,
+) -> None:
     from obs_stylizer.render.cluster import open_cluster
 
-    with open_cluster(cluster) as machines:
+    with open_cluster(address) as machines:
         log.info("%s", machines.described)
         _render_all(requests, machines.over(wishes), display, stop)
 
