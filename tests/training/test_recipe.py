@@ -89,6 +89,38 @@ def test_keys_that_came_later_change_no_older_digest(recipe_of: RecipeWriter) ->
         assert (load_recipe(path).digest == plain) is same
     assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, latent: 64}"))).digest == plain
     assert load_recipe(recipe_of(("blocks: 1}", "blocks: 1, normalise: no}"))).digest != plain
+    for old, new, same in (
+        ("seed: 3", "seed: 3\ncompile: auto", True),
+        ("seed: 3", "seed: 3\ncompile: yes", False),
+        ("hold_out: 1", "hold_out: 1, clips: []", True),
+        ("hold_out: 1", "hold_out: 1, clips: [a.mp4]", False),
+        ("shift: 2", "shift: 2, clip_weight: 1", True),
+        ("shift: 2", "shift: 2, clip_weight: 2", False),
+    ):
+        assert (load_recipe(recipe_of((old, new))).digest == plain) is same, new
+
+
+def test_features_that_only_judge_are_not_in_the_digest(tmp_path: Path) -> None:
+    text = (RECIPES / "living-paint.yaml").read_text(encoding="utf-8")
+    digests = set()
+    for section in ("{}", "{features: other.npz}"):
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text.replace("generate: {}", f"generate: {section}"), encoding="utf-8")
+        digests.add(load_recipe(path).digest)
+    assert len(digests) == 1
+
+
+def test_the_digests_of_recipes_of_long_ago() -> None:
+    """A checkpoint knows its recipe by these: a new key must change none of them."""
+    known = {
+        "ink": "00797705754d",
+        "living-paint": "30e79cc52406",
+        "photo-to-paint": "87b40af3b797",
+        "webcam-clean": "b98ae8ac2777",
+    }
+    old = Path(__file__).parent / "old_recipes"
+    found = {path.stem: load_recipe(path).digest[:12] for path in sorted(old.glob("*.yaml"))}
+    assert found == known
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)

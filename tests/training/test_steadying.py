@@ -114,6 +114,18 @@ def test_instance_noise_is_as_wide_as_the_recipe_says_and_other_for_each_turn() 
     assert torch.equal(first, game.noisy(still, [1, 20, 300, 4000], 1))
 
 
+def test_a_pool_keeps_the_discriminator_from_forgetting() -> None:
+    """Of what the generator no longer makes, a pool still shows some; without one it is gone."""
+    random = torch.Generator().manual_seed(0)
+    old, new = torch.zeros(64, 1), torch.ones(64, 1)
+    for size, share in ((64, 0.35), (0, 0.0)):
+        pool = ImagePool(size)
+        pool.exchange(old, [0] * 64)
+        seeds = torch.randint(2**31, (64,), generator=random).tolist()
+        shown = pool.exchange(new, seeds)
+        assert float((shown == 0).float().mean()) == pytest.approx(share, abs=0.1)
+
+
 MODES = 8
 ANGLES = torch.arange(MODES) * (2 * math.pi / MODES)
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], 1)
@@ -138,7 +150,7 @@ def modes_covered(recipe: AdversarialRecipe, updates: int, spectral: bool = Fals
         )
     makers = torch.optim.Adam(maker.parameters(), lr=1e-3, betas=(0.5, 0.9))
     judges = torch.optim.Adam(judge.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.9))
-    game = Game(recipe)
+    game, pool = Game(recipe), ImagePool(recipe.pool)
 
     def critic(points: Tensor) -> list[Tensor]:
         return [judge(points)]
@@ -153,7 +165,8 @@ def modes_covered(recipe: AdversarialRecipe, updates: int, spectral: bool = Fals
             centres = CENTRES[torch.randint(MODES, (128,), generator=random)]
             real = centres + 0.02 * torch.randn(128, 2, generator=random)
             seeds = torch.randint(2**31, (128,), generator=random).tolist()
-            loss, _ = game.discriminator_loss(critic, real, made(128).detach(), seeds)
+            fake = pool.exchange(made(128).detach(), seeds)
+            loss, _ = game.discriminator_loss(critic, real, fake, seeds)
             judges.zero_grad()
             loss.backward()
             judges.step()
@@ -185,6 +198,14 @@ def test_without_a_remedy_the_ring_collapses() -> None:
         pytest.param({"learning_rate": 4e-3}, 300, id="two rates", marks=pytest.mark.slow),
         pytest.param({"steps": 3}, 300, id="discriminator steps", marks=pytest.mark.slow),
         pytest.param({"label_smoothing": 0.2}, 500, id="smoothing", marks=pytest.mark.slow),
+        pytest.param({"instance_noise": 0.4}, 500, id="instance noise", marks=pytest.mark.slow),
+        pytest.param({"loss": "least_squares"}, 500, id="least squares", marks=pytest.mark.slow),
+        pytest.param(
+            {"loss": "wasserstein", "weight_clip": 0.4, "steps": 5},
+            400,
+            id="weight clipping",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_with_a_remedy_the_whole_ring_is_covered(remedy: dict[str, Any], updates: int) -> None:
