@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from obs_stylizer.errors import SettingsError, StylizerError, UsageError
+from obs_stylizer.errors import StylizerError, UsageError
 
 DEFAULT_PORT: Final = 8765
 ADDRESS_VARIABLE: Final = "OBS_STYLIZER_ADDRESS"
@@ -215,25 +216,28 @@ def config_folder() -> Path:
 
 
 def _address_of_settings() -> Address:
+    """Return what the settings say, read without checking all of them, which takes long."""
     path = config_folder() / "config.yaml"
     default = Address("127.0.0.1", DEFAULT_PORT)
     try:
-        if b"web" not in path.read_bytes():
-            return default
+        text = path.read_bytes()
     except OSError:
         return default
-    from obs_stylizer.settings import load_settings
+    if b"web" not in text:
+        return default
+    import yaml
 
     try:
-        web = load_settings(path).web
-    except SettingsError as error:
+        web = (yaml.safe_load(text) or {}).get("web") or {}
+        host, port = web.get("address", default.host), web.get("port", default.port)
+    except (yaml.YAMLError, AttributeError, ValueError):
+        host = port = None
+    if not isinstance(host, str) or not isinstance(port, int):
         # Whoever is on air must not lose control because of a typing error.
-        import sys
-
-        sys.stderr.write(f"warning: {error}; trying {default}\n")
+        sys.stderr.write(f"warning: {path} cannot be read; trying {default}\n")
         return default
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-    return Address(everywhere.get(web.address, web.address), web.port)
+    return Address(everywhere.get(host, host), port)
 
 
 def _own_token() -> str:

@@ -182,9 +182,14 @@ def test_address_of_the_settings(
         path.write_text(f"web: {{port: {port}}}\n", "utf-8")
         assert run_ctl(["next"]) == 0
         assert running.desk.on_air.preset == "plain"
-        path.write_text("web: {prot: 1}\n", "utf-8")
-        assert run_ctl(["next"]) == 1
-        assert "did you mean “port”?); trying 127.0.0.1:8765" in capsys.readouterr().err
+        for broken in ("web: {port: high}\n", "web: 5\n", "web: [\n", "[web]\n"):
+            path.write_text(broken, "utf-8")
+            assert running_daemon.find_daemon(None, None, 1).address.port == 8765
+            assert "cannot be read; trying 127.0.0.1:8765" in capsys.readouterr().err
+        path.write_text("web: {address: 0.0.0.0, port: 9000}\n", "utf-8")
+        assert str(running_daemon.find_daemon(None, None, 1).address) == "127.0.0.1:9000"
+        path.write_text("web:\npreset: ink\n", "utf-8")
+        assert str(running_daemon.find_daemon(None, None, 1).address) == "127.0.0.1:8765"
 
 
 def test_daemon_at_another_port_is_found_by_its_claim(
