@@ -89,6 +89,8 @@ def setting_up(system: System) -> list[str]:
     """The commands for two cameras; empty if there is nothing left to do."""
     lines = []
     if not system.is_installed and system.package_manager:
+        if system.package_manager == "apt-get":
+            lines.append("apt-get update")
         lines.append(PACKAGES[system.package_manager].format(headers=system.headers))
     for name, text in FILES:
         if system.contents.get(name, "").strip() != text:
