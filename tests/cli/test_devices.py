@@ -10,7 +10,7 @@ from obs_stylizer.listing import Listing
 from obs_stylizer.sinks import listing as sinks
 from obs_stylizer.sinks.listing import VirtualCameraInfo
 from obs_stylizer.sources import listing as sources
-from obs_stylizer.sources.listing import CameraInfo, ScreenInfo
+from obs_stylizer.sources.listing import CameraInfo, GeneratorInfo, ScreenInfo
 
 
 @pytest.fixture
@@ -22,6 +22,8 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "list_cameras", lambda: Listing([camera]))
     monkeypatch.setattr(sources, "list_screens", lambda: Listing([screen]))
     monkeypatch.setattr(sinks, "list_virtual_cameras", lambda: Listing([virtual]))
+    clouds = GeneratorInfo("clouds", "Drifting clouds", 128, 128)
+    monkeypatch.setattr(sources, "list_generators", lambda: Listing([clouds]))
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -31,6 +33,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "list_cameras", lambda: Listing(reason="no camera is plugged in"))
     monkeypatch.setattr(sources, "list_screens", lambda: Listing(reason="no display"))
     monkeypatch.setattr(sinks, "list_virtual_cameras", lambda: Listing(reason="no driver"))
+    monkeypatch.setattr(sources, "list_generators", lambda: Listing(reason="none is of noise"))
 
 
 def test_everything_is_listed_as_it_is_written_after_an_option(
@@ -45,6 +48,8 @@ def test_everything_is_listed_as_it_is_written_after_an_option(
         "2560x1440",
         "virtual-camera:/dev/video9",
         "another daemon",
+        "generator:clouds",
+        "Drifting clouds",
         "openvino",
     ):
         assert text in out
@@ -58,6 +63,7 @@ def test_what_is_not_there_says_why(bare: None, capsys: pytest.CaptureFixture[st
         "Cameras: none; no camera is plugged in",
         "Screens: none; no display",
         "Virtual cameras: none; no driver",
+        "Generators of pictures: none; none is of noise",
     ):
         assert text in out
 
@@ -67,6 +73,9 @@ def test_json_is_nothing_but_json(full: None, capsys: pytest.CaptureFixture[str]
     told = json.loads(capsys.readouterr().out)
     assert told["cameras"][0]["name"] == "HD Webcam [046d]"
     assert told["screens"][0]["width"] == 2560
+    assert told["generators"] == [
+        {"name": "clouds", "title": "Drifting clouds", "width": 128, "height": 128}
+    ]
     assert told["virtual_cameras"][0]["in_use"] == "another daemon"
     providers = {entry["provider"]: entry for entry in told["providers"]}
     assert set(providers) == set(Provider) - {Provider.AUTO}

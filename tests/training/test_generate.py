@@ -78,6 +78,8 @@ def test_wgan_gp_makes_every_colour_of_the_pictures(tmp_path: Path) -> None:
 
 def test_dcgan_makes_pictures_of_a_colour(tmp_path: Path) -> None:
     trainer = start(tmp_path, DCGAN, 150)
+    assert colours_made(trainer) == (0, 0.0)
+    trainer.objective.generators.train()
     assert trainer.train().finished
     assert colours_made(trainer)[1] > 0.8
 

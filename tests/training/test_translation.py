@@ -21,6 +21,7 @@ from obs_stylizer.training.datasets import sample_random
 from obs_stylizer.training.degradations import compress, degrade, downscale
 from obs_stylizer.training.evaluation import evaluate_pairs
 from obs_stylizer.training.export import export_run
+from obs_stylizer.training.features import load_features
 from obs_stylizer.training.judging import judge_model, judge_run
 from obs_stylizer.training.losses.matching import feature_matching
 from obs_stylizer.training.objective_recipes import EnhanceRecipe
@@ -31,7 +32,7 @@ from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.teachers import FILTERS
 from obs_stylizer.training.trainer import Trainer
 
-from .conftest import make_content, scene, write_picture
+from .conftest import LAYERS, make_content, scene, write_features, write_picture
 
 pytestmark = pytest.mark.training
 
@@ -194,6 +195,43 @@ def test_a_larger_generator_as_the_teacher(tmp_path: Path) -> None:
         start(tmp_path, styled, "styled")
     with pytest.raises(TrainingError, match=r"there is no teacher .*none\.onnx"):
         start(tmp_path, pupil.replace("large.onnx", "none.onnx"), "none")
+
+
+@pytest.mark.parametrize("text", [PAIRED, ENHANCE], ids=["paired", "enhance"])
+def test_a_perceptual_loss_where_the_recipe_asks_for_one(text: str, tmp_path: Path) -> None:
+    layers = {"conv1_1": 0.5, "conv2_1": 2.0}
+    features = write_features(tmp_path / "f.npz", LAYERS)
+    section = f'{{{{perceptual: 3, perceptual_layers: {{{layers}}}, features: "{features}", '
+    asked = text.replace("paired: {{", f"paired: {section}")
+    asked = asked.replace("enhance: {{", f"enhance: {section}")
+    trainer = start(tmp_path, asked)
+    batch = trainer.objective.make_batch(0, range(2))
+    with torch.no_grad():
+        turn = trainer.objective.generator_turn(batch)
+    network = load_features(features)
+    found, wanted = (network(p, layers) for p in (turn.fakes["made"], batch["target"]))
+    expected = sum(
+        weight
+        * float(
+            (
+                (found[layer] - wanted[layer]).square().sum((1, 2, 3))
+                / wanted[layer].square().sum((1, 2, 3))
+            ).mean()
+        )
+        for layer, weight in layers.items()
+    )
+    assert float(turn.metrics["perceptual"]) == pytest.approx(expected, rel=1e-4)
+    plain = start(tmp_path, text, "plain")
+    with torch.no_grad():
+        without = plain.objective.generator_turn(batch)
+    assert "perceptual" not in without.metrics
+    assert float(turn.loss - without.loss) == pytest.approx(3 * expected, rel=1e-3)
+
+    with pytest.raises(TrainingError, match=r"no layer conv9_1"):
+        start(tmp_path, asked.replace("conv2_1", "conv9_1"), "unknown")
+    features.unlink()
+    with pytest.raises(TrainingError, match=r"f\.npz are missing"):
+        start(tmp_path, asked, "missing")
 
 
 def test_one_source_of_targets(tmp_path: Path) -> None:
