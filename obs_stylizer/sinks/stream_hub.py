@@ -69,6 +69,12 @@ class StreamHub:
             self._newest = frame
             self._changed.notify_all()
 
+    def clear(self) -> None:
+        """Forget the current picture: it is too old for whoever comes next."""
+        with self._changed:
+            self._newest = None
+            self._jpeg = None
+
     def close(self) -> None:
         """Send all viewers away and stop encoding; a second call does nothing."""
         with self._changed:

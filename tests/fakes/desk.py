@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -47,6 +48,7 @@ class FakeDesk:
         self.styled_pixels: Pixels | None = None
         self.plain_calls = 0
         self._first = first
+        self._numbers = itertools.count()
         self._library = PresetLibrary([folder])
         self.announcer = Announcer()
         self.controller = Controller(
@@ -92,7 +94,7 @@ class FakeDesk:
         return self._frame(self.plain_pixels)
 
     def _frame(self, pixels: Pixels | None) -> Frame | None:
-        return None if pixels is None else Frame(pixels, 7, 0.0)
+        return None if pixels is None else Frame(pixels, next(self._numbers), 0.0)
 
     # What tests do to it.
 

@@ -95,7 +95,6 @@ class Audience:
             self._take_statistics(announcement.details)
         self.tell(announcement.kind, announcement.text, announcement.details)
 
-
     def _take_statistics(self, statistics: Mapping[str, Any]) -> None:
         self._statistics = statistics
         fps, latency = statistics.get("fps", {}), statistics.get("latency_ms", {})

@@ -43,7 +43,7 @@ async def _serve(socket: WebSocket, listener: Listener, audience: Audience) -> N
     """Send lines until one of both is gone."""
     details = {**audience.status(), "history": audience.history()}
     hello = {"kind": "hello", "text": "", "details": details}
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
         await _first_of(
             _send(socket, listener, json.dumps(hello, ensure_ascii=False)),
             _until_gone(socket),

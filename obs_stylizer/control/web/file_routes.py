@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,7 +67,11 @@ def find_file(folder: Path, name: str) -> Path | None:
         return None
     if "\\" in name or ":" in name or path.suffix not in KINDS:
         return None
-    return path if path.is_file() and not path.is_symlink() else None
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return None
+    return path if stat.S_ISREG(mode) else None
 
 
 def _list_files(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -80,14 +85,14 @@ def _list_files(folder: Path, kind: str) -> list[dict[str, Any]]:
         if path is None:
             continue
         try:
-            stat = path.stat()
+            facts = path.stat()
         except OSError:
             continue
         found.append(
             {
                 "name": name,
-                "bytes": stat.st_size,
-                "modified": round(stat.st_mtime, 3),
+                "bytes": facts.st_size,
+                "modified": round(facts.st_mtime, 3),
                 "url": f"/api/{kind}/{name}",
             }
         )

@@ -105,4 +105,9 @@ def _written(look: SceneLook) -> str | dict[str, Any]:
         return "leave"
     if look.strength is None and look.crossfade_ms is None:
         return look.preset
-    return look.model_dump(exclude_none=True, exclude_defaults=True)
+    values = look.model_dump(exclude_none=True, exclude_defaults=True)
+    # As people write it: 200, not 200.0.
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in values.items()
+    }

@@ -48,6 +48,7 @@ class Preview:
         self._desk = desk
         self._hubs = {view: StreamHub(quality=_QUALITY, max_viewers=_MAX_VIEWERS) for view in View}
         self._streams = {view: MjpegStream(hub) for view, hub in self._hubs.items()}
+        self._made_of: dict[View, object] = {}
         self._looked_at = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -97,13 +98,20 @@ class Preview:
         views = [view for view, hub in self._hubs.items() if hub.viewer_count]
         styled = plain = None
         if any(view is not View.RAW for view in views):
-            styled = _small(self._desk.styled())
+            styled = self._desk.styled()
         if any(view is not View.STYLED for view in views):
-            plain = _small(self._desk.plain())
-        for view in views:
-            frame = _compose(view, plain, styled)
-            if frame is not None:
-                self._hubs[view].publish(frame)
+            plain = self._desk.plain()
+        made_of = (_moment(plain), _moment(styled))
+        for view, hub in self._hubs.items():
+            if view not in views:
+                self._made_of.pop(view, None)
+                hub.clear()
+            elif self._made_of.get(view) != made_of:
+                # The hub repeats what stands still by itself.
+                frame = _compose(view, _small(plain), _small(styled))
+                if frame is not None:
+                    self._made_of[view] = made_of
+                    hub.publish(frame)
         return bool(views)
 
 
@@ -121,6 +129,10 @@ class _PreviewStream:
             known = ", ".join(View)
             serve = refusal(400, f"there is no view “{asked}”", f"views are: {known}")
         await serve(scope, receive, send)  # type: ignore[misc]
+
+
+def _moment(frame: Frame | None) -> tuple[int, float] | None:
+    return None if frame is None else (frame.sequence, frame.captured_at)
 
 
 def _small(frame: Frame | None) -> Frame | None:

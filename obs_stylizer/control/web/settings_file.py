@@ -13,7 +13,6 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.util import load_yaml_guess_indent
 
 from obs_stylizer.documents import MAX_BYTES, parse_document
 from obs_stylizer.errors import SettingsError
@@ -30,8 +29,13 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
     """
     path = path.resolve()
     text, mode = _read(path)
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    mapping, offset = _indents(text)
+    yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
     try:
-        document, indent, offset = load_yaml_guess_indent(text, preserve_quotes=True)
+        document = yaml.load(text)
     except YAMLError as error:
         raise SettingsError(f"is no YAML: {error}", "correct it first", path=path) from error
     if document is None:
@@ -45,13 +49,8 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
     if not isinstance(section, dict):
         section = document[name] = CommentedMap()
     change(section)
-    writer = YAML()
-    writer.preserve_quotes = True
-    writer.width = 4096
-    if indent:
-        writer.indent(mapping=indent, sequence=indent + (offset or 0), offset=offset or 0)
     written = io.StringIO()
-    writer.dump(document, written)
+    yaml.dump(document, written)
     result = comments + written.getvalue()
     settings = parse_document(result, path, Settings, SettingsError)
     _write(path, result, mode)
@@ -65,6 +64,23 @@ def replace_values(target: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key, value in wanted.items():
         if key not in target or target[key] != value:
             target[key] = value
+
+
+def _indents(text: str) -> tuple[int, int]:
+    """Return by how many spaces the file's author indents keys, and the dashes of lists."""
+    mapping = offset = None
+    key_at = None
+    for line in text.splitlines():
+        content = line.strip()
+        if not content or content.startswith("#"):
+            continue
+        here = len(line) - len(line.lstrip())
+        if key_at is not None and content.startswith("- ") and offset is None:
+            offset = max(0, here - key_at)
+        elif key_at is not None and here > key_at and mapping is None:
+            mapping = here - key_at
+        key_at = here if content.partition(" #")[0].rstrip().endswith(":") else None
+    return mapping or 2, offset or 0
 
 
 def _read(path: Path) -> tuple[str, int]:

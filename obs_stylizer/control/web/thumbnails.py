@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 THUMBNAIL_WIDTH: Final = 256
 
 _EVERY_SECONDS: Final = 20.0
+_AGAIN_SECONDS: Final = 1.0
 _WANTED_SECONDS: Final = 60.0
 _FRAME_SECONDS: Final = 10.0
 _PRESET_SECONDS: Final = 60.0
@@ -96,11 +97,13 @@ class Thumbnails:
             self._wanted.wait()
             self._wanted.clear()
             while self._is_wanted() and self._failures < _MAX_FAILURES:
+                pause = _EVERY_SECONDS
                 try:
                     self._paint_all()
                     self._failures = 0
                 except (OSError, EOFError) as error:
                     self._failures += 1
+                    pause = _AGAIN_SECONDS
                     if not self._stopping.is_set():
                         log.debug("thumbnails were not painted: %s", error)
                     self._end_process()
@@ -108,7 +111,7 @@ class Thumbnails:
                     log.exception("thumbnails failed")
                     self._end_process()
                     return
-                self._renew.wait(_EVERY_SECONDS)
+                self._renew.wait(pause)
                 self._renew.clear()
             self._end_process()
 

@@ -62,10 +62,10 @@ function draw() {
   const most = Math.max(30, ...samples.map((sample) => Math.max(sample.sink, sample.worker)));
   const longest = Math.max(50, ...samples.map((sample) => sample.latency));
   const top = Math.ceil(most / 30) * 30, slowest = Math.ceil(longest / 50) * 50;
-  const left = 24 * scale, right = width - 40 * scale, floor = height - 5 * scale, roof = 7 * scale;
+  pen.font = `${10 * scale}px system-ui, "DejaVu Sans", sans-serif`;
+  const left = 24 * scale, right = width - pen.measureText(`${slowest} ms`).width - 8 * scale, floor = height - 6 * scale, roof = 7 * scale;
   const y = (value, whole) => floor - (floor - roof) * Math.min(1, value / whole);
 
-  pen.font = `${10 * scale}px system-ui, "DejaVu Sans", sans-serif`;
   pen.textBaseline = "middle";
   pen.lineWidth = scale;
   for (const share of [0, 0.5, 1]) {
@@ -79,7 +79,7 @@ function draw() {
     pen.textAlign = "right";
     pen.fillText(String(top * share), left - 5 * scale, level);
     pen.textAlign = "left";
-    pen.fillText(`${slowest * share} ms`, right + 4 * scale, level);
+    pen.fillText(`${slowest * share} ms`, right + 6 * scale, level);
   }
   const line = (key, whole, name) => {
     pen.strokeStyle = colour(name);
