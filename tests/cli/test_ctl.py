@@ -21,7 +21,6 @@ from obs_stylizer.claims import Claim
 from obs_stylizer.cli import app, ctl, running_daemon
 from obs_stylizer.cli.ctl import run_ctl
 from obs_stylizer.cli.running_daemon import Address
-from obs_stylizer.control.hotkeys.report import HotkeyState, remove_report, write_report
 from obs_stylizer.control.vocabulary import WORDS
 from obs_stylizer.errors import UsageError
 from obs_stylizer.settings import config_folder, runtime_folder
@@ -373,53 +372,9 @@ def test_stands_among_the_other_commands(
     daemon: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = CliRunner().invoke(app.app, ["--help"]).output
-    assert "ctl" in shown
-    assert "hotkeys" in shown
+    assert "Control the daemon that runs" in shown
     assert app.run_command_line(["ctl", "strength", "-0.1"]) == 0
     assert daemon.desk.on_air.strength == pytest.approx(0.7)
     assert app.run_command_line(["ctl", "--help"]) == 0
     assert "obs-stylizer ctl snapshot" in capsys.readouterr().out
     assert app.run_command_line(["ctl", "preset", "inc"]) == 1
-
-
-def test_hotkeys_off_air(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    text = "hotkeys: {next: ctrl+shift+1, undo: ctrl+alt+backspace}\n"
-    (config_folder() / "config.yaml").write_text(text, "utf-8")
-    assert app.run_command_line(["hotkeys", "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
-    assert (report["pid"], report["trouble"]) == (0, "not on air")
-    problems = {state["text"]: state["problem"] for state in report["hotkeys"]}
-    assert "Shift with a digit" in problems["next"]
-    assert problems["undo"] == ""
-    assert problems["preset great-wave"] == ""
-    assert app.run_command_line(["hotkeys"]) == 0
-    assert "ctrl+alt+backspace" in capsys.readouterr().out
-
-
-def test_hotkeys_of_the_running_daemon(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    states = (
-        HotkeyState("f13", "next", "your settings"),
-        HotkeyState("f14", "undo", "your settings", "taken"),
-    )
-    write_report(runtime_folder(), "", states)
-    try:
-        assert app.run_command_line(["hotkeys"]) == 0
-        shown = capsys.readouterr().out
-        assert f"Hotkeys of process {os.getpid()}" in shown
-        assert "works" in shown
-        assert "taken" in shown
-    finally:
-        remove_report(runtime_folder())
-
-
-def test_names_of_keys(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.run_command_line(["hotkeys", "--keys"]) == 0
-    shown = capsys.readouterr().out
-    assert "ctrl alt shift super" in shown
-    assert "pageup" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -247,7 +248,8 @@ class Hotkeys:
     def _who_has(self, keys: str) -> str:
         for report in read_reports(self._folder):
             for state in report.hotkeys:
-                if state.keys == keys and not state.problem and not report.trouble:
+                works = not state.problem and not report.trouble
+                if works and state.keys == keys and report.pid != os.getpid():
                     return f"obs-stylizer, process {report.pid}, has taken it"
         return ""
 

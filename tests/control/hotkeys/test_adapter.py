@@ -76,11 +76,14 @@ class Scene:
         self.keyboard = keyboard
 
     def report(self) -> Report:
-        (report,) = read_reports(self.desk.folder / "run")
-        return report
+        return own_reports(self.desk.folder)[0]
 
     def works(self) -> dict[str, str]:
         return {state.text: state.problem for state in self.report().hotkeys}
+
+
+def own_reports(folder: Path) -> list[Report]:
+    return [report for report in read_reports(folder / "run") if report.pid == os.getpid()]
 
 
 def until(condition: Callable[[], object], timeout: float = 5) -> None:
@@ -104,13 +107,13 @@ def scene(
     with FakeDesk(folder, "plain") as desk:
         hotkeys = Hotkeys(desk, settings, make, folder / "run")
         hotkeys.start()
-        until(lambda: read_reports(folder / "run"))
+        until(lambda: own_reports(folder))
         yield Scene(desk, hotkeys, keyboards[0])
         hotkeys.stop()
         hotkeys.stop()
         assert keyboards[0].started
         assert keyboards[0].stopped
-        assert read_reports(folder / "run") == []
+        assert own_reports(folder) == []
 
 
 @pytest.fixture
@@ -281,6 +284,25 @@ def test_reports_of_ended_processes_go(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_other_daemon_that_has_the_keys_is_named(folder: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        write_report(folder / "run", "", (HotkeyState("ctrl+alt+1", "next", "your settings"),))
+        (mine,) = (folder / "run").iterdir()
+        text = mine.read_text("utf-8").replace(f'"pid": {os.getpid()}', f'"pid": {other.pid}')
+        mine.rename(mine.with_name(f"hotkeys-{other.pid}.json")).write_text(text, "utf-8")
+        taken = {"ctrl+alt+1", "ctrl+alt+2"}
+        with scene(folder, {}, taken=taken) as on:
+            problems = {state.keys: state.problem for state in on.report().hotkeys}
+            assert problems == {
+                "ctrl+alt+1": f"obs-stylizer, process {other.pid}, has taken it",
+                "ctrl+alt+2": TAKEN,
+            }
+    finally:
+        other.kill()
+        other.wait()
+
+
 @pytest.mark.screen
 def test_two_daemons_and_a_real_keyboard(folder: Path, x_display: Display) -> None:
     if shutil.which("xdotool") is None:
@@ -296,8 +318,6 @@ def test_two_daemons_and_a_real_keyboard(folder: Path, x_display: Display) -> No
         until(lambda: read_reports(folder / "run2"))
         assert {state.problem for state in read_reports(folder / "run2")[0].hotkeys} == {TAKEN}
         second.stop()
-        # Of one that has its report in the same folder, the process is named.
-        assert first._who_has("ctrl+n") == f"obs-stylizer, process {os.getpid()}, has taken it"
         subprocess.run(["xdotool", "key", "ctrl+alt+2"], check=True)
         until(lambda: desk.on_air.preset == "wave")
         subprocess.run(["xdotool", "key", "ctrl+n"], check=True)
