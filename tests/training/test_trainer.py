@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -185,6 +186,29 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(
     folder = tmp_path / "run" / "checkpoints"
     assert [path.name for path in folder.iterdir()] == ["latest.pt"]
     assert (folder / "latest.pt").read_bytes() == kept
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_file_that_cannot_grow_leaves_the_checkpoint_before_it(
+    recipe_of: RecipeWriter, tmp_path: Path
+) -> None:
+    """The system itself refuses to write on, as it does on a full disk."""
+    import resource
+
+    trainer = start(tmp_path / "run", recipe_of())
+    trainer.train(until=2)
+    folder = tmp_path / "run" / "checkpoints"
+    kept = (folder / "latest.pt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(kept) // 2, hard))
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written.*one before it is intact"):
+            trainer.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in folder.iterdir()] == ["latest.pt"]
+    assert (folder / "latest.pt").read_bytes() == kept
+    trainer.save()
 
 
 def test_checkpoints_that_do_not_fit_are_refused(recipe_of: RecipeWriter, tmp_path: Path) -> None:
