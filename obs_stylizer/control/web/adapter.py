@@ -70,6 +70,7 @@ class WebAdapter:
         self._preview = Preview(desk)
         self._thumbnails = Thumbnails(desk, self._tell_thumbnails)
         self._stopping = threading.Event()
+        self._again_seconds = _AGAIN_SECONDS
         self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
 
     def start(self) -> None:
@@ -134,7 +135,7 @@ class WebAdapter:
                 if not warned:
                     log.warning("no panel for now: %s; the camera goes on without", error)
                 warned = True
-                self._stopping.wait(_AGAIN_SECONDS)
+                self._stopping.wait(self._again_seconds)
                 continue
             log.info("panel: %s", url)
             if not is_loopback(self._server.address):
