@@ -71,9 +71,16 @@ def examine(notes: Notes, situation: Situation | None = None) -> Iterator[Findin
     others = {name: why for name, why in broken.items() if name not in ("onnxruntime", "cv2")}
     for name, why in others.items():
         yield notes.fault(name, why, "", copyable.reinstall(_DISTRIBUTIONS.get(name, name)))
+    if sys.platform == "win32" and any("DLL load failed" in why for why in broken.values()):
+        yield notes.fault(
+            "Visual C++", "a library that the parts above need may be missing", "", _VISUAL_CPP
+        )
     if not others:
         yield notes.ok("other parts", "all start")
 
+
+_VISUAL_CPP: Final = "winget install Microsoft.VCRedist.2015+.x64"
+"""Brings msvcp140.dll to Windows, which ONNX Runtime and OpenVINO are built with."""
 
 _DISTRIBUTIONS: Final = {"yaml": "pyyaml", "cv2_enumerate_cameras": "cv2-enumerate-cameras"}
 
