@@ -149,7 +149,9 @@ def _serve(server: _Server, listener: socket.socket) -> None:
 
 def _listen(address: str, port: int, remedy: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends at once only on sockets that say which protocol they speak; without it, each
+    # answer would wait 40 ms for the other side's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
             # There, the usual option would let two programs have the same port.
