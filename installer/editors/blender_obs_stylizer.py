@@ -82,13 +82,14 @@ class Rendering:
         self._thread.start()
 
     def _listen(self) -> None:
-        for line in self._process.stdout:
-            event = json.loads(line)
-            if event["event"] == "progress" and event["frames"]:
-                self.share = event["frame"] / event["frames"]
-            elif event["event"] == "failed":
-                self.error = event["error"]
-        if self._process.wait() != 0 and not self.error:
+        with self._process as process:
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "progress" and event["frames"]:
+                    self.share = event["frame"] / event["frames"]
+                elif event["event"] == "failed":
+                    self.error = event["error"]
+        if process.returncode != 0 and not self.error:
             self.error = "obs-stylizer ended early"
         self.ended = True
 

@@ -101,10 +101,11 @@ def kdenlive(program: str, folder: Path | None, remove: bool) -> list[str]:
         for group in settings.sections():
             settings.remove_option(group, JOB)
         script.unlink(missing_ok=True)
+        _runnable(script).unlink(missing_ok=True)
     else:
         values = {
             "Ids": "Render in a style (obs-stylizer)",
-            "Binary": str(script),
+            "Binary": _runnable(script).as_posix(),
             "Parameters": "{source} {output} {param1}",
             "Output": ".mp4",
             "EnabledTypes": "v",
@@ -126,6 +127,9 @@ def kdenlive(program: str, folder: Path | None, remove: bool) -> list[str]:
         text = text.replace('PROGRAM = "obs-stylizer"', f"PROGRAM = {program!r}", 1)
         script.write_text(text, "utf-8")
         script.chmod(0o755)
+        if sys.platform == "win32":
+            line = f'@"{sys.executable}" "{script}" %*\r\n'
+            _runnable(script).write_text(line, "utf-8")
     partial = path.with_name(f"{path.name}.part")
     with partial.open("w", encoding="utf-8") as file:
         settings.write(file, space_around_delimiters=False)
@@ -133,6 +137,11 @@ def kdenlive(program: str, folder: Path | None, remove: bool) -> list[str]:
     if remove:
         return [f"took the job out of {path}"]
     return [f"wrote {path}", "restart Kdenlive; the job is in a clip's menu under Clip Jobs"]
+
+
+def _runnable(script: Path) -> Path:
+    """What the system can start: on Windows a batch file beside the script."""
+    return script.with_suffix(".bat") if sys.platform == "win32" else script
 
 
 def kdenlive_folder() -> Path:

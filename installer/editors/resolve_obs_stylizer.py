@@ -64,17 +64,18 @@ def render(source: Path, target: Path) -> str:
     except OSError as error:
         return f"{SETTINGS['program']} cannot be started: {error}"
     problem, shown = "", -1
-    assert process.stdout is not None
-    for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "failed":
-            problem = event["error"]
-        elif event["event"] == "progress" and event["frames"]:
-            tenth = 10 * event["frame"] // event["frames"]
-            if tenth != shown:
-                shown = tenth
-                print(f"obs-stylizer: {10 * tenth} % of {source.name}", flush=True)
-    if process.wait() and not problem:
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "failed":
+                problem = event["error"]
+            elif event["event"] == "progress" and event["frames"]:
+                tenth = 10 * event["frame"] // event["frames"]
+                if tenth != shown:
+                    shown = tenth
+                    print(f"obs-stylizer: {10 * tenth} % of {source.name}", flush=True)
+    if process.returncode and not problem:
         problem = "obs-stylizer ended early"
     return problem
 

@@ -104,51 +104,52 @@ def render(
     from obs_stylizer.render.requests import plan_requests
     from obs_stylizer.render.worklist import Wishes
 
-    if strength is not None and not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")
-    if codec not in list(Codec):
-        raise UsageError(f"“{codec}” is no codec", f"choose {', '.join(Codec)}")
-    if watch is not None and inputs:
-        raise UsageError("--watch takes its files from the folder", "leave the inputs out")
-    settings = load_settings(config)
-    library = open_library()
-    all_cues = [parse_cue(text) for text in cue or ()] + (load_cues(cues) if cues else [])
-    ordered = in_order(all_cues, _preset(preset or settings.preset, library), strength)
-    style = Style(
-        cues=ordered,
-        presets=find_presets(ordered, library),
-        session=SessionOptions(
-            provider=provider or Provider(settings.provider),
-            device=settings.device if device is None else device,
-            precision=precision or Precision(settings.precision),
-            threads=threads or settings.threads,
-            spin=settings.spin,
-        ),
-        process_size=_process_size(process_size or settings.process_size),
-    )
-    wishes = Wishes(
-        style=style,
-        output=Output(
-            codec=Codec(codec),
-            encoder=encoder,
-            quality=quality,
-            size=FrameSize.parse(size) if size else None,
-            dropped=_dropped(drop or []),
-            resume=resume,
-            overwrite=overwrite,
-        ),
-        film_rate=_rate(fps),
-    )
     display = Display(as_json=json_progress, stream=sys.stderr if output == "-" else sys.stdout)
-    stop = _stop_on_signals()
-    if watch is not None:
-        _interruptibly(lambda: _watch(watch, Path(output), wishes, container, display, stop))
-        return
-    requests = plan_requests(inputs or [], output, Codec(codec), container)
-    if cluster is None:
-        _interruptibly(lambda: _render_all(requests, wishes, display, stop))
-    else:
-        _interruptibly(lambda: _render_on_cluster(cluster, requests, wishes, display, stop))
+    with display.telling():
+        if strength is not None and not 0 <= strength <= 1:
+            raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")
+        if codec not in list(Codec):
+            raise UsageError(f"“{codec}” is no codec", f"choose {', '.join(Codec)}")
+        if watch is not None and inputs:
+            raise UsageError("--watch takes its files from the folder", "leave the inputs out")
+        settings = load_settings(config)
+        library = open_library()
+        all_cues = [parse_cue(text) for text in cue or ()] + (load_cues(cues) if cues else [])
+        ordered = in_order(all_cues, _preset(preset or settings.preset, library), strength)
+        style = Style(
+            cues=ordered,
+            presets=find_presets(ordered, library),
+            session=SessionOptions(
+                provider=provider or Provider(settings.provider),
+                device=settings.device if device is None else device,
+                precision=precision or Precision(settings.precision),
+                threads=threads or settings.threads,
+                spin=settings.spin,
+            ),
+            process_size=_process_size(process_size or settings.process_size),
+        )
+        wishes = Wishes(
+            style=style,
+            output=Output(
+                codec=Codec(codec),
+                encoder=encoder,
+                quality=quality,
+                size=FrameSize.parse(size) if size else None,
+                dropped=_dropped(drop or []),
+                resume=resume,
+                overwrite=overwrite,
+            ),
+            film_rate=_rate(fps),
+        )
+        stop = _stop_on_signals()
+        if watch is not None:
+            _interruptibly(lambda: _watch(watch, Path(output), wishes, container, display, stop))
+            return
+        requests = plan_requests(inputs or [], output, Codec(codec), container)
+        if cluster is None:
+            _interruptibly(lambda: _render_all(requests, wishes, display, stop))
+        else:
+            _interruptibly(lambda: _render_on_cluster(cluster, requests, wishes, display, stop))
 
 
 def _interruptibly(work: Callable[[], None]) -> None:

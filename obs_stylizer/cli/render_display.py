@@ -37,6 +37,7 @@ class Display:
     def __init__(self, *, as_json: bool, stream: IO[str]) -> None:
         self._as_json = as_json
         self._stream = stream
+        self._told: StylizerError | None = None
 
     @contextmanager
     def of(self, request: Request) -> Iterator[Callable[[progress.Progress], None]]:
@@ -66,7 +67,18 @@ class Display:
 
     def failed(self, request: Request, error: StylizerError) -> None:
         """Tell why one ended early."""
+        self._told = error
         self._line("failed", request, error=error.message, remedy=error.remedy)
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell an error that ends everything, unless it was told with its rendering."""
+        try:
+            yield
+        except StylizerError as error:
+            if error is not self._told:
+                self._write({"event": "failed", "error": error.message, "remedy": error.remedy})
+            raise
 
     def _moment(self, request: Request, moment: progress.Progress) -> None:
         self._line(
@@ -80,15 +92,17 @@ class Display:
         )
 
     def _line(self, event: str, request: Request, **values: Any) -> None:
-        if not self._as_json:
-            return
         head = {
             "event": event,
             "input": str(request.source or "-"),
             "output": str(request.target or "-"),
         }
-        self._stream.write(json.dumps({**head, **values}, ensure_ascii=False) + "\n")
-        self._stream.flush()
+        self._write({**head, **values})
+
+    def _write(self, values: dict[str, Any]) -> None:
+        if self._as_json:
+            self._stream.write(json.dumps(values, ensure_ascii=False) + "\n")
+            self._stream.flush()
 
 
 def _show_nothing(moment: progress.Progress) -> None:
