@@ -34,6 +34,7 @@ class SystemPackage:
 
 SCREEN = "a screen to capture"
 CAMERA = "the stand-in for a virtual camera"
+OBS = "OBS Studio, with its scenes, hotkeys and scripts"
 
 FOR_TESTS = (
     SystemPackage("xvfb", "Xvfb", SCREEN),
@@ -48,6 +49,9 @@ FOR_TESTS = (
     SystemPackage(
         "fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu", "a browser for the panel"
     ),
+    SystemPackage("obs-studio", "obs", OBS),
+    # OBS draws with OpenGL, here in software.
+    SystemPackage("libgl1-mesa-dri", "/usr/share/doc/libgl1-mesa-dri", OBS),
     SystemPackage("gcc", "gcc", CAMERA),
     SystemPackage("libc6-dev", "/usr/include/stdio.h", CAMERA),
 )
