@@ -273,7 +273,12 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
     av1 = str(round(58 - 0.42 * quality))
     nvenc = {"preset": "p4", "rc": "vbr", "b": "0"}
     options: dict[str, dict[str, str]] = {
-        "libx264": {"preset": "superfast", "crf": h264},
+        # Two parts of the next slower setting, which cost little and save a fifth of the bytes.
+        "libx264": {
+            "preset": "ultrafast",
+            "crf": h264,
+            "x264-params": "cabac=1:no-deblock=0:deblock=0,0:aq-mode=1",
+        },
         "libx265": {"preset": "superfast", "crf": h265, "x265-params": "log-level=none"},
         "libsvtav1": {"preset": "10", "crf": av1},
         "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
