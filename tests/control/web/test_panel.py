@@ -74,6 +74,8 @@ def page(browser: Browser, panel: Running, seconds: None) -> Iterator[Page]:
     )
     opened.goto(panel.url)
     expect(opened.locator(".preset")).to_have_count(3)
+    for card in ("numbers", "source-card", "obs-card"):
+        opened.locator(f"#{card}").evaluate("(card) => { card.open = true; }")
     yield opened
     opened.close()
     assert not problems
@@ -540,6 +542,15 @@ def test_every_control_is_used_in_these_tests(page: Page) -> None:
         "source-go", "obs-save", "obs-discard", "obs-undo", "token",
     }  # fmt: skip
     assert set(page.evaluate(names)) == known
+
+
+def test_cards_are_found_as_they_were_left(page: Page) -> None:
+    page.locator("#source-card > summary").click()
+    page.get_by_text("Hotkeys", exact=True).click()
+    page.wait_for_timeout(100)
+    page.reload()
+    is_open = "() => [...document.querySelectorAll('details[open]')].map((card) => card.id)"
+    assert page.evaluate(is_open) == ["numbers", "obs-card", "hotkey-card"]
 
 
 @pytest.mark.parametrize("viewport", [NARROW, WIDE])

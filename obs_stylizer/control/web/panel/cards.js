@@ -7,18 +7,35 @@ import { byId, make } from "./page.js";
 const KINDS = { camera: "Cameras", screen: "Screens", generator: "Generators of pictures", pattern: "Without a device" };
 const OTHER = " other";
 const LISTED = 8;
+const OPEN_KEY = "obs-stylizer open cards";
+const DOCK_WIDTH = 640;
 
 let onAir = "";
 let sources = [];
 
 export function startCards() {
+  rememberOpenCards();
   byId("source-form").onsubmit = (event) => {
     event.preventDefault();
     changeSource();
   };
   byId("source").onchange = showOther;
   byId("source-refresh").onclick = () => loadSources().catch(sayFailure);
-  byId("files-card").ontoggle = () => { if (byId("files-card").open) loadFiles().catch(sayFailure); };
+  byId("files-card").addEventListener("toggle", () => loadFiles().catch(sayFailure));
+}
+
+/** In a dock the cards begin closed; whoever opens or closes one finds it so the next time. */
+function rememberOpenCards() {
+  let remembered = {};
+  try { remembered = JSON.parse(localStorage.getItem(OPEN_KEY)) || {}; } catch { /* as they are */ }
+  for (const card of document.querySelectorAll("details")) {
+    if (window.innerWidth < DOCK_WIDTH) card.open = false;
+    if (card.id in remembered) card.open = remembered[card.id];
+    card.addEventListener("toggle", () => {
+      remembered[card.id] = card.open;
+      try { localStorage.setItem(OPEN_KEY, JSON.stringify(remembered)); } catch { /* not remembered */ }
+    });
+  }
 }
 
 /** Take in which source is on air. */

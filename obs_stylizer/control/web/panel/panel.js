@@ -24,7 +24,7 @@ startChart();
 startCards();
 startObs();
 listen(hear, changeLink);
-setInterval(() => { if (isThere && isVisible() && byId("obs-card").open) loadObs().catch(() => undefined); }, OBS_MS);
+setInterval(() => { if (isThere && isVisible()) loadObs().catch(() => undefined); }, OBS_MS);
 
 function hear(message) {
   const { kind, text, details } = message;
