@@ -60,6 +60,12 @@ class Samples:
             times = list(self._times)
         return Percentiles.of(times)
 
+    def recent_median(self) -> float:
+        """Median of the last thirty, in milliseconds; 0 where nothing was measured."""
+        with self._lock:
+            times = list(self._times)[-_RECENT:]
+        return Percentiles.of(times).median
+
 
 class RateMeter:
     """Events a second, from a counter that is looked at now and then."""
@@ -157,6 +163,7 @@ class Statistics:
         missed_ticks: ticks at which nothing could be sent.
         fps: of ``source``, ``worker`` and ``sink``, over the last second.
         latency_ms: capture to end of send, of fresh frames.
+        recent_latency_ms: the same, median of the last thirty.
         late_ms: how late the sends began, against the metronome.
         stages_ms: median time in each stage of the worker.
         memory_mb: resident memory of all processes of the daemon, shared pages counted once.
@@ -182,6 +189,7 @@ class Statistics:
     missed_ticks: int = 0
     fps: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Percentiles = Percentiles()
+    recent_latency_ms: float = 0.0
     late_ms: Percentiles = Percentiles()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     worker_state: str = ""
@@ -231,6 +239,7 @@ class PathStatistics:
                 "sink": round(self._rates["sink"].update(now, first.sent), 2),
             },
             latency_ms=first.latency.percentiles(),
+            recent_latency_ms=first.latency.recent_median(),
             late_ms=first.late.percentiles(),
             stages_ms=self.stages.medians(),
             sinks=reports,

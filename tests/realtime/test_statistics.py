@@ -32,6 +32,15 @@ def test_samples_are_bounded() -> None:
     assert samples.percentiles().median == 1.0
 
 
+def test_recent_median_follows_soon() -> None:
+    samples = Samples()
+    assert samples.recent_median() == 0.0
+    for seconds in [0.020] * 500 + [0.080] * 30:
+        samples.add(seconds)
+    assert samples.recent_median() == 80.0
+    assert samples.percentiles().median == 20.0
+
+
 def test_rate_is_that_of_the_last_second() -> None:
     meter = RateMeter()
     rates = [meter.update(float(second), 30 * second) for second in range(5)]

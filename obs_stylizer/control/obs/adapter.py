@@ -299,7 +299,7 @@ class ObsAdapter:
 
     def _announced(self, announcement: Announcement) -> None:
         if announcement.kind is Kind.STATISTICS:
-            latency = announcement.details["latency_ms"]["median"]
+            latency = announcement.details["recent_latency_ms"]
             if announcement.details["picture"] == "styled" and latency > 0:
                 self._sound.observe(latency, self._ready())
             return

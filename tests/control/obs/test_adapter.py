@@ -300,7 +300,7 @@ def test_sound_follows_the_statistics(desk: FakeDesk, server: FakeObs, tmp_path:
 
     with adapter_at(desk, server, audio_inputs=["Mic"]):
         for picture, latency in (("standby", 500.0), ("styled", 90.0)):
-            details = {"picture": picture, "latency_ms": {"median": latency}}
+            details = {"picture": picture, "recent_latency_ms": latency}
             for _ in range(6):
                 desk.announcer.announce(Announcement(Kind.STATISTICS, "", details))
         until(offsets)

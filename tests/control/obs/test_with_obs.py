@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -154,10 +158,66 @@ def test_sound_is_delayed_and_comes_back(
     before = offset()
     with adapter_at(desk, obs, audio_inputs=[SOUND]):
         for _ in range(5):
-            details = {"picture": "styled", "latency_ms": {"median": 123.4}}
+            details = {"picture": "styled", "recent_latency_ms": 123.4}
             desk.announcer.announce(Announcement(Kind.STATISTICS, "", details))
         until(lambda: offset() == 123)
     assert offset() == before == 40
+
+
+@contextmanager
+def daemon(config: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The whole program, as it is started by a user."""
+    command = [sys.executable, "-m", "obs_stylizer", "run", "--config", str(config)]
+    command += ["--source", "pattern", "--sink", "null", "--size", "256x144"]
+    process = subprocess.Popen(
+        [*command, "--preset", "plain", *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        _, shown = process.communicate(timeout=30)
+        print(shown.decode())
+
+
+def test_old_offset_comes_back_after_a_crash_of_the_daemon(
+    obs: RealObs, hand: Hand, tmp_path: Path
+) -> None:
+    def offset() -> int:
+        found = hand.does("GetInputAudioSyncOffset", inputName=SOUND)
+        return int(found["inputAudioSyncOffset"])
+
+    config = tmp_path / "config.yaml"
+    text = f"""
+    web: {{enabled: false}}
+    obs:
+      port: {obs.port}
+      password: {obs.password}
+      scenes: {{{GAMING}: scream}}
+      audio_inputs: [{SOUND}]
+      audio_extra_ms: 300
+    """
+    config.write_text(textwrap.dedent(text), "utf-8")
+    assert offset() == 40
+    with daemon(config) as process:
+        until(lambda: offset() > 300, 40)
+        kill_with_children(process)
+    assert offset() > 300
+    hand.events.clear()
+    with daemon(config):
+        until(lambda: any(told.get("event") == "state" for told in hand.told()), 40)
+        time.sleep(1)
+        assert offset() > 300
+    assert offset() == 40
+
+
+def kill_with_children(process: subprocess.Popen[bytes]) -> None:
+    family = [psutil.Process(process.pid)]
+    family += family[0].children(recursive=True)
+    for one in family:
+        one.kill()
+    process.wait(10)
 
 
 def test_renamed_scene_is_followed(
