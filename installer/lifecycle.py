@@ -150,7 +150,7 @@ def _tell(there: Places, with_autostart: bool) -> None:
         say(f"  now, not later: systemctl --user start {PROGRAM}")
     copy = shlex.quote(str(there.home / "installer" / "install.py"))
     say(f"  remove it:      python3 {copy} uninstall")
-    say("  a virtual camera, if you have none: install.py virtual-camera")
+    say(f"  a virtual camera, if you have none: python3 {copy} virtual-camera")
 
 
 def version_here() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from obs_stylizer.doctor import copyable
-from obs_stylizer.doctor.children import ask
+from obs_stylizer.doctor.children import ask, failed
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import UsageError, WorkerError
@@ -35,7 +35,7 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
             _TRIAL, "list", spec.target if spec and is_camera else "", seconds=_LIST_SECONDS
         )
     except WorkerError as error:
-        yield notes.fault("cameras", f"listing them {error.message}")
+        yield failed(notes, "cameras", "listing them", error)
         return
     real = [camera for camera in listed["cameras"] if not camera["is_virtual"]]
     if is_camera and listed["wanted"] is None and (real or situation.settings.source):
@@ -85,9 +85,8 @@ def _examined(notes: Notes, situation: Situation, camera: dict[str, Any]) -> Fin
             _TRIAL, "measure", str(camera["index"]), size, str(fps), seconds=_MEASURE_SECONDS
         )
     except WorkerError as error:
-        return notes.fault(
-            name, error.message, "its driver hangs or crashes: unplug it and plug it in again"
-        )
+        error.remedy = "its driver hangs or crashes: unplug it and plug it in again"
+        return failed(notes, name, "", error)
     if "error" in result:
         return notes.warning(name, result["error"], result["remedy"])
     return judge(notes, name, camera["index"], result, size, fps)

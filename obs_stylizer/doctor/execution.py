@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from obs_stylizer.doctor import copyable
-from obs_stylizer.doctor.children import ask
+from obs_stylizer.doctor.children import NoAnswerError, ask, failed, machine_is_crowded
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.packages import ONNX_RUNTIMES, family, folders_of_packages, right_runtime
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import WorkerError
 
 _TRIAL: Final = "obs_stylizer.doctor.execution_trial"
-_LIST_SECONDS: Final = 10.0
+_LIST_SECONDS: Final = 12.0
 _RUN_SECONDS: Final = 8.0
 
 _EXACT: Final = 2
@@ -35,7 +35,7 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
     try:
         listed = ask(_TRIAL, "list", str(situation.scratch), seconds=_LIST_SECONDS)
     except WorkerError as error:
-        yield notes.fault("providers", f"listing them {error.message}")
+        yield failed(notes, "providers", "listing them", error)
         return
     if "error" in listed:
         yield notes.fault("providers", listed["error"], listed["remedy"])
@@ -77,6 +77,8 @@ def _tried(notes: Notes, situation: Situation, provider: str, adapter: dict[str,
     except WorkerError as error:
         if provider == "tensorrt" and time.monotonic() - started >= _RUN_SECONDS:
             return notes.warning(name, "still builds its engine, which takes minutes; not tried")
+        if isinstance(error, NoAnswerError) and machine_is_crowded():
+            return failed(notes, name, "", error)
         return _does_not_run(notes, name, adapter, error.message, "")
     if "error" in result:
         return _does_not_run(notes, name, adapter, result["error"], result["remedy"])

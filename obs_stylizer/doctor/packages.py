@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from obs_stylizer.doctor import copyable
-from obs_stylizer.doctor.children import ask
+from obs_stylizer.doctor.children import ask, failed
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.errors import WorkerError
 
@@ -39,7 +39,7 @@ OPENCVS: Final = (
 )
 """The packages of OpenCV, of which the same is true."""
 
-_IMPORT_SECONDS: Final = 10.0
+_IMPORT_SECONDS: Final = 12.0
 
 
 def examine(notes: Notes, situation: Situation | None = None) -> Iterator[Finding]:
@@ -47,33 +47,36 @@ def examine(notes: Notes, situation: Situation | None = None) -> Iterator[Findin
     del situation
     shared = list(folders_of_packages(sys.path))
     runtimes, opencvs = family(shared, ONNX_RUNTIMES), family(shared, OPENCVS)
-    if len(runtimes) > 1:
-        yield _two_runtimes(notes, runtimes)
-    if len(opencvs) > 1:
-        yield _two_opencvs(notes, opencvs)
     try:
         broken = ask("obs_stylizer.doctor.import_trial", seconds=_IMPORT_SECONDS)
     except WorkerError as error:
-        yield notes.fault(
-            "parts", f"loading them {error.message}", "", copyable.reinstall("obs-stylizer")
-        )
-        return
-    if "onnxruntime" in broken and len(runtimes) < 2:
+        broken = {}
+        yield failed(notes, "parts", "loading them", error, copyable.reinstall("obs-stylizer"))
+    else:
+        yield from _other_parts(notes, broken)
+    if len(runtimes) > 1:
+        yield _two_runtimes(notes, runtimes)
+    elif "onnxruntime" in broken:
         again = copyable.exchange(list(runtimes), right_runtime())
         yield notes.fault("ONNX Runtime", broken["onnxruntime"], "", *again)
-    elif len(runtimes) < 2:
-        yield notes.ok("ONNX Runtime", _with_versions(runtimes) or "there")
-    if "cv2" in broken and len(opencvs) < 2:
+    elif runtimes:
+        yield notes.ok("ONNX Runtime", _with_versions(runtimes))
+    if len(opencvs) > 1:
+        yield _two_opencvs(notes, opencvs)
+    elif "cv2" in broken:
         again = copyable.exchange(list(opencvs), right_opencv())
         yield notes.fault("OpenCV", broken["cv2"], "", *again)
-    elif len(opencvs) < 2:
-        yield notes.ok("OpenCV", _with_versions(opencvs) or "there")
+    elif opencvs:
+        yield notes.ok("OpenCV", _with_versions(opencvs))
+
+
+def _other_parts(notes: Notes, broken: dict[str, str]) -> Iterator[Finding]:
     others = {name: why for name, why in broken.items() if name not in ("onnxruntime", "cv2")}
     for name, why in others.items():
         yield notes.fault(name, why, "", copyable.reinstall(_DISTRIBUTIONS.get(name, name)))
     if sys.platform == "win32" and any("DLL load failed" in why for why in broken.values()):
         yield notes.fault(
-            "Visual C++", "a library that the parts above need may be missing", "", _VISUAL_CPP
+            "Visual C++", "a library that the other parts need may be missing", "", _VISUAL_CPP
         )
     if not others:
         yield notes.ok("other parts", "all start")

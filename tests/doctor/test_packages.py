@@ -11,7 +11,7 @@ from obs_stylizer.doctor import packages
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.import_trial import broken_parts
 from tests.doctor import scratch_environment
-from tests.doctor.scratch_environment import ScratchEnvironment, rows
+from tests.doctor.scratch_environment import ScratchEnvironment, rows, run_check
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links packages as POSIX does")
 
@@ -94,22 +94,18 @@ def test_an_empty_cv2_is_a_fault_and_the_rest_is_examined(tmp_path: Path) -> Non
     scratch = scratch_environment.make(tmp_path / "scratch", "cv2", "opencv")
     # What removing one of two OpenCVs leaves: the folder, and no module in it.
     (scratch.site_packages / "cv2" / "data").mkdir(parents=True)
-    code, report = scratch.doctor()
-    assert code == 1
-    fault = rows(report, "Packages")["OpenCV"]
+    fault = run_check(scratch.python, "packages")["OpenCV"]
     assert "cv2 is an empty folder" in fault["seen"]
     assert fault["commands"]
     assert "uninstall" not in fault["commands"][0]
-    assert rows(report, "Execution")["not here"]["state"] == "ok"
-    assert rows(report, "Disk")["cache"]["state"] == "ok"
+    assert run_check(scratch.python, "disk")["cache"]["state"] == "ok"
 
 
 def test_a_torn_runtime_is_a_fault(scratch: ScratchEnvironment) -> None:
     scratch.module("onnxruntime", "")
-    code, report = scratch.doctor()
-    assert code == 1
-    assert "onnxruntime is there but torn apart" in rows(report, "Packages")["ONNX Runtime"]["seen"]
-    execution = rows(report, "Execution")
+    packages = run_check(scratch.python, "packages")
+    assert "onnxruntime is there but torn apart" in packages["ONNX Runtime"]["seen"]
+    execution = run_check(scratch.python, "execution")
     assert "two of its packages were installed" in execution["cpu"]["seen"]
     # The other runtime is still tried.
     assert any(
