@@ -65,9 +65,7 @@ def _models(notes: Notes, models: _Models) -> Iterator[Finding]:
         else:
             good.append(name)
     if not files:
-        yield notes.fault(
-            "models", f"there is none in {bundled}", "", copyable.reinstall("obs-stylizer")
-        )
+        yield notes.fault("models", f"there is none in {bundled}", "", copyable.reinstall_program())
     elif good:
         yield notes.ok("models", f"{', '.join(good)}: whole and usable")
 
@@ -157,4 +155,4 @@ def _delivered_again() -> tuple[str, ...]:
     root = bundled_folder("onnx").parent
     if (root / ".git").exists():
         return (copyable.command("git", "-C", str(root), "checkout", "--", "onnx", "presets"),)
-    return (copyable.reinstall("--no-deps", "obs-stylizer"),)
+    return (copyable.reinstall_program(),)

@@ -51,7 +51,7 @@ def examine(notes: Notes, situation: Situation | None = None) -> Iterator[Findin
         broken = ask("obs_stylizer.doctor.import_trial", seconds=_IMPORT_SECONDS)
     except WorkerError as error:
         broken = {}
-        yield failed(notes, "parts", "loading them", error, copyable.reinstall("obs-stylizer"))
+        yield failed(notes, "parts", "loading them", error, copyable.reinstall_program())
     else:
         yield from _other_parts(notes, broken)
     if len(runtimes) > 1:

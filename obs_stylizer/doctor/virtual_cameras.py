@@ -87,6 +87,10 @@ def _none(notes: Notes, reason: str, *, asked: bool) -> Finding:
         return make("virtual camera", reason.partition(": ")[0], reason.partition(": ")[2])
     if sys.platform != "linux":
         return make("virtual camera", seen, f"{missing_remedy()}; or stream into OBS:", instead)
+    set_up = copyable.installer("virtual-camera")
+    if set_up is not None:
+        remedy = "have it set up, which shows every command before it asks for root:"
+        return make("virtual camera", seen, remedy, set_up)
     if _module_is_installed():
         return make(
             "virtual camera", seen, "the module is installed, but not loaded:", TWO_DEVICES[1]
@@ -150,13 +154,17 @@ def _module(notes: Notes) -> Iterator[Finding]:
             *TWO_DEVICES,
         )
     if not _is_loaded_at_boot():
+        set_up = copyable.installer("virtual-camera")
+        by_hand = (
+            "echo v4l2loopback | sudo tee /etc/modules-load.d/obs-stylizer.conf",
+            "echo 'options v4l2loopback devices=2 exclusive_caps=1,1 "
+            'card_label="obs-stylizer,OBS"\' | sudo tee /etc/modprobe.d/obs-stylizer.conf',
+        )
         yield notes.warning(
             "after a restart",
             "nothing loads v4l2loopback at boot, so there will be no virtual camera",
             "",
-            "echo v4l2loopback | sudo tee /etc/modules-load.d/obs-stylizer.conf",
-            "echo 'options v4l2loopback devices=2 exclusive_caps=1,1 "
-            'card_label="obs-stylizer,OBS"\' | sudo tee /etc/modprobe.d/obs-stylizer.conf',
+            *((set_up,) if set_up else by_hand),
         )
 
 

@@ -134,6 +134,10 @@ def test_a_module_without_exclusive_caps_that_is_not_loaded_at_boot(
     monkeypatch.setattr(virtual_cameras, "_LOADED_AT_BOOT", boot)
     found = {finding.name: finding for finding in virtual_cameras._module(notes)}
     assert set(found) == {"exclusive_caps", "after a restart"}
+    assert "virtual-camera" in found["after a restart"].commands[0]
+    monkeypatch.setattr(virtual_cameras.copyable, "installer", lambda *_: None)
+    found = {finding.name: finding for finding in virtual_cameras._module(notes)}
+    assert "modules-load.d" in found["after a restart"].commands[0]
     (parameters / "exclusive_caps").write_text("Y,Y,N\n")
     boot[0].mkdir()
     (boot[0] / "v4l2loopback.conf").write_text("# ours\nv4l2loopback\n")
