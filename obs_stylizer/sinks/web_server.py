@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 import threading
+import time
 from typing import Final
 
 import psutil
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 
 MAX_CONNECTIONS: Final = 256
+REQUEST_SECONDS: Final = 10.0
+"""How long a request may take to arrive."""
 
 _MAX_SOCKET_MESSAGE: Final = 64 * 1024
 
@@ -116,10 +119,29 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_ready = threading.Event()
+        self._idle_since: dict[object, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_ready.set()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            self._abort_silent_connections(time.monotonic())
+        return await super().on_tick(counter)
+
+    def _abort_silent_connections(self, now: float) -> None:
+        """Close those that hold a place without ever asking for anything."""
+        idle = {
+            connection
+            for connection in self.server_state.connections
+            if hasattr(connection, "cycle")
+            and (connection.cycle is None or connection.cycle.response_complete)
+        }
+        self._idle_since = {one: self._idle_since.get(one, now) for one in idle}
+        for connection, since in self._idle_since.items():
+            if now - since > REQUEST_SECONDS:
+                connection.transport.abort()  # type: ignore[attr-defined]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A viewer that has stopped reading keeps its connection open for as long as it likes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from starlette.websockets import WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from obs_stylizer.sinks import web_server
 from obs_stylizer.sinks.web_guard import IS_KNOWN, MAX_BODY, WebGuard, is_loopback
 from obs_stylizer.sinks.web_server import WebServer
 
@@ -254,6 +256,20 @@ def test_answers_are_for_our_pages_alone(here: httpx.Client) -> None:
 )
 def test_which_addresses_are_this_machine_alone(address: str, local: bool) -> None:
     assert is_loopback(address) is local
+
+
+def test_who_says_nothing_loses_the_place(
+    here: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_server, "REQUEST_SECONDS", 0.5)
+    url = here.base_url
+    for said in (b"", b"POST /api/next HTTP/1.1\r\nHost: 127"):
+        with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+            connection.sendall(said)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(100) == b""
+    # One that is being answered keeps it.
+    assert here.get("/").status_code == 200
 
 
 def test_answers_do_not_wait_for_acknowledgements(here: httpx.Client) -> None:

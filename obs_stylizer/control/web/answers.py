@@ -11,11 +11,12 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, Field
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from obs_stylizer.errors import DocumentError, StylizerError, UsageError
 from obs_stylizer.sinks.web_guard import MAX_BODY
+from obs_stylizer.sinks.web_server import REQUEST_SECONDS
 
 Value = TypeVar("Value")
 
@@ -76,11 +77,11 @@ async def read_json(request: Request) -> dict[str, Any]:
     Raises:
         UsageError: it is too large, or no JSON object.
     """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise UsageError("the request is too large", f"it may have {MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            body = await _read(request)
+    except (TimeoutError, ClientDisconnect):
+        raise UsageError("the request did not arrive whole", "send it at once") from None
     if not body.strip():
         return {}
     try:
@@ -90,6 +91,15 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError("the request is no JSON object", 'send {"name": "value"}')
     return value
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise UsageError("the request is too large", f"it may have {MAX_BODY} bytes")
+    return bytes(body)
 
 
 async def result_of(future: Future[Value], seconds: float = ANSWER_SECONDS) -> Value:

@@ -20,10 +20,17 @@ from obs_stylizer.control.web.adapter import WebAdapter
 from obs_stylizer.control.web.page import page_paths
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
+from obs_stylizer.errors import SettingsError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.settings import RecordingSettings, Settings, WebSettings, bundled_folder
+from obs_stylizer.settings import (
+    RecordingSettings,
+    Settings,
+    WebSettings,
+    bundled_folder,
+    load_settings,
+)
 from obs_stylizer.sinks.shared_server import SharedServer
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
@@ -165,3 +172,20 @@ def test_daemon_without_its_port_stays_on_air(tmp_path: Path, free_port: int) ->
         with Daemon(options, library, adapters=makers, server=server) as daemon:
             eventually(lambda: daemon.statistics().sent > 30, 60)
     assert own_threads() == []
+
+
+@pytest.mark.parametrize("address", ["elsewhere", "300.1.1.1", "", "http://127.0.0.1"])
+def test_wrong_addresses_are_refused_in_the_settings(tmp_path: Path, address: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f'web: {{address: "{address}"}}\n', "utf-8")
+    with pytest.raises(SettingsError, match="is no IP address"):
+        load_settings(path)
+
+
+def test_an_address_of_another_machine(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = SharedServer(0, "192.0.2.1", TOKEN)
+    with FakeDesk(folder) as desk:
+        adapter = WebAdapter(desk, server, RecordingSettings(folder=str(folder)), {})
+        adapter.start()
+        eventually(lambda: "192.0.2.1 is no address of this machine's" in caplog.text)
+        adapter.stop()

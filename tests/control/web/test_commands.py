@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from obs_stylizer.control.vocabulary import WORDS
+from obs_stylizer.control.web import answers
 from obs_stylizer.realtime import messages
 from tests.control.web.conftest import TOKEN, Running
 
@@ -131,6 +134,19 @@ def test_a_large_body_is_refused(panel: Running) -> None:
     assert panel.desk.on_air.preset == "ink"
 
 
+def test_a_body_that_does_not_arrive(panel: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "REQUEST_SECONDS", 0.3)
+    host, port = panel.url.removeprefix("http://").split(":")
+    head = f"POST /api/next HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 50\r\n\r\n{{"
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(2000)
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"did not arrive whole" in answer
+
+
 def test_the_wrong_method_and_the_wrong_address(panel: Running) -> None:
     assert "does nothing here" in error_of(panel.client.get("/api/next"))["message"]
     assert panel.client.get("/api/next").status_code == 405
@@ -143,6 +159,7 @@ def test_the_wrong_method_and_the_wrong_address(panel: Running) -> None:
 
 def test_a_slow_command_holds_up_no_other(panel: Running) -> None:
     panel.desk.mute.add("plain")
+    post(panel, "strength", strength=0.5)
     slow = threading.Thread(target=post, args=(panel, "preset"), kwargs={"name": "plain"})
     slow.start()
     for number in range(20):
