@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
@@ -93,7 +94,7 @@ def _list_files(folder: Path, kind: str) -> list[dict[str, Any]]:
                 "name": name,
                 "bytes": facts.st_size,
                 "modified": round(facts.st_mtime, 3),
-                "url": f"/api/{kind}/{name}",
+                "url": f"/api/{kind}/{quote(name)}",
             }
         )
     found.sort(key=lambda file: file["modified"], reverse=True)

@@ -107,7 +107,8 @@ export async function loadHotkeys() {
   const answer = await ask("GET", "/api/hotkeys");
   byId("hotkey-list").replaceChildren(...answer.hotkeys.flatMap((hotkey) => {
     const does = make("dd", {}, hotkey.title);
-    if (hotkey.problem) does.append(make("div", { class: "problem" }, hotkey.problem));
+    // What keeps all of them from working is said once, above.
+    if (hotkey.problem && hotkey.problem !== answer.trouble) does.append(make("div", { class: "problem" }, hotkey.problem));
     return [make("dt", {}, make("kbd", {}, hotkey.keys)), does];
   }));
   byId("hotkey-none").hidden = answer.hotkeys.length > 0;

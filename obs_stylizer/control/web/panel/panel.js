@@ -65,6 +65,7 @@ function loadEverything() {
 function takeState(state) {
   onAir = state;
   byId("now").textContent = state.bypass ? "Bypass" : state.title || state.preset || "obs-stylizer";
+  byId("on-air-tag").textContent = state.bypass ? "bypassed" : "styled";
   document.title = `${state.title || state.preset || "…"} – obs-stylizer`;
   mark(state.preset);
   showControls(state);
