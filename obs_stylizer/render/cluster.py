@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import psutil
 
 from obs_stylizer.claims import Claim
 from obs_stylizer.errors import ProviderError, SourceError, UsageError, WorkerError
@@ -175,13 +174,11 @@ class Machines:
     Args:
         client: a ``distributed.Client``.
         described: for people.
-        threads: of each worker's generator; 0 for all cores of its machine.
     """
 
-    def __init__(self, client: Any, described: str, threads: int) -> None:
+    def __init__(self, client: Any, described: str) -> None:
         self._client = client
         self.described = described
-        self._threads = threads
 
     def over(self, wishes: Wishes) -> Wishes:
         """Return ``wishes`` with files rendered by these machines."""
@@ -219,9 +216,7 @@ class Machines:
         self, rendering: Rendering, clip: Clip, report: Report, stop: threading.Event
     ) -> list[SegmentNote]:
         assert clip.path is not None
-        style = replace(
-            rendering.style, session=replace(rendering.style.session, threads=self._threads)
-        )
+        style = rendering.style
         job = SegmentJob(
             clip=clip.path.absolute(),
             stamp=clip.stamp(),
@@ -361,10 +356,9 @@ def open_cluster(address: str) -> Iterator[Machines]:
     if not address.startswith("local:"):
         with _connected(distributed, address) as client:
             count = len(client.scheduler_info()["workers"])
-            yield Machines(client, f"{count} workers at {address}", 0)
+            yield Machines(client, f"{count} workers at {address}")
         return
     count = _worker_count(address)
-    threads = max(1, (psutil.cpu_count(logical=False) or 1) // count)
     with (
         distributed.LocalCluster(
             n_workers=count,
@@ -375,7 +369,7 @@ def open_cluster(address: str) -> Iterator[Machines]:
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
-        yield Machines(client, f"{count} workers on this machine", threads)
+        yield Machines(client, f"{count} workers on this machine")
 
 
 def _connected(distributed: Any, address: str) -> Any:

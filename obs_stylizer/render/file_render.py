@@ -163,6 +163,7 @@ def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Render
         StylizerError: something is wrong with the style or the target.
     """
     check_target(target, overwrite=output.overwrite)
+    style = style.with_threads()
     folder = WorkFolder(target)
     size = output.size or clip.info.size
     before = folder.facts() if output.resume else None

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import psutil
+
 from obs_stylizer.errors import PresetError, StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.locate import find_model
@@ -57,7 +59,18 @@ class Style:
             "presets": {name: p.preset.model_dump() for name, p in self.presets.items()},
             "models": {name: _model_hash(p) for name, p in self.presets.items()},
             "process_size": str(self.process_size),
+            "threads": self.session.threads,
         }
+
+    def with_threads(self) -> Style:
+        """Return the same with the number of threads said.
+
+        Generators round otherwise with another number, so all that render one clip must agree.
+        """
+        if self.session.threads:
+            return self
+        count = psutil.cpu_count(logical=False) or 1
+        return replace(self, session=replace(self.session, threads=count))
 
 
 def _model_hash(named: NamedPreset) -> str:
