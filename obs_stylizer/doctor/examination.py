@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIME_LIMIT: Final = 14.0
+TIME_LIMIT: Final = 12.0
 """Seconds after which a check that has not ended is left."""
 
 _CHECKS: Final = (
@@ -117,5 +117,7 @@ def _unexpected(error: Exception) -> str:
 
 def _unfinished(area: str, time_limit: float) -> Finding:
     return Notes(area).warning(
-        "examination", f"was not finished after {time_limit:.0f} s and was left; a driver may hang"
+        "examination",
+        f"was not finished after {time_limit:.0f} s and was left: the machine has much to do, or "
+        "a driver hangs",
     )

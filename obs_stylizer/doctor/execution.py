@@ -16,7 +16,7 @@ from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import WorkerError
 
 _TRIAL: Final = "obs_stylizer.doctor.execution_trial"
-_LIST_SECONDS: Final = 12.0
+_LIST_SECONDS: Final = 10.0
 _RUN_SECONDS: Final = 8.0
 
 _EXACT: Final = 2

@@ -39,7 +39,7 @@ OPENCVS: Final = (
 )
 """The packages of OpenCV, of which the same is true."""
 
-_IMPORT_SECONDS: Final = 12.0
+_IMPORT_SECONDS: Final = 11.0
 
 
 def examine(notes: Notes, situation: Situation | None = None) -> Iterator[Finding]:
