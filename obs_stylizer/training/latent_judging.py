@@ -4,7 +4,8 @@
 what it makes with patches of real pictures, held-out ones where the recipe holds out some; with
 ``_of_real``, they compare one half of those patches with the other, which is as good as can be.
 ``nearest_distance`` is that of a made picture's features from the nearest patch the generator was
-trained on; much below ``nearest_distance_of_real``, it repeats what it was shown.
+trained on; much below ``nearest_distance_of_real``, it repeats what it was shown, unless its
+pictures are so plain that they are near to everything, which ``coverage`` tells.
 """
 
 from __future__ import annotations
