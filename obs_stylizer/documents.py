@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -120,7 +120,8 @@ def _explain(
         message = "is no known key"
         names = sorted(_fields_at(schema, location[:-1]))
         near = difflib.get_close_matches(str(location[-1]), names, n=1)
-        remedy = f"did you mean “{near[0]}”?" if near else f"known keys: {', '.join(names)}"
+        known_keys = f"known keys: {', '.join(names)}" if names else ""
+        remedy = f"did you mean “{near[0]}”?" if near else known_keys
     elif first["type"] == "missing":
         message, remedy = "is missing", "add it"
     else:
@@ -161,12 +162,23 @@ def _fields_at(schema: type[BaseModel], location: Sequence[str | int]) -> set[st
     for part in location:
         if isinstance(part, int):
             continue
-        field = getattr(current, "model_fields", {}).get(part)
-        candidates = (
-            [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
-        )
-        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not models:
-            return set(getattr(current, "model_fields", {}))
-        current = models[0]
-    return set(current.model_fields)
+        if get_origin(current) is dict:
+            # A part that is the user's own name for something.
+            inside = get_args(current)[1]
+        else:
+            known = getattr(current, "model_fields", {})
+            if part not in known:
+                return set(known)
+            inside = known[part].annotation
+        current = _section_in(inside)
+    return set(getattr(current, "model_fields", {}))
+
+
+def _section_in(annotation: Any) -> Any:
+    """Return the section, or the mapping of sections, that a field holds; None for neither."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+        if get_origin(candidate) is dict:
+            return candidate
+    return None

@@ -118,3 +118,41 @@ def test_broken_preset_says_so_when_asked_for(tmp_path: Path) -> None:
     assert library.names() == []
     with pytest.raises(PresetError, match=r"bad\.yaml:2"):
         library.get("bad")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("obs: {password: 123456}", "obs.password: must be text: put it in quotation marks"),
+        ("obs: {scenes: {Talk: 3}}", "obs.scenes.Talk: must be a preset, leave, or {preset:"),
+        ("obs: {scenes: {Talk: {strenth: 1}}}", "did you mean “strength”?"),
+        ("obs: {scenes: {Talk: {x: 1}}}", "known keys: crossfade_ms, preset, strength"),
+        ("obs: {default: {presett: wave}}", "did you mean “preset”?"),
+    ],
+)
+def test_mistake_about_obs_names_the_place(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    assert said in str(error.value)
+    assert "123456" not in str(error.value)
+
+
+def test_password_is_not_shown_by_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OBS_WEBSOCKET_PASSWORD", raising=False)
+    obs = Settings.model_validate({"obs": {"password": "private"}}).obs
+    assert obs.secret == "private"
+    assert "private" not in f"{obs!r} {obs} {obs.model_dump()} {obs.model_dump_json()}"
+    monkeypatch.setenv("OBS_WEBSOCKET_PASSWORD", "another")
+    assert obs.secret == "another"
+
+
+def test_obs_is_looked_for_only_if_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OBS_WEBSOCKET_PASSWORD", raising=False)
+    assert not Settings().obs.is_wanted
+    assert Settings.model_validate({"obs": {"scenes": {"A": "wave"}}}).obs.is_wanted
+    assert Settings.model_validate({"obs": {"enabled": True}}).obs.is_wanted
+    assert not Settings.model_validate({"obs": {"enabled": False, "port": 4460}}).obs.is_wanted
+    monkeypatch.setenv("OBS_WEBSOCKET_PASSWORD", "another")
+    assert Settings().obs.is_wanted

@@ -544,18 +544,24 @@ function script_save(settings)
     obs.obs_data_array_release(list)
 end
 
+local function panel_url()
+    return "http://" .. address .. "/"
+end
+
 function script_properties()
     local properties = obs.obs_properties_create()
     obs.obs_properties_add_text(properties, "address", "Address", obs.OBS_TEXT_DEFAULT)
-    obs.obs_properties_add_text(
-        properties,
-        "token",
-        "Token (only for another machine)",
-        obs.OBS_TEXT_PASSWORD
+    local secret =
+        obs.obs_properties_add_text(properties, "token", "Token", obs.OBS_TEXT_PASSWORD)
+    obs.obs_property_set_long_description(
+        secret,
+        "Needed only if obs-stylizer runs on another machine: what is in the file “token” "
+            .. "beside its settings."
     )
     obs.obs_properties_add_text(properties, "state", state, obs.OBS_TEXT_INFO)
     obs.obs_properties_add_button(properties, "look", "Look again", function(shown)
         obs.obs_property_set_description(obs.obs_properties_get(shown, "state"), state)
+        obs.obs_property_button_set_url(obs.obs_properties_get(shown, "panel"), panel_url())
         return true
     end)
     -- OBS itself opens the address: starting a browser from here could make it wait.
@@ -563,7 +569,7 @@ function script_properties()
         return false
     end)
     obs.obs_property_button_set_type(panel, obs.OBS_BUTTON_URL)
-    obs.obs_property_button_set_url(panel, "http://" .. address .. "/")
+    obs.obs_property_button_set_url(panel, panel_url())
     return properties
 end
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+import obs_stylizer
 from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
 from obs_stylizer.cli.presets import open_library
 from obs_stylizer.errors import UsageError
@@ -68,6 +69,11 @@ def status(config: Path | None = _CONFIG, as_json: bool = JSON_OPTION) -> None:
         _print_report(report)
 
 
+def script_file() -> Path:
+    """Return where the script for OBS is: beside the package, wherever that was put."""
+    return Path(obs_stylizer.__file__).parent.parent / "installer" / "obs" / "obs-stylizer.lua"
+
+
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to be asked", "run it in a terminal, or with --yes")
@@ -94,6 +100,6 @@ def _print_report(report: ObsReport) -> None:
     if report.script_hotkeys:
         typer.echo(f"OBS script: {report.script_hotkeys} hotkeys (OBS, Settings, Hotkeys)")
     else:
-        typer.echo("OBS script: not loaded (OBS, Tools, Scripts: installer/obs/obs-stylizer.lua)")
+        typer.echo(f"OBS script: not loaded (add it in OBS, Tools, Scripts: {script_file()})")
     for hint in report.hints:
         typer.echo(f"! {hint}")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from obs_stylizer.cli.app import run_command_line
+from obs_stylizer.cli.obs import script_file
 from obs_stylizer.control.obs.setup import INPUT_NAME, device_feed, feed_for
 from obs_stylizer.control.obs.visit import visit
 from obs_stylizer.errors import ObsError
@@ -225,6 +226,10 @@ def test_environment_goes_before_the_file(
         server.answers["GetHotkeyList"] = {"hotkeys": ["obs_stylizer.next"]}
         assert run_command_line(["obs", "status", "--config", str(config)]) == 0
         assert "OBS script: 1 hotkeys" in capsys.readouterr().out
+
+
+def test_script_is_where_it_is_said_to_be() -> None:
+    assert script_file().read_text("utf-8").startswith("-- obs-stylizer.lua")
 
 
 def test_feed_is_chosen_as_run_chooses_its_sink() -> None:

@@ -27,6 +27,7 @@ from obs_stylizer.control.commands import (
     SetFreeze,
     SetStrength,
     TakeSnapshot,
+    WarmPreset,
 )
 from obs_stylizer.control.desk import Desk
 from obs_stylizer.daemon import app, supervisor
@@ -149,6 +150,19 @@ def test_commands_change_the_picture(folder: Path) -> None:
         until(lambda: level(daemon) == 50)
         send(SetBypass(False)).result(5)
         until(lambda: level(daemon) == 205)
+
+
+def test_warm_preset_is_loaded_by_the_worker(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_nan_model(folder / "nan.onnx")
+    (folder / "nan.yaml").write_text("title: N\nmodel: ./nan.onnx\nprocess_size: 64x36\n", "utf-8")
+    with on_air(folder) as daemon:
+        daemon.controller.send(WarmPreset("nan")).result(5)
+        # What it says of a broken one shows that it was loaded; nobody asked to see it.
+        until(lambda: "preset nan cannot be used" in caplog.text)
+        assert daemon.controller.on_air.preset == "invert"
+        assert level(daemon) == 205
 
 
 def test_bad_preset_leaves_the_old_one_on_air(folder: Path) -> None:
