@@ -6,6 +6,7 @@ The second file is written last, under another name first: where it is, the segm
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ class SegmentWriter:
     """Encodes one segment into ``folder``.
 
     Raises:
-        SinkError: the encoder does not start, or the disk is full.
+        SinkError: the encoder does not start, or nothing can be written there.
     """
 
     def __init__(self, folder: Path, number: int, plan: EncoderPlan, begin_digest: str) -> None:
@@ -108,10 +109,11 @@ class SegmentWriter:
         self._begin_digest = begin_digest
         self._to_video = ToVideo(plan.pixel_format, plan.colour)
         self._context: VideoCodecContext = plan.open()
-        self._file: BinaryIO = packets_path(folder, number).open("wb")
         self._packets: list[PacketNote] = []
         self._frames = 0
         self._last_ticks = 1
+        with _explained(folder):
+            self._file: BinaryIO = packets_path(folder, number).open("wb")
 
     def write(
         self, pixels: Pixels, stamp: int, ticks: int, original: VideoFrame | None = None
@@ -119,37 +121,47 @@ class SegmentWriter:
         """Add a picture, uint8 RGB, that is shown at ``stamp`` for ``ticks``.
 
         ``original`` is the decoded frame where the picture was not changed.
+
+        Raises:
+            SinkError: it cannot be encoded or written.
         """
         frame = None if original is None else self._to_video.unchanged(original, self._plan.size)
         if frame is None:
             frame = self._to_video(padded(pixels, self._plan.size))
         frame.pts, frame.time_base = stamp, self._plan.time_base
-        self._keep(self._context.encode(frame))
+        with _explained(self._folder):
+            self._keep(self._context.encode(frame))
         self._frames += 1
         self._last_ticks = ticks
 
     def finish(self, end_digest: str) -> SegmentNote:
-        """Write what the encoder still holds, and the note; the segment is whole then."""
-        self._keep(self._context.encode(None))
-        header = base64.b64encode(self._context.extradata or b"").decode()
-        with self._file as file:
-            file.flush()
-            os.fsync(file.fileno())
-        note = SegmentNote(
-            number=self._number,
-            frames=self._frames,
-            packets=tuple(self._packets),
-            last_ticks=self._last_ticks,
-            header=header,
-            begin_digest=self._begin_digest,
-            end_digest=end_digest,
-        )
-        write_whole(note_path(self._folder, self._number), note.to_json().encode())
+        """Write what the encoder still holds, and the note; the segment is whole then.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        with _explained(self._folder):
+            self._keep(self._context.encode(None))
+            header = base64.b64encode(self._context.extradata or b"").decode()
+            with self._file as file:
+                file.flush()
+                os.fsync(file.fileno())
+            note = SegmentNote(
+                number=self._number,
+                frames=self._frames,
+                packets=tuple(self._packets),
+                last_ticks=self._last_ticks,
+                header=header,
+                begin_digest=self._begin_digest,
+                end_digest=end_digest,
+            )
+            write_whole(note_path(self._folder, self._number), note.to_json().encode())
         return note
 
     def abandon(self) -> None:
         """Take back what was written."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
         packets_path(self._folder, self._number).unlink(missing_ok=True)
 
     def _keep(self, packets: Sequence[Packet[VideoStream]]) -> None:
@@ -159,6 +171,18 @@ class SegmentWriter:
             data = bytes(packet)
             self._file.write(data)
             self._packets.append(PacketNote(len(data), packet.pts, packet.is_keyframe))
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what the disk or the encoder says into an error with a remedy."""
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise SinkError(
+            f"cannot write into {folder}: {error.strerror or error}",
+            "make room; what is finished is kept, go on with --resume",
+        ) from error
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -77,8 +77,18 @@ class WorkFolder:
         return notes
 
     def keep_memory(self, number: int, memory: Memory) -> None:
-        """Keep what is remembered ahead of segment ``number``."""
-        write_whole(self._memory_path(number), memory.to_bytes())
+        """Keep what is remembered ahead of segment ``number``.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        try:
+            write_whole(self._memory_path(number), memory.to_bytes())
+        except OSError as error:
+            raise SinkError(
+                f"cannot write into {self.path}: {error.strerror}",
+                "make room; what is finished is kept, go on with --resume",
+            ) from error
 
     def drop_memory(self, number: int) -> None:
         """Forget it."""

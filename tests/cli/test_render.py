@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import resource
 import shutil
 import signal
 import subprocess
@@ -175,6 +176,27 @@ def test_killed_in_the_middle_it_goes_on_too(home: Path, tmp_path: Path) -> None
     wait_until((tmp_path / ".out.mp4.render" / "segment-00000.json").exists)
     process.kill()
     process.communicate()
+    assert not target.exists()
+    assert run(home, "long.mp4", "-o", target, "--resume").returncode == 0
+    assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+def test_a_full_disk_loses_nothing(home: Path, tmp_path: Path) -> None:
+    assert run(home, "long.mp4", "-o", tmp_path / "whole.mp4").returncode == 0
+    target = tmp_path / "out.mp4"
+    first = (tmp_path / "whole.mp4").stat().st_size // 3
+    done = subprocess.run(
+        [*COMMAND, "long.mp4", "-o", str(target)],
+        env=environment(home),
+        cwd=home,
+        capture_output=True,
+        # No file may become larger, as on a disk that is full.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (first, first)),
+        timeout=200,
+    )
+    assert done.returncode == 1
+    assert b"cannot write" in done.stderr
+    assert b"Traceback" not in done.stderr
     assert not target.exists()
     assert run(home, "long.mp4", "-o", target, "--resume").returncode == 0
     assert target.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
