@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 import time
@@ -28,6 +29,12 @@ _COARSE_MEAN: Final = 1.5
 
 _PLATFORMS: Final = {"dml": "win32", "coreml": "darwin"}
 """Providers that exist on one platform alone, which need not be missed on others."""
+
+_PLUGINS: Final = {
+    "webgpu": "onnxruntime_ep_webgpu",
+    "tensorrt": "onnxruntime_ep_nv_tensorrt_rtx",
+}
+"""Packages that somebody installed for the sake of a provider."""
 
 
 def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
@@ -138,6 +145,9 @@ def _does_not_run(
 
 def _is_expected(provider: str) -> bool:
     """Whether this machine has what the provider is for, so that its absence is a loss."""
+    plugin = _PLUGINS.get(provider)
+    if plugin is not None and importlib.util.find_spec(plugin) is not None:
+        return True
     has_nvidia = shutil.which("nvidia-smi") is not None
     return provider == "cpu" or (provider == "cuda" and has_nvidia)
 

@@ -84,6 +84,16 @@ def test_a_provider_asked_for_and_not_there_is_a_fault(situation: Callable[..., 
     assert "the configuration asks for it" in found.seen
 
 
+def test_a_plug_in_that_was_installed_and_finds_nothing_is_missed(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not execution._is_expected("tensorrt")
+    monkeypatch.setattr(execution.importlib.util, "find_spec", lambda name: name)
+    assert execution._is_expected("tensorrt")
+    entry = {"provider": "webgpu", "missing": "the plug-in found no GPU", "remedy": "a driver"}
+    assert execution._missing(notes, entry, asked=False).state is State.WARNING
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="an environment of POSIX")
 def test_a_driver_that_crashes_costs_its_own_row_only(
     situation: Callable[..., Situation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
