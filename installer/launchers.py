@@ -104,13 +104,18 @@ def _write(path: Path, text: str) -> bool:
     return True
 
 
+def _powershell_quoted(word: str) -> str:
+    doubled = word.replace("'", "''")
+    return f"'{doubled}'"
+
+
 def _make_shortcut(path: Path, program: str) -> bool:
     """Not run by the authors: written from the documentation of WScript.Shell."""
     path.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [
             *("powershell", "-NoProfile", "-NonInteractive", "-Command"),
-            f"& {{ {SHORTCUT} }} '{path}' '{program}'",
+            f"& {{ {SHORTCUT} }} {_powershell_quoted(str(path))} {_powershell_quoted(program)}",
         ],
         capture_output=True,
         text=True,
