@@ -70,7 +70,7 @@ def render(
     ),
     fps: str = typer.Option("25", help="Rate of a folder of pictures, as in 24 or 30000/1001."),
     drop: list[str] | None = typer.Option(
-        None, help="Kind of stream not to copy: audio, subtitle, data, attachment or video."
+        None, help="Kind of stream not to copy: audio, subtitle, attachment or video."
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace files that are there."),
     resume: bool = typer.Option(
@@ -282,7 +282,7 @@ def _process_size(text: str | None) -> FrameSize | None:
 
 
 def _dropped(kinds: list[str]) -> tuple[str, ...]:
-    known = ("audio", "subtitle", "data", "attachment", "video")
+    known = ("audio", "subtitle", "attachment", "video")
     for kind in kinds:
         if kind not in known:
             raise UsageError(f"“{kind}” is no kind of stream", f"choose {', '.join(known)}")

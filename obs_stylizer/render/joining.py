@@ -47,11 +47,19 @@ _COPIED: Final = ("audio", "subtitle", "video", "attachment", "data")
 
 @dataclass(frozen=True, slots=True)
 class OtherStream:
-    """A stream of the clip that is copied."""
+    """A stream of the clip that is copied.
+
+    Attributes:
+        index: in the clip.
+        kind: audio, subtitle, video, attachment or data.
+        label: for people.
+        is_cover: whether it is one picture that stands for the whole, as of a song.
+    """
 
     index: int
     kind: str
     label: str
+    is_cover: bool
 
 
 def other_streams(clip: Footage) -> list[OtherStream]:
@@ -65,7 +73,8 @@ def other_streams(clip: Footage) -> list[OtherStream]:
         context = stream.codec_context
         codec = context.name if context is not None else "unknown"
         label = f"{stream.type} stream {stream.index} ({codec})"
-        found.append(OtherStream(stream.index, stream.type, label))
+        cover = bool(stream.disposition & Disposition.attached_pic)
+        found.append(OtherStream(stream.index, stream.type, label, cover))
     return found
 
 
@@ -81,10 +90,18 @@ def check_container(
     for other in other_streams(clip):
         if other.kind in dropped:
             continue
+        if other.kind == "data":
+            # What cameras note for themselves; muxers take it or fail at the very end.
+            log.info("%s: %s is left out", clip.name, other.label)
+            continue
+        if other.is_cover and suffix != ".mp4":
+            # Others take the stream and lose the picture.
+            log.warning("%s: its cover picture is left out, only .mp4 can hold it", clip.name)
+            continue
         try:
             _try_header(clip, suffix, plan, [other])
         except (av.FFmpegError, ValueError, OSError, NotImplementedError) as error:
-            if other.kind in ("data", "attachment"):
+            if other.kind == "attachment":
                 log.warning("%s: %s is left out, %s cannot hold it", clip.name, other.label, suffix)
                 continue
             raise SinkError(
