@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from obs_stylizer.control.desk import AdapterMaker
+from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.settings import Settings, WebSettings
 from obs_stylizer.sinks.shared_server import SharedServer
 
@@ -17,7 +18,14 @@ def open_server(settings: WebSettings) -> SharedServer:
     from obs_stylizer.control.web.page import page_paths
     from obs_stylizer.control.web.token import read_or_make_token
 
-    return SharedServer(settings.port, settings.address, read_or_make_token(), page_paths())
+    # Its work is short, and somebody waits for it: for a key that was pressed, for a picture.
+    return SharedServer(
+        settings.port,
+        settings.address,
+        read_or_make_token(),
+        page_paths(),
+        raise_thread_priority,
+    )
 
 
 def adapter_makers(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +24,7 @@ class SharedServer:
         address: to listen at.
         token: asked for beyond this machine; see :class:`~obs_stylizer.sinks.web_guard.WebGuard`.
         public_paths: what needs no token.
+        prepare_thread: called first in the server's thread, as to change its priority.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class SharedServer:
         address: str = HOST,
         token: str = "",
         public_paths: Collection[str] = (),
+        prepare_thread: Callable[[], object] | None = None,
     ) -> None:
         self.hub = StreamHub()
         self.port = port
@@ -39,7 +41,7 @@ class SharedServer:
         self._stream: ASGIApp = Starlette(routes=[*stream_routes(self.hub), page_route()])
         self._shown: ASGIApp = self._stream
         guard = WebGuard(self._serve, address, token, public_paths)
-        self._server = WebServer(guard, port, address)
+        self._server = WebServer(guard, port, address, prepare_thread)
         self._users = 0
         self._lock = threading.Lock()
 

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import psutil
@@ -40,10 +41,18 @@ class WebServer:
         app: what to serve; it decides who may come in.
         port: 1 to 65535, or 0 for any free one.
         address: to listen at; the default is reached from this machine alone.
+        prepare_thread: called first in the server's thread, as to change its priority.
     """
 
-    def __init__(self, app: ASGIApp, port: int, address: str = HOST) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        port: int,
+        address: str = HOST,
+        prepare_thread: Callable[[], object] | None = None,
+    ) -> None:
         self._app = app
+        self._prepare_thread = prepare_thread
         self._address = HOST if address == "localhost" else address
         self._wished = port
         self._port = port
@@ -91,7 +100,7 @@ class WebServer:
         )
         server = self._server = _Server(config)
         self._thread = threading.Thread(
-            target=_serve, args=(server, listener), name="web", daemon=True
+            target=_serve, args=(server, listener, self._prepare_thread), name="web", daemon=True
         )
         self._thread.start()
         if not server.is_ready.wait(_START_SECONDS) or not server.started:
@@ -158,8 +167,12 @@ class _Server(uvicorn.Server):
                 transport.abort()
 
 
-def _serve(server: _Server, listener: socket.socket) -> None:
+def _serve(
+    server: _Server, listener: socket.socket, prepare_thread: Callable[[], object] | None
+) -> None:
     try:
+        if prepare_thread is not None:
+            prepare_thread()
         server.run(sockets=[listener])
     except (Exception, SystemExit):
         # uvicorn leaves by SystemExit where its application does not start.

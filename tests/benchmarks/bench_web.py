@@ -11,12 +11,14 @@ cost ticks too:
 * ten viewers of the stream, three of which read one picture a second: the sink's rate.
 * a panel's preview and events beside it.
 
-The callers are processes of their own. The figures go to stdout as JSON.
+The callers are processes of their own, with a raised priority where that is allowed. The figures go
+to stdout as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -206,6 +208,9 @@ def watch_all(url: str, stopping: Event, viewers: tuple[int, float]) -> None:
 
 def call(url: str, stopping: Event, results: Any) -> None:
     """Call 50 times a second, and send home how long each took."""
+    # Else the caller's own wait for a processor would be counted as the server's.
+    with contextlib.suppress(OSError):
+        os.nice(-15)
     times = []
     with httpx.Client(base_url=url, timeout=30) as client:
         client.get("/api/status")
