@@ -143,19 +143,32 @@ def render(
         )
         stop = _stop_on_signals()
         if watch is not None:
-            _interruptibly(lambda: _watch(watch, Path(output), wishes, container, display, stop))
+            folder = watch
+            _interruptibly(
+                cluster,
+                wishes,
+                lambda each: _watch(folder, Path(output), each, container, display, stop),
+            )
             return
         requests = plan_requests(inputs or [], output, Codec(codec), container)
-        if cluster is None:
-            _interruptibly(lambda: _render_all(requests, wishes, display, stop))
-        else:
-            _interruptibly(lambda: _render_on_cluster(cluster, requests, wishes, display, stop))
+        _interruptibly(cluster, wishes, lambda each: _render_all(requests, each, display, stop))
 
 
-def _interruptibly(work: Callable[[], None]) -> None:
+def _interruptibly(cluster: str | None, wishes: Wishes, work: Callable[[Wishes], None]) -> None:
     """Do ``work`` in a thread: signals reach the main thread only between its own steps."""
+
+    def do() -> None:
+        if cluster is None:
+            work(wishes)
+            return
+        from obs_stylizer.render.cluster import open_cluster
+
+        with open_cluster(cluster) as machines:
+            log.info("%s", machines.described)
+            work(machines.over(wishes))
+
     with ThreadPoolExecutor(1, thread_name_prefix="rendering") as pool:
-        future = pool.submit(work)
+        future = pool.submit(do)
         while True:
             try:
                 future.result(_WAIT_SECONDS)
@@ -165,26 +178,17 @@ def _interruptibly(work: Callable[[], None]) -> None:
                     raise
 
 
-def _render_on_cluster(
-    address: str,
-    requests: list[Request],
-    wishes: Wishes,
-    display: Display,
-    stop: threading.Event,
-) -> None:
-    from obs_stylizer.render.cluster import open_cluster
-
-    with open_cluster(address) as machines:
-        log.info("%s", machines.described)
-        _render_all(requests, machines.over(wishes), display, stop)
-
-
 def _render_all(
     requests: list[Request], wishes: Wishes, display: Display, stop: threading.Event
 ) -> None:
     """Render one after another; a failure ends its own and is told, the rest goes on."""
+    from obs_stylizer.render.worklist import is_finished
+
     failed = 0
     for request in requests:
+        if is_finished(request, wishes):
+            log.info("%s is there already and left as it is", request.target)
+            continue
         try:
             render_one(request, wishes, display, stop)
         except StylizerError as error:

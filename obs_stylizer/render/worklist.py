@@ -18,6 +18,7 @@ from obs_stylizer.render.look_book import Style
 from obs_stylizer.render.pictures import PictureFilm, render_picture
 from obs_stylizer.render.progress import Progress, Report
 from obs_stylizer.render.requests import Kind, Request
+from obs_stylizer.render.work_folder import WorkFolder
 from obs_stylizer.render.yuv4mpeg import FORM, render_to_stream
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,14 @@ def do_request(request: Request, wishes: Wishes, report: Report, stop: threading
         return wishes.render_file(
             footage, request.target, wishes.style, wishes.output, report, stop
         )
+
+
+def is_finished(request: Request, wishes: Wishes) -> bool:
+    """Whether an earlier run, which is gone on with, came to the end of this one."""
+    target, output = request.target, wishes.output
+    if target is None or not output.resume or output.overwrite:
+        return False
+    return target.exists() and not WorkFolder(target).path.exists()
 
 
 def _open(request: Request, wishes: Wishes) -> Footage:

@@ -261,6 +261,19 @@ def test_many_inputs_and_one_that_is_broken(home: Path, tmp_path: Path) -> None:
     assert len(decoded(out / "two.mkv")[0]) == 40
 
 
+def test_many_inputs_are_gone_on_with(home: Path, tmp_path: Path) -> None:
+    for name in ("one.mp4", "two.mp4"):
+        shutil.copy(home / "short.mp4", tmp_path / name)
+    out = tmp_path / "out"
+    assert run(home, tmp_path / "one.mp4", "-o", out).returncode == 0
+    stamp = (out / "one.mp4").stat().st_mtime_ns
+    done = run(home, tmp_path / "one.mp4", tmp_path / "two.mp4", "-o", out, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert b"left as it is" in done.stderr
+    assert (out / "one.mp4").stat().st_mtime_ns == stamp
+    assert (out / "two.mp4").exists()
+
+
 def test_pictures_and_folders_of_pictures(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
