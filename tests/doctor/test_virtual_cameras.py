@@ -14,7 +14,7 @@ from obs_stylizer.doctor import virtual_cameras
 from obs_stylizer.doctor.findings import Notes, State
 from obs_stylizer.listing import Listing
 from obs_stylizer.sinks.listing import VirtualCameraInfo
-from tests.doctor.scratch_environment import rows, run_check, run_doctor
+from tests.doctor.scratch_environment import run_check
 from tests.fakes import shim
 from tests.fakes.shim import DEVICES, ShimDevice
 
@@ -91,14 +91,11 @@ def test_a_camera_that_another_program_writes_to(machine: Machine) -> None:
 
 @linux_only
 def test_a_camera_that_a_daemon_of_ours_writes_to(machine: Machine, holder: int) -> None:
-    code, report = run_doctor(sys.executable, **machine.variables)
-    assert code == 0
-    ours = next(
-        row for name, row in rows(report, "Virtual cameras").items() if name.endswith(DEVICES[0])
-    )
+    ours = machine.camera(DEVICES[0])
     assert ours["state"] == "ok"
     assert f"process {holder}" in ours["seen"]
-    assert f"process {holder}" in rows(report, "Program")["on air"]["seen"]
+    program = run_check(sys.executable, "program", **machine.variables)
+    assert f"process {holder}" in program["on air"]["seen"]
 
 
 @linux_only

@@ -175,6 +175,7 @@ def test_an_upgrade_takes_the_new_version_and_keeps_what_is_the_users(
     shutil.rmtree(settings.parent)
 
 
+@pytest.mark.slow
 def test_a_second_runtime_is_removed_by_the_next_installation(account: Account) -> None:
     pip = [str(account.data / "environment" / "bin" / "python"), "-m", "pip", "--quiet"]
     subprocess.run(
@@ -252,6 +253,7 @@ def test_an_upgrade_of_nothing_is_refused(tmp_path: Path, installed: Account) ->
     assert "nothing is installed" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_installation_cut_short_is_taken_up(tmp_path: Path, installed: Account) -> None:
     account = Account(installed.project, tmp_path / "home")
     process = subprocess.Popen(
