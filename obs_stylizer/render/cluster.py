@@ -315,7 +315,7 @@ class _Spread:
         self._end = Memory.from_bytes(segment.memory)
         self._folder.keep_memory(number + 1, self._end)
         self._folder.drop_memory(number)
-        self.notes.append(segment.note)
+        self.notes.append(segment.note.without_packets())
 
     def _hand_out(self) -> None:
         """Keep every worker busy, but hold no more than a few finished segments here."""

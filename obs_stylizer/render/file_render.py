@@ -317,7 +317,7 @@ class KeepSegment:
     def __call__(self, note: SegmentNote, memory: Memory) -> None:
         """Keep one more."""
         self._folder.keep_memory(note.number + 1, memory)
-        self.notes.append(note)
+        self.notes.append(note.without_packets())
         self._folder.drop_memory(note.number)
 
 

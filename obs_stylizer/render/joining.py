@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from obs_stylizer.errors import SinkError
 from obs_stylizer.render.clip import Clip, Footage
 from obs_stylizer.render.encoders import EncoderPlan
-from obs_stylizer.render.segment_file import SegmentNote, read_packets
+from obs_stylizer.render.segment_file import SegmentNote, read_note, read_packets
 
 log = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ def _copy_tags(
 def _check_header(video: VideoStream, notes: Sequence[SegmentNote], plan: EncoderPlan) -> None:
     mine = video.codec_context.extradata or b""
     for note in notes:
-        if note.packets and base64.b64decode(note.header) != mine:
+        if note.frames and base64.b64decode(note.header) != mine:
             raise SinkError(
                 f"segment {note.number} was encoded by another {plan.encoder} than this one",
                 "render again without --resume",
@@ -270,35 +270,52 @@ def _video_packets(
     shift: Fraction,
 ) -> Iterator[Packet[VideoStream]]:
     """Yield all pictures with time stamps for showing and for decoding."""
+    whole = [note for note in notes if note.frames]
+    if not whole:
+        return
     # The encoder's own stamps for decoding would overlap from segment to segment. A packet may
     # come as many places ahead of its picture's turn as the widest reordering asks for.
-    ranks = [_ranks(note) for note in notes]
-    delay = max(
-        (place - rank for segment in ranks for place, rank in enumerate(segment)), default=0
-    )
-    shown = [stamp for note in notes for stamp in sorted(p.stamp for p in note.packets)]
-    if not shown:
-        return
+    delay = max(_delay(_stamps(folder, note)) for note in whole)
     offset = round(shift / plan.time_base)
     step = max(1, round(1 / (plan.rate * plan.time_base)))
-    before = [shown[0] - step * count for count in range(delay, 0, -1)]
-    last = next(note for note in reversed(notes) if note.packets)
-    lasts = {a: b - a for a, b in itertools.pairwise(shown)}
-    decode_at = iter([*before, *shown])
-    for note in notes:
-        for entry, packet in read_packets(folder, note):
+    first = min(_stamps(folder, whole[0]))
+    before = [first - step * count for count in range(delay, 0, -1)]
+    shown = chain.from_iterable(sorted(_stamps(folder, note)) for note in whole)
+    decode_at = chain(before, shown)
+    for note, following in zip(whole, [*whole[1:], None], strict=True):
+        full = _read(folder, note)
+        stamps = sorted(packet.stamp for packet in full.packets)
+        end = stamps[-1] + note.last_ticks
+        if following is not None:
+            end = min(_stamps(folder, following))
+        lasts = {a: b - a for a, b in pairwise([*stamps, end])}
+        for entry, packet in read_packets(folder, full):
             packet.stream = stream
             packet.time_base = plan.time_base
             packet.pts = entry.stamp - offset
             packet.dts = next(decode_at) - offset
-            packet.duration = lasts.get(entry.stamp, last.last_ticks)
+            packet.duration = lasts[entry.stamp]
             yield packet
 
 
-def _ranks(note: SegmentNote) -> list[int]:
-    """Return for each packet of a segment the place at which it is shown."""
-    places = {stamp: place for place, stamp in enumerate(sorted(p.stamp for p in note.packets))}
-    return [places[packet.stamp] for packet in note.packets]
+def _read(folder: Path, note: SegmentNote) -> SegmentNote:
+    full = read_note(folder, note.number)
+    if full is None:
+        raise SinkError(
+            f"segment {note.number} in {folder} was damaged meanwhile", "go on with --resume"
+        )
+    return full
+
+
+def _stamps(folder: Path, note: SegmentNote) -> list[int]:
+    """Return the time stamps of a segment's packets, in the order of decoding."""
+    return [packet.stamp for packet in _read(folder, note).packets]
+
+
+def _delay(stamps: Sequence[int]) -> int:
+    """Return how many places a packet stands behind its turn to be shown, at most."""
+    places = {stamp: place for place, stamp in enumerate(sorted(stamps))}
+    return max(place - places[stamp] for place, stamp in enumerate(stamps))
 
 
 def _mux(

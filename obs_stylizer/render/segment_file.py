@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -59,6 +59,10 @@ class SegmentNote:
     begin_digest: str
     end_digest: str
     version: int = _VERSION
+
+    def without_packets(self) -> Self:
+        """Return what is worth holding in memory; the rest is read again when it is needed."""
+        return replace(self, packets=())
 
     def to_json(self) -> str:
         """Return it as text."""

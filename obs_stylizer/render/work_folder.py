@@ -73,7 +73,7 @@ class WorkFolder:
         """Return the whole segments from the first one on, up to the first gap."""
         notes: list[SegmentNote] = []
         while (note := read_note(self.path, len(notes))) is not None:
-            notes.append(note)
+            notes.append(note.without_packets())
         return notes
 
     def keep_memory(self, number: int, memory: Memory) -> None:
