@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,10 @@ def doctor(
     config: Path | None = typer.Option(None, help="Configuration file instead of your own."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Try everything out on this machine, and say what to do about what is wrong.
+    """Try everything out here, and say what to do about what is wrong.
 
-    Takes some seconds, changes nothing, and leaves a running obs-stylizer alone. The exit code is
-    1 if something is at fault.
+    Takes some seconds, changes nothing, and leaves a running obs-stylizer alone. Exit code 1 if
+    something is at fault.
     """
     from obs_stylizer.doctor.examination import examine
 
@@ -51,6 +52,9 @@ def _show(report: Report, as_json: bool) -> None:
     if as_json:
         print_json(as_dict(report))
     else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Into a file, Windows has no arrows and no typographic quotes.
+            sys.stdout.reconfigure(errors="replace")
         console = Console()
         for line in table(report, console.width):
             # Not wrapped again: a command that is copied must stay one line.

@@ -90,6 +90,22 @@ def test_it_ends_in_time_and_looks_at_everything(tmp_path: Path) -> None:
     assert list(areas) == [area for area, _ in examination._CHECKS]
 
 
+def test_where_an_arrow_cannot_be_written_it_is_left_out(tmp_path: Path) -> None:
+    code = (
+        "from obs_stylizer.cli import doctor\n"
+        "from obs_stylizer.doctor.findings import Notes, Report\n"
+        "doctor._show(Report((Notes('A').fault('b', 'c', 'd “e”'),), 1), False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"1 fault" in done.stdout
+
+
 @pytest.fixture
 def on_air(tmp_path: Path) -> Iterator[Path]:
     """A daemon that shows the test pattern in a style; yields its statistics file."""
