@@ -73,6 +73,9 @@ def test_setup_adds_the_stream_once_and_obs_shows_it(
     obs: RealObs, stream_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(obs, tmp_path, stream_port)
+    size = FrameSize(320, 180)
+    sink = make_sink(SinkSpec.parse(f"http:{stream_port}"))
+    sink.open(SinkFormat(size, 30.0))
     # Nobody is there to be asked.
     assert run_command_line(["obs", "setup", "--config", config]) == 2
     assert INPUT_NAME not in str(ask(obs, "GetInputList"))
@@ -87,10 +90,6 @@ def test_setup_adds_the_stream_once_and_obs_shows_it(
     for scene in (TALKING, GAMING):
         items = ask(obs, "GetSceneItemList", sceneName=scene)["sceneItems"]
         assert [item["sourceName"] for item in items].count(INPUT_NAME) == 1
-
-    size = FrameSize(320, 180)
-    sink = make_sink(SinkSpec.parse(f"http:{stream_port}"))
-    sink.open(SinkFormat(size, 30.0))
     try:
         colour = shown(obs, sink, size)
     finally:

@@ -22,6 +22,7 @@ from obs_stylizer.control.obs.kept_offsets import KeptOffsets, kept_offsets_file
 from obs_stylizer.control.obs.link import Link
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
 from obs_stylizer.control.obs.sound_sync import SoundSync
+from obs_stylizer.control.obs.stream_keeper import StreamKeeper
 from obs_stylizer.control.vocabulary import command_from_json
 from obs_stylizer.errors import ObsError, StylizerError
 from obs_stylizer.settings import ObsSettings, SceneLook
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 _MAX_WAITING: Final = 1000
 _TURN_SECONDS: Final = 0.5
 _JOIN_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 4.0
 
 _Work = Callable[[], None]
 
@@ -74,8 +76,12 @@ class ObsAdapter:
             kept_file or kept_offsets_file(), f"{settings.host}:{settings.port}"
         )
         self._sound = SoundSync(settings.audio_inputs, settings.audio_extra_ms, self._kept)
-        self._inbox: queue.Queue[_Work] = queue.Queue(_MAX_WAITING)
+        self._stream = StreamKeeper()
+        self._look_at = 0.0
+        self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._overflowed = False
+        self._lock = threading.Lock()
+        self._newest: dict[str, ObsEvent] = {}
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._busy_collection = False
@@ -89,7 +95,7 @@ class ObsAdapter:
             settings.secret,
             on_connected=lambda connection: self._post(self._connected, connection),
             on_lost=lambda reason: self._post(self._lost, reason),
-            on_event=lambda event: self._post(self._event, event),
+            on_event=self._hear_obs,
         )
 
     @property
@@ -112,6 +118,9 @@ class ObsAdapter:
         if self._unsubscribe is not None:
             self._unsubscribe()
         self._stopping.set()
+        if not self._kept.read():
+            # Nothing is to be given back: an OBS that does not answer is not waited for.
+            self._link.stop()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_SECONDS)
         self._link.stop()
@@ -120,18 +129,37 @@ class ObsAdapter:
         """Follow other maps of scenes and presets from now on. Any thread."""
         self._post(self._use, settings)
 
+    def _hear_obs(self, event: ObsEvent) -> None:
+        """On the receiving thread: of scenes that were not looked at yet the newest counts."""
+        if event.name not in ("CurrentProgramSceneChanged", "CurrentPreviewSceneChanged"):
+            self._post_if_room(self._event, event)
+            return
+        with self._lock:
+            waits = event.name in self._newest
+            self._newest[event.name] = event
+        if not waits:
+            self._post(self._newest_scene, event.name)
+
+    def _newest_scene(self, name: str) -> None:
+        with self._lock:
+            event = self._newest.pop(name)
+        self._event(event)
+
     def _hear(self, announcement: Announcement) -> None:
-        self._post(self._announced, announcement)
+        self._post_if_room(self._announced, announcement)
 
     def _post(self, do: Callable[..., None], *arguments: Any) -> None:
-        """Let our own thread do something. Never blocks."""
-        try:
-            self._inbox.put_nowait(partial(do, *arguments))
+        """Let our own thread do something. Never blocks; only for what cannot come in floods."""
+        self._inbox.put(partial(do, *arguments))
+
+    def _post_if_room(self, do: Callable[..., None], *arguments: Any) -> None:
+        """The same, unless too much waits already."""
+        if self._inbox.qsize() < _MAX_WAITING:
             self._overflowed = False
-        except queue.Full:
-            if not self._overflowed:
-                self._overflowed = True
-                log.warning("OBS cannot keep up with what happens: some of it is left out")
+            self._post(do, *arguments)
+        elif not self._overflowed:
+            self._overflowed = True
+            log.warning("OBS cannot keep up with what happens: some of it is left out")
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -157,6 +185,7 @@ class ObsAdapter:
     def _connected(self, connection: Connection) -> None:
         self._connection = connection
         self._text = None
+        self._stream.begin()
         try:
             version = str(connection.ask("GetVersion")["obsVersion"])
             self._state = ObsState(connected=True, trouble="", version=version)
@@ -291,7 +320,7 @@ class ObsAdapter:
                 if error is not None
                 else custom_events.of_answer(number, done.result())
             )
-            self._post(self._broadcast, event)
+            self._post_if_room(self._broadcast, event)
 
         self._desk.send(command).add_done_callback(answered)
 
@@ -302,12 +331,19 @@ class ObsAdapter:
             latency = announcement.details["recent_latency_ms"]
             if announcement.details["picture"] == "styled" and latency > 0:
                 self._sound.observe(latency, self._ready())
+            self._look_at_stream()
             return
         if announcement.kind is Kind.STATE:
             self._untold = announcement
             self._switch_scene(announcement)
             return
         self._broadcast(custom_events.of_announcement(announcement))
+
+    def _look_at_stream(self) -> None:
+        connection = self._ready()
+        if connection is not None and self._now() >= self._look_at:
+            self._look_at = self._now() + _LOOK_SECONDS
+            self._stream.look(connection)
 
     def _switch_scene(self, announcement: Announcement) -> None:
         preset, look = announcement.details["preset"], announcement.details["look"]

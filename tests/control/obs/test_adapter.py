@@ -283,12 +283,14 @@ def test_nothing_is_asked_of_obs_while_it_changes_collections(
 
 def test_flood_of_scenes_ends_right_and_in_bounds(desk: FakeDesk, server: FakeObs) -> None:
     scenes = {"A": "wave", "B": "ink", "C": "plain"}
-    with adapter_at(desk, server, scenes=scenes):
-        for turn in range(900):
+    with adapter_at(desk, server, scenes=scenes) as adapter:
+        for turn in range(3000):
             to_scene(server, "ABC"[turn % 3])
+        wire(server).event("SceneCreated", sceneName="Last", isGroup=False)
         to_scene(server, "B")
-        until(lambda: desk.on_air.preset == "ink", 20)
-        time.sleep(0.3)
+        until(lambda: "Last" in adapter.state.scenes and adapter.state.program == "B", 20)
+        until(lambda: desk.on_air.preset == "ink")
+        time.sleep(0.5)
         assert desk.on_air.preset == "ink"
 
 

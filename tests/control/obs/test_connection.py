@@ -177,10 +177,10 @@ def test_endless_message_ends_the_connection() -> None:
 )
 def test_comes_back_after_trouble(bad: Script) -> None:
     with (
-        obs_server.running(bad, bad, obs_server.normal) as server,
+        obs_server.running(bad, obs_server.normal) as server,
         link_to(server.port) as heard,
     ):
-        until(lambda: len(server.wires) >= 3)
+        until(lambda: len(server.wires) >= 2)
         connection = heard.connections.get(timeout=5)
         while not heard.connections.empty():
             connection = heard.connections.get()
