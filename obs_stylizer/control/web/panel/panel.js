@@ -8,7 +8,7 @@ import { say, sayFailure } from "./messages.js";
 import { loadObs, refillObs, startObs } from "./obs.js";
 import { byId, isVisible } from "./page.js";
 import { explainNoPicture, startPicture } from "./picture.js";
-import { isApplying, loadPresets, mark, refreshThumbnails, startPresets } from "./presets.js";
+import { loadPresets, mark, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
 
 const OBS_MS = 4_000;
 const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up"];
@@ -51,7 +51,7 @@ function hear(message) {
     loadFiles().catch(sayFailure);
   } else if (kind === "preset-failed") {
     // Whoever clicked here is told by the answer.
-    if (!isApplying(details.preset)) say("warning", `preset ${details.preset}: ${details.message}`, details.remedy);
+    if (!wasAppliedHere(details.preset)) say("warning", `preset ${details.preset}: ${details.message}`, details.remedy);
   } else if (WARNINGS.includes(kind) && text) {
     say("warning", text, details.remedy || "");
   }

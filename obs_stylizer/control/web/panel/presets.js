@@ -5,8 +5,10 @@ import { sayFailure } from "./messages.js";
 import { byId, isVisible, make } from "./page.js";
 
 const REFRESH_MS = 30_000;
+const JUST_NOW_MS = 3_000;
 
 const list = byId("preset-list");
+const answeredAt = new Map();
 let version = 0;
 let onAir = "";
 let presets = [];
@@ -25,10 +27,11 @@ export function knownPresets() {
   return presets;
 }
 
-/** Whether somebody has just clicked on that preset here. */
-export function isApplying(name) {
+/** Whether somebody has just clicked on that preset here, and hears from the answer. */
+export function wasAppliedHere(name) {
   const option = find(name);
-  return Boolean(option) && option.dataset.state === "waiting";
+  const isWaiting = Boolean(option) && option.dataset.state === "waiting";
+  return isWaiting || Date.now() - (answeredAt.get(name) || 0) < JUST_NOW_MS;
 }
 
 export async function loadPresets() {
@@ -101,6 +104,7 @@ async function apply(option) {
   } finally {
     delete option.dataset.state;
     option.removeAttribute("aria-busy");
+    answeredAt.set(option.dataset.name, Date.now());
   }
 }
 
