@@ -25,12 +25,7 @@ _UNSPECIFIED: Final = 2
 _HD_HEIGHT: Final = 720
 
 # Rounding as exact as swscale can, and colour taken from every pixel and not from every other.
-_FLAGS: Final = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
+_FLAGS: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
 
 @dataclass(frozen=True, slots=True)
