@@ -6,8 +6,10 @@ import dataclasses
 import threading
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from obs_stylizer.errors import UsageError
 from obs_stylizer.render.belt import Crew
@@ -123,6 +125,48 @@ def test_warming_up_brings_the_past_back(long_clip: Path, make_style: MakeStyle)
     assert mine[0].digest() == memories[1].digest()
     for one, other in zip(whole[SEGMENT_FRAMES:], part, strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("first_interlaced", [0, 100, 235, SEGMENT_FRAMES - 1, SEGMENT_FRAMES])
+def test_interlaced_frames_are_the_same_from_wherever_decoding_begins(
+    tmp_path: Path, make_style: MakeStyle, first_interlaced: int
+) -> None:
+    frames = moving_pictures(SEGMENT_FRAMES + 20)
+    fields = {"crf": "8", "flags": "+ildct+ilme", "x264-params": "tff=1"}
+    woven = write_clip(tmp_path / "woven.mp4", Recipe(frames[first_interlaced:], options=fields))
+    source = woven
+    if first_interlaced:
+        plain = Recipe(frames[:first_interlaced], options={"crf": "8"})
+        source = joined(tmp_path / "in.ts", write_clip(tmp_path / "plain.mp4", plain), woven)
+    style = make_style("calm")
+    whole, memories = pictures(source, style)
+    assert len(whole) == SEGMENT_FRAMES + 20
+    part, _ = pictures(source, style, Stretch(first=SEGMENT_FRAMES, memory=memories[1]))
+    assert len(part) == 20
+    for one, other in zip(whole[SEGMENT_FRAMES:], part, strict=True):
+        assert np.array_equal(one, other)
+
+
+def joined(target: Path, *sources: Path) -> Path:
+    """One clip after the other, not encoded again; a broadcast keeps the headers of both."""
+    with av.open(str(target), "w") as output:
+        stream = None
+        shift = 0
+        for source in sources:
+            with av.open(str(source)) as container:
+                video = container.streams.video[0]
+                filter_ = BitStreamFilterContext("h264_mp4toannexb", video)
+                if stream is None:
+                    stream = output.add_stream_from_template(video, opaque=True)
+                ends = 0
+                for packet in container.demux(video):
+                    for ready in filter_.filter(packet if packet.size else None):
+                        ends = max(ends, (ready.pts or 0) + (ready.duration or 512))
+                        ready.pts, ready.dts = ready.pts + shift, ready.dts + shift
+                        ready.stream, ready.time_base = stream, video.time_base
+                        output.mux(ready)
+                shift += ends
+    return target
 
 
 def test_too_short_a_warm_up_is_noticed(long_clip: Path, make_style: MakeStyle) -> None:
