@@ -9,6 +9,8 @@ OBS draws 1280x720 at 30 fps in software, so it takes a good part of the process
 from __future__ import annotations
 
 import argparse
+import base64
+import itertools
 import json
 import logging
 import socket
@@ -22,6 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,11 +35,20 @@ from obs_stylizer.cli.presets import open_library  # noqa: E402
 from obs_stylizer.control.adapters import adapter_makers, open_server  # noqa: E402
 from obs_stylizer.control.commands import ApplyPreset  # noqa: E402
 from obs_stylizer.control.obs.connection import Connection  # noqa: E402
+from obs_stylizer.control.obs.setup import (  # noqa: E402
+    INPUT_NAME,
+    carry_out,
+    make_plan,
+    stream_feed,
+)
 from obs_stylizer.control.obs.visit import visit  # noqa: E402
 from obs_stylizer.daemon.app import Daemon  # noqa: E402
 from obs_stylizer.daemon.options import DaemonOptions  # noqa: E402
-from obs_stylizer.frames import FrameSize  # noqa: E402
+from obs_stylizer.errors import ObsError  # noqa: E402
+from obs_stylizer.frames import Frame, FrameSize  # noqa: E402
 from obs_stylizer.settings import ObsSettings, Settings  # noqa: E402
+from obs_stylizer.sinks.base import SinkFormat  # noqa: E402
+from obs_stylizer.sinks.open import make_sink  # noqa: E402
 from obs_stylizer.sinks.spec import SinkSpec  # noqa: E402
 from obs_stylizer.sources.spec import SourceSpec  # noqa: E402
 from tests.fakes import display, real_obs  # noqa: E402
@@ -320,11 +333,66 @@ def daemon_like(name: str) -> Iterator[int]:
             thread.join()
 
 
+def row_stream(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Frame sent into the HTTP stream → seen in OBS's media source, as ``obs setup`` makes it."""
+    port = real_obs.free_port()
+    size = FrameSize(640, 360)
+    pictures = [np.full(size.shape, colour, np.uint8) for colour in ((220, 20, 20), (20, 20, 220))]
+    shown = [0]
+    stopping = threading.Event()
+
+    def send() -> None:
+        with make_sink(SinkSpec.parse(f"http:{port}")) as sink:
+            sink.open(SinkFormat(size, 30.0))
+            due = time.perf_counter()
+            for number in itertools.count():
+                if stopping.is_set():
+                    return
+                frame = Frame(pictures[shown[0]], number, time.perf_counter())
+                sink.send(frame, repeated=False)
+                due += 1 / 30
+                time.sleep(max(0.0, due - time.perf_counter()))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    times = []
+    try:
+        with visit(ObsSettings(port=obs.port, password=obs.password)) as hand:
+            carry_out(hand, make_plan(hand, stream_feed(port)))
+            until(lambda: sum(colour_in(hand)) > 50, 30)
+            for turn in range(arguments.count):
+                time.sleep(0.45 + 0.0137 * (turn % 7))
+                began = time.perf_counter()
+                shown[0] = 1 - shown[0]
+                until(lambda: (colour_in(hand)[0] > colour_in(hand)[2]) == bool(shown[0]), 30)
+                times.append(1000 * (time.perf_counter() - began))
+    finally:
+        stopping.set()
+        thread.join()
+    tenth = max(1, len(times) // 10)
+    first, last = statistics.median(times[:tenth]), statistics.median(times[-tenth:])
+    return spread(times) | {"first_ms": round(first, 1), "last_ms": round(last, 1)}
+
+
+def colour_in(hand: Connection) -> list[float]:
+    """Mean colour of our input as OBS sees it: blue, green, red; black before its first frame."""
+    asked = {"sourceName": INPUT_NAME, "imageFormat": "png", "imageWidth": 16}
+    try:
+        data = hand.ask("GetSourceScreenshot", **asked)["imageData"]
+    except ObsError:
+        # Before its first frame it has no size.
+        return [0.0, 0.0, 0.0]
+    raw = np.frombuffer(base64.b64decode(data.partition(",")[2]), np.uint8)
+    picture = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+    return [float(value) for value in picture.mean((0, 1))]
+
+
 ROWS: dict[str, Callable[[RealObs, argparse.Namespace], dict[str, Any]]] = {
     "scenes": row_scenes,
     "flood": row_flood,
     "script-hotkey": row_script_hotkey,
     "frame-time": row_frame_time,
+    "stream": row_stream,
 }
 
 

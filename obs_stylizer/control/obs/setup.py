@@ -64,8 +64,9 @@ def stream_feed(port: int) -> Feed:
         "reconnect_delay_sec": 1,
         "close_when_inactive": False,
         "hw_decode": False,
-        # Frames are shown as they come: OBS would play them at 25 a second.
-        "ffmpeg_options": "use_wallclock_as_timestamps=1",
+        # Frames are shown as they come. Left alone, OBS plays them at 25 a second, and falls
+        # further behind a faster stream all the time.
+        "ffmpeg_options": "use_wallclock_as_timestamps=1 fflags=nobuffer",
     }
     return Feed(("ffmpeg_source",), settings, f"the stream {url}")
 
