@@ -8,6 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
+import select
+import socket
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +22,10 @@ from websockets.sync.client import ClientConnection, connect
 _HELLO, _IDENTIFY, _IDENTIFIED, _REQUEST, _RESPONSE = 0, 1, 2, 6, 7
 _WRONG_PASSWORD: Final = 4009
 _NO_EVENTS: Final = 0
+_SPEAKS_FIRST_SECONDS: Final = 0.1
+
+# What goes wrong on a visit is told by its outcome.
+_silent = logging.Logger("silent", logging.CRITICAL + 1)
 
 
 class Reception(StrEnum):
@@ -72,13 +79,20 @@ def visit(host: str, port: int, password: str, seconds: float) -> Visit:
     until = time.monotonic() + seconds
     address = f"[{host}]" if ":" in host else host
     try:
+        line = socket.create_connection((host, port), timeout=seconds)
+        if select.select([line], [], [], _SPEAKS_FIRST_SECONDS)[0]:
+            # A web server waits to be spoken to; whoever greets first (or hangs up) is none.
+            line.close()
+            return Visit(Reception.STRANGER, "it does not wait to be asked")
         with connect(
             f"ws://{address}:{port}",
+            sock=line,
             open_timeout=seconds,
             close_timeout=0.5,
             max_size=2**24,
             # OBS stands on this machine or beside it, never behind a proxy.
             proxy=None,
+            logger=_silent,
         ) as connection:
             return _Conversation(connection, until).hold(password)
     except (InvalidHandshake, InvalidMessage) as error:

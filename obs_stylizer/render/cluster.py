@@ -343,6 +343,7 @@ def open_cluster(address: str) -> Iterator[Machines]:
         ProviderError: Dask is not installed.
         UsageError: nobody answers there, or N is no number.
     """
+    count = _worker_count(address) if address.startswith("local:") else 0
     try:
         import dask
         import distributed
@@ -353,12 +354,11 @@ def open_cluster(address: str) -> Iterator[Machines]:
     for noisy in ("distributed", "tornado"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS})
-    if not address.startswith("local:"):
+    if not count:
         with _connected(distributed, address) as client:
-            count = len(client.scheduler_info()["workers"])
-            yield Machines(client, f"{count} workers at {address}")
+            found = len(client.scheduler_info()["workers"])
+            yield Machines(client, f"{found} workers at {address}")
         return
-    count = _worker_count(address)
     with (
         distributed.LocalCluster(
             n_workers=count,

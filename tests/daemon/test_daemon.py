@@ -298,7 +298,8 @@ def test_gpu_whose_driver_dies_at_the_first_load_is_given_up(
 ) -> None:
     working = supervisor.worker_main
     monkeypatch.setattr(supervisor, "worker_main", dying_worker)
-    wanted = options(folder, worker=WorkerSettings(gpu_failures=2))
+    session = SessionOptions(provider=Provider.AUTO, threads=1)
+    wanted = options(folder, session=session, worker=WorkerSettings(gpu_failures=2))
     with Daemon(wanted, PresetLibrary([folder])) as daemon:
         until(lambda: daemon.supervisor.restarts > 0)
         until(lambda: log_errors)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from multiprocessing.connection import Connection
 
+from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.messages import AdapterTried, WorkerConfig
 
 
 def dying_worker(config: WorkerConfig, pipe: Connection) -> None:
-    del config
-    pipe.send(AdapterTried(on_gpu=True))
+    pipe.send(AdapterTried(on_gpu=config.session.provider is not Provider.CPU))
     os._exit(139)

@@ -102,6 +102,8 @@ def test_bypass_is_on_for_as_long_as_it_is_held(page: Page, panel: Running) -> N
     page.wait_for_timeout(500)
     page.keyboard.up("Space")
     becomes(panel, bypass=False)
+    # A press turns over what the page knows of.
+    expect(button).to_have_attribute("aria-pressed", "false")
     page.keyboard.press("Enter")
     becomes(panel, bypass=True)
     page.wait_for_timeout(300)
