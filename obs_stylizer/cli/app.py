@@ -14,6 +14,7 @@ from obs_stylizer.cli import (
     devices,
     doctor,
     hotkeys,
+    learn,
     models,
     obs,
     presets,
@@ -47,6 +48,7 @@ app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")
 app.add_typer(obs.app, name="obs")
 app.command("bench")(bench.bench)
+app.command("learn")(learn.learn)
 # Without a name its commands stand beside the others.
 app.add_typer(training.app)
 

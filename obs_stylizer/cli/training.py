@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import platformdirs
 import typer
 from rich.console import Console
 
@@ -18,6 +19,12 @@ from obs_stylizer.frames import Pixels
 
 if TYPE_CHECKING:
     import torch
+
+
+def feature_file() -> Path:
+    """Where fetch-features puts the weights of VGG-19 unless told otherwise."""
+    return platformdirs.user_cache_path("obs-stylizer", appauthor=False) / "vgg19.npz"
+
 
 app = typer.Typer(no_args_is_help=True, help="Train generators and judge them.")
 
@@ -46,11 +53,11 @@ def train(
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a generator from a recipe."""
-    _need_torch()
+    need_torch()
     if dry_run:
         _dry_run(recipe, device, threads, features)
     else:
-        _train(run_dir, recipe, device, threads, features, start_from)
+        run_training(run_dir, recipe, device, threads, features, start_from)
 
 
 @app.command()
@@ -61,8 +68,8 @@ def resume(
     threads: ThreadsOption = 0,
 ) -> None:
     """Go on with a training exactly where it stopped."""
-    _need_torch()
-    _train(run, None, device, threads, features)
+    need_torch()
+    run_training(run, None, device, threads, features)
 
 
 @app.command()
@@ -84,7 +91,7 @@ def evaluate(
     threads: ThreadsOption = 0,
 ) -> None:
     """Measure likeness, steadiness and speed, and write a page with the pictures."""
-    _need_torch()
+    need_torch()
     from obs_stylizer.training.judging import judge_model, judge_run
     from obs_stylizer.training.latent_judging import (
         judge_latent_model,
@@ -116,7 +123,7 @@ def export(
     f16: Annotated[bool, typer.Option(help="Also write NAME.f16.onnx, for GPUs.")] = False,
 ) -> None:
     """Write a run's generator as an ONNX file and check it against torch."""
-    _need_torch()
+    need_torch()
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
     from obs_stylizer.training.judging import calibration_pictures, held_out_pictures
     from obs_stylizer.training.quantization import compare, quantize
@@ -149,10 +156,14 @@ def export(
 
 @app.command("fetch-features")
 def fetch_features(
-    output: Annotated[Path, typer.Option(help="File to write, NAME.npz.")],
+    output: Annotated[
+        Path | None, typer.Option(help="File to write, NAME.npz; default: where learn looks.")
+    ] = None,
 ) -> None:
     """Fetch the published VGG-19 (575 MB) that painting recipes need, and check its hash."""
-    _need_torch()
+    need_torch()
+    output = output or feature_file()
+    output.parent.mkdir(parents=True, exist_ok=True)
     from obs_stylizer.training.published_features import fetch_vgg19
 
     fetch_vgg19(output)
@@ -169,15 +180,19 @@ def _export_half(target: Path, pictures: list[Pixels]) -> None:
     typer.echo(f"written: {half} ({half.stat().st_size / 1e6:.2f} MB)")
 
 
-def _train(
+def run_training(
     path: Path,
     recipe: Path | None,
     device: str,
     threads: int,
     features: Path | None = None,
     start_from: Path | None = None,
-) -> None:
-    """Start a run in ``path`` from ``recipe``, or go on with the one there."""
+) -> bool:
+    """Start a run in ``path`` from ``recipe``, or go on with the one there, to its end.
+
+    Returns:
+        False where it was stopped before the end.
+    """
     from obs_stylizer.training.distributed import joined_world
     from obs_stylizer.training.progress import ProgressBar, SilentProgress
     from obs_stylizer.training.run_directory import RunDirectory
@@ -204,6 +219,7 @@ def _train(
         typer.echo(
             f"{state} after {outcome.step} updates and {outcome.seconds / 60:.1f} minutes: {path}"
         )
+    return outcome.finished
 
 
 def _dry_run(recipe: Path, device: str, threads: int, features: Path | None) -> None:
@@ -220,7 +236,8 @@ def _dry_run(recipe: Path, device: str, threads: int, features: Path | None) -> 
             typer.echo(line)
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """Say how to get torch where it is missing."""
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
