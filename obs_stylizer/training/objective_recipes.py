@@ -42,6 +42,9 @@ class PaintingRecipe(Section):
     style_weight: Weight = 1.0
     content_weight: Weight = 1.0
     total_variation: Weight = 0.1
+    margin: int = Field(default=0, ge=0, le=256, multiple_of=8)
+    """Pixels along each side of a crop that the generator sees and no loss does. Without it the
+    generator learns where the border is, from the zeros beyond, and paints bands along it."""
 
 
 class TranslationRecipe(Section):

@@ -32,7 +32,7 @@ _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # not change the digest of an older recipe either.
 _LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate")
 _LATER_KEYS = {
-    "generator": ("depth", "latent", "normalise", "correction", "detail"),
+    "generator": ("depth", "latent", "normalise", "correction", "detail", "gather"),
     "discriminator": ("kind", "scales"),
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
     "data": ("clips",),
@@ -81,11 +81,14 @@ class GeneratorRecipe(Section):
     ones at full resolution; dcgan: from noise, for the objective ``generate``."""
     channels: int = Field(default=48, ge=4, le=512)
     """Feature maps at a quarter of the resolution (fast, lite; twice that at an eighth, half at
-    a half), at the full one (unet, residual) or at half of it (dcgan)."""
+    a half), at the finest one (unet, residual) or at half of it (dcgan)."""
     blocks: int = Field(default=5, ge=0, le=32)
     """Residual blocks at the lowest resolution (fast, lite, residual)."""
     depth: int = Field(default=4, ge=1, le=7)
     """Levels of a unet, each of half the resolution."""
+    gather: int = Field(default=1, ge=1, le=8)
+    """Side of the squares of pixels gathered into channels before the first layer of a unet:
+    2 does the same with a quarter of the work, for looks that leave edges where they are."""
     latent: int = Field(default=64, ge=1, le=1024)
     """Length of the noise vector (dcgan)."""
     normalise: bool = True
@@ -224,6 +227,8 @@ class Recipe(Section):
             raise ValueError(f"the objective {self.objective} needs a section of that name")
         if self.schedule.batch % self.schedule.accumulate:
             raise ValueError("schedule.batch must be a multiple of schedule.accumulate")
+        if self.painting is not None and self.data.crop - 2 * self.painting.margin < 32:
+            raise ValueError("painting.margin leaves less than 32 pixels of data.crop")
         if self.objective == "painting" and self.adversarial.pool:
             raise ValueError("the objective painting keeps no pool: leave out adversarial.pool")
         if self.objective in ("unpaired", "generate") and not self.adversarial.weight:
@@ -252,6 +257,8 @@ class Recipe(Section):
         if self.painting is not None:
             once = {name for name, style in self.painting.styles.items() if style.turns == 1}
             left_out["painting"] = {"styles": {name: {"turns"} for name in once}}
+            if not self.painting.margin:
+                left_out["painting"]["margin"] = True
         if self.generate is not None:
             # They only judge what was trained.
             left_out["generate"] = {"features"}

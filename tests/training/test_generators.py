@@ -178,6 +178,24 @@ def test_a_unet_carries_detail_around_its_bottom() -> None:
     ]  # fmt: skip
 
 
+def test_a_unet_that_gathers_works_at_half_the_size_and_keeps_every_pixel() -> None:
+    torch.manual_seed(0)
+    generator = UNetGenerator(8, 1, normalise=False, gather=2)
+    frame = torch.rand(2, 3, 16, 16)
+    assert generator.size_multiple == 4
+    assert [tuple(found.shape[1:]) for found in generator.encode(frame)] == [
+        (12, 8, 8), (8, 8, 8), (16, 4, 4)
+    ]  # fmt: skip
+    # It can learn to give every single pixel back.
+    teaching = torch.optim.Adam(generator.parameters(), 0.01)
+    for _ in range(300):
+        loss = (generator(frame) - frame).abs().mean()
+        teaching.zero_grad()
+        loss.backward()
+        teaching.step()
+    assert loss.item() < 0.12
+
+
 def test_without_norms_brightness_is_kept() -> None:
     torch.manual_seed(0)
     dark = torch.rand(1, 3, 32, 32) * 0.1

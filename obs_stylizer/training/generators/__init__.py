@@ -37,7 +37,7 @@ def build_generator(recipe: GeneratorRecipe, styles: int = 0) -> PictureGenerato
     if recipe.kind in ("fast", "lite"):
         made = FastGenerator(channels, blocks, styles, normalise, recipe.detail)
     elif recipe.kind == "unet":
-        made = UNetGenerator(channels, recipe.depth, styles, normalise)
+        made = UNetGenerator(channels, recipe.depth, styles, normalise, recipe.gather)
     elif recipe.kind == "residual":
         made = ResidualGenerator(channels, blocks, styles, normalise)
     else:

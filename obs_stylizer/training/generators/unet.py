@@ -18,17 +18,28 @@ class UNetGenerator(PictureGenerator):
     convolution over the features joined with those of the encoder.
 
     Args:
-        channels: feature maps at full resolution.
-        depth: levels; height and width must be multiples of two to this power.
+        channels: feature maps at the finest resolution.
+        depth: levels; height and width must be multiples of ``gather`` times two to this power.
         styles: length S of the style vector, 0 for none.
         normalise: whether instance norms are used.
+        gather: side of the squares of pixels that are gathered into channels first, so that the
+            finest features are at that much smaller a resolution; nothing is lost by it, and the
+            work becomes its square less (FFDNet, Zhang et al. 2018).
     """
 
-    def __init__(self, channels: int, depth: int, styles: int = 0, normalise: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int,
+        depth: int,
+        styles: int = 0,
+        normalise: bool = True,
+        gather: int = 1,
+    ) -> None:
         super().__init__()
-        self.styles, self.size_multiple = styles, 2**depth
+        self.styles, self.gather, self.size_multiple = styles, gather, gather * 2**depth
+        pixels = 3 * gather**2
         widths = [channels * min(2**level, 8) for level in range(depth + 1)]
-        self.stem = ConvNorm(3, channels, styles, 1, normalise)
+        self.stem = ConvNorm(pixels, channels, styles, 1, normalise)
         self.down = nn.ModuleList(
             ConvNorm(widths[level], widths[level + 1], styles, 2, normalise)
             for level in range(depth)
@@ -37,7 +48,7 @@ class UNetGenerator(PictureGenerator):
             ConvNorm(widths[level + 1] + widths[level], widths[level], styles, 1, normalise)
             for level in reversed(range(depth))
         )
-        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+        self.last = nn.Conv2d(channels, pixels, 3, padding=1)
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
         """Turn pictures; see :class:`PictureGenerator`."""
@@ -46,11 +57,12 @@ class UNetGenerator(PictureGenerator):
         for layer, kept in zip(self.up, reversed(found[:-1]), strict=True):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = layer(torch.cat([features, kept], 1), style)
-        return torch.sigmoid(self.last(features))
+        return F.pixel_shuffle(torch.sigmoid(self.last(features)), self.gather)
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
-        """Return the picture and the features of every level."""
-        found = [frame, self.stem(frame, style)]
+        """Return the (gathered) picture and the features of every level."""
+        gathered = F.pixel_unshuffle(frame, self.gather)
+        found = [gathered, self.stem(gathered, style)]
         for layer in self.down:
             found.append(layer(found[-1], style))
         return found

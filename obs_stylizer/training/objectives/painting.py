@@ -125,12 +125,13 @@ class PaintingObjective(Objective):
         content, style, index = batch["content"], batch["style"], batch["index"]
         motion: Motion = batch["motion"]
         painter = self.generators["painter"]
-        made: Tensor = painter(content, style)
+        whole: Tensor = painter(content, style)
+        made, seen = self._inner(whole), self._inner(content)
         metrics: dict[str, Tensor] = {}
 
         made_features = self.features(made, {*painting.style_layers, *painting.content_layers})
         with torch.no_grad():
-            content_features = self.features(content, painting.content_layers)
+            content_features = self.features(seen, painting.content_layers)
         share = self._style_weights[index]
         style_loss = torch.stack(
             [
@@ -155,7 +156,7 @@ class PaintingObjective(Objective):
         )
         if weights.temporal.weight:
             moved = painter(motion.disturb(content), style)
-            metrics["temporal"] = motion_consistency(made, moved, motion)
+            metrics["temporal"] = motion_consistency(whole, moved, motion)
             loss = loss + weights.temporal.weight * metrics["temporal"]
         if "clip_now" in batch:
             frames = torch.cat([batch["clip_before"], batch["clip_now"]])
@@ -178,7 +179,8 @@ class PaintingObjective(Objective):
         """Return the loss of telling crops of the style pictures from made pictures."""
         if fakes is None:
             with torch.no_grad():
-                fakes = {"made": self.generators["painter"](batch["content"], batch["style"])}
+                whole = self.generators["painter"](batch["content"], batch["style"])
+                fakes = {"made": self._inner(whole)}
         return self.game.discriminator_loss(
             self._critic(batch), batch["real"], fakes["made"], batch["noise_seeds"]
         )
@@ -229,6 +231,13 @@ class PaintingObjective(Objective):
         crop, short = self.recipe.data.crop, min(picture.shape[:2])
         low = max(crop, short)
         return cut_crop(picture, random, crop, (low, round(low * 1.2)))
+
+    def _inner(self, pictures: Tensor) -> Tensor:
+        """Return pictures without the margin."""
+        margin = self.painting.margin
+        return pictures[
+            ..., margin : pictures.shape[-2] - margin, margin : pictures.shape[-1] - margin
+        ]
 
     def _critic(self, batch: Batch) -> Critic:
         """Return the discriminator, scoring patches in the style that each should have."""
