@@ -93,7 +93,6 @@ def test_keys_that_came_later_change_no_older_digest(recipe_of: RecipeWriter) ->
         ("seed: 3", "seed: 3\ncompile: auto", True),
         ("blocks: 1}", "blocks: 1, gather: 1}", True),
         ("  styles:", "  margin: 0\n  styles:", True),
-        ("  styles:", "  margin: 8\n  styles:", False),
         ("seed: 3", "seed: 3\ncompile: yes", False),
         ("hold_out: 1", "hold_out: 1, clips: []", True),
         ("hold_out: 1", "hold_out: 1, clips: [a.mp4]", False),
