@@ -37,7 +37,7 @@ def list_models(as_json: bool = JSON_OPTION) -> None:
     for name, path in model_files().items():
         try:
             summary = summarise(path)
-            if summary.spec is None:
+            if summary.spec is None and summary.latent is None:
                 raise ModelError(
                     f"{path} is no native generator",
                     f"obs-stylizer models adopt {path} --output NAME.onnx",
@@ -47,24 +47,21 @@ def list_models(as_json: bool = JSON_OPTION) -> None:
             continue
         found.append((name, summary, path.parent == bundled))
     if as_json:
-        models = [{"name": n, "bundled": b, **_as_dict(summary)} for n, summary, b in found]
+        models = [
+            {
+                "name": name,
+                "bundled": is_bundled,
+                "source": "" if summary.latent is None else f"generator:{name}",
+                **_as_dict(summary),
+            }
+            for name, summary, is_bundled in found
+        ]
         print_json({"models": models, "errors": problems})
         return
-    rows = []
-    for name, summary, is_bundled in found:
-        spec = summary.spec
-        assert spec is not None
-        rows.append(
-            (
-                name,
-                spec.title,
-                ", ".join(spec.styles) or "one",
-                ", ".join((spec.precision, *summary.variants)),
-                f"{summary.bytes / 1e6:.1f} MB",
-                spec.licence,
-                "bundled" if is_bundled else "yours",
-            )
-        )
+    rows = [
+        (*_list_row(name, summary), "bundled" if is_bundled else "yours")
+        for name, summary, is_bundled in found
+    ]
     columns = ("name", "title", "styles", "precision", "size", "licence", "from")
     if rows:
         print_table(columns, rows)
@@ -100,7 +97,7 @@ def inspect_model(
         return
     rows = [
         ("file", f"{path} ({summary.bytes / 1e6:.1f} MB, sha256 {summary.sha256[:12]})"),
-        *_spec_rows(summary),
+        *_spec_rows(summary, model),
         *(("input", str(tensor)) for tensor in summary.inputs),
         *(("output", str(tensor)) for tensor in summary.outputs),
         ("operators", f"version {summary.opset}: " + _counted(summary.nodes)),
@@ -192,8 +189,31 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _spec_rows(summary: ModelSummary) -> list[tuple[str, str]]:
+def _list_row(name: str, summary: ModelSummary) -> tuple[str, ...]:
+    size = f"{summary.bytes / 1e6:.1f} MB"
+    if summary.latent is not None:
+        latent = summary.latent
+        return (name, latent.title, f"source: generator:{name}", "", size, latent.licence)
     spec = summary.spec
+    assert spec is not None
+    precisions = ", ".join((spec.precision, *summary.variants))
+    return (name, spec.title, ", ".join(spec.styles) or "one", precisions, size, spec.licence)
+
+
+def _spec_rows(summary: ModelSummary, model: str) -> list[tuple[str, str]]:
+    """What it says about itself. ``model`` is how the user called it."""
+    spec, latent = summary.spec, summary.latent
+    if latent is not None:
+        rows = [
+            ("native", f"this makes pictures from noise: use it as --source generator:{model}"),
+            ("title", latent.title),
+            ("licence", latent.licence),
+            ("author", latent.author),
+            ("trained on", latent.training_data),
+            ("recipe", latent.recipe_hash[:12]),
+            ("quality", _figures(latent.quality)),
+        ]
+        return [row for row in rows if row[1]]
     if spec is None:
         return [("native", f"no; obs-stylizer models adopt {summary.path} --output NAME.onnx")]
     rows = [
@@ -207,9 +227,13 @@ def _spec_rows(summary: ModelSummary) -> list[tuple[str, str]]:
         ("recipe", spec.recipe_hash[:12]),
         ("sizes", f"multiples of {spec.size_multiple}"),
         ("variants", ", ".join(summary.variants)),
-        ("quality", ", ".join(f"{name} {value:g}" for name, value in spec.quality.items())),
+        ("quality", _figures(spec.quality)),
     ]
     return [row for row in rows if row[1]]
+
+
+def _figures(quality: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in quality.items())
 
 
 def _counted(nodes: dict[str, int]) -> str:
@@ -218,7 +242,7 @@ def _counted(nodes: dict[str, int]) -> str:
 
 
 def _as_dict(summary: ModelSummary) -> dict[str, object]:
-    spec = summary.spec
+    spec, latent = summary.spec, summary.latent
     return {
         "file": str(summary.path),
         "bytes": summary.bytes,
@@ -230,4 +254,5 @@ def _as_dict(summary: ModelSummary) -> dict[str, object]:
         "outputs": [asdict(tensor) for tensor in summary.outputs],
         "variants": list(summary.variants),
         "spec": None if spec is None else spec.model_dump(),
+        "latent": None if latent is None else latent.model_dump(),
     }

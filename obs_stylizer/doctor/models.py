@@ -10,9 +10,11 @@ from obs_stylizer.doctor.checksums import Comparison, compare_bundled
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import ModelError, PresetError, StylizerError
+from obs_stylizer.inference.latent_model import load_latent_model
 from obs_stylizer.inference.locate import find_model, model_files, model_folders
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import Precision
+from obs_stylizer.inference.summary import summarise
 from obs_stylizer.presets import load_preset
 from obs_stylizer.settings import bundled_folder, preset_folders
 
@@ -55,11 +57,7 @@ def _models(notes: Notes, models: _Models) -> Iterator[Finding]:
     good = []
     for name, path in files.items():
         try:
-            model = models.load(path)
-            for precision in (Precision.INT8, Precision.F16):
-                variant = model.variant(precision)
-                if variant is not None:
-                    models.load(variant)
+            _check_model(path, models)
         except ModelError as error:
             yield _broken_model(notes, name, error, own in path.parents)
         else:
@@ -68,6 +66,22 @@ def _models(notes: Notes, models: _Models) -> Iterator[Finding]:
         yield notes.fault("models", f"there is none in {bundled}", "", copyable.reinstall_program())
     elif good:
         yield notes.ok("models", f"{', '.join(good)}: whole and usable")
+
+
+def _check_model(path: Path, models: _Models) -> None:
+    """Check one model and its variants.
+
+    Raises:
+        ModelError: one of them cannot be used.
+    """
+    if summarise(path).latent is not None:
+        load_latent_model(path)
+        return
+    model = models.load(path)
+    for precision in (Precision.INT8, Precision.F16):
+        variant = model.variant(precision)
+        if variant is not None:
+            models.load(variant)
 
 
 def _broken_model(notes: Notes, name: str, error: ModelError, is_users: bool) -> Finding:

@@ -28,7 +28,7 @@ from obs_stylizer.inference.locate import find_model, model_files
 if TYPE_CHECKING:
     import onnx
 
-METADATA_KEY: Final = "obs_stylizer.latent_spec"
+METADATA_KEY: Final = model_spec.LATENT_METADATA_KEY
 LATENT_INPUT: Final = "latent"
 PICTURE_OUTPUT: Final = "picture"
 
@@ -79,7 +79,7 @@ def load_latent_model(path: Path) -> LatentModel:
 
     path = path.expanduser()
     model = load_proto(path)
-    spec = _spec_of(model, path)
+    spec = latent_spec_of(model, path)
     inputs = _tensors(model.graph.input)
     outputs = _tensors(model.graph.output)
     if inputs != {LATENT_INPUT: (_FLOAT, (1, spec.latent))}:
@@ -164,7 +164,12 @@ class LatentSession:
         return picture
 
 
-def _spec_of(model: onnx.ModelProto, path: Path) -> LatentSpec:
+def latent_spec_of(model: onnx.ModelProto, path: Path) -> LatentSpec:
+    """Return the spec stored in ``model``; ``path`` is named in errors.
+
+    Raises:
+        ModelError: it has none, or a damaged one.
+    """
     notes = {prop.key: prop.value for prop in model.metadata_props}
     if METADATA_KEY not in notes:
         if model_spec.METADATA_KEY in notes:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import onnx
 
 METADATA_KEY: Final = "obs_stylizer.model_spec"
+LATENT_METADATA_KEY: Final = "obs_stylizer.latent_spec"
+"""Under this, a generator that makes pictures from noise says what it is."""
 
 FRAME_INPUT: Final = "frame"
 STYLE_INPUT: Final = "style"
@@ -76,7 +78,8 @@ def spec_of(model: onnx.ModelProto, path: Path) -> ModelSpec:
     """Return the spec stored in ``model``; ``path`` is named in errors.
 
     Raises:
-        ModelError: it has none (so it is a foreign model), or a damaged one.
+        ModelError: it has none (so it is a foreign model, or makes pictures from noise), or a
+            damaged one.
     """
     for prop in model.metadata_props:
         if prop.key == METADATA_KEY:
@@ -86,6 +89,11 @@ def spec_of(model: onnx.ModelProto, path: Path) -> ModelSpec:
                 raise ModelError(
                     f"{path}: the model's description is damaged", "export or adopt it again"
                 ) from cause
+    if any(prop.key == LATENT_METADATA_KEY for prop in model.metadata_props):
+        raise ModelError(
+            f"{path} makes pictures from noise and turns none into others",
+            f"use it as --source generator:{path}",
+        )
     raise ModelError(
         f"{path} is no native generator",
         f"make it one with: obs-stylizer models adopt {path} --output NAME.onnx",

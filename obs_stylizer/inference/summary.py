@@ -9,7 +9,13 @@ from pathlib import Path
 
 import onnx
 
-from obs_stylizer.inference.model_spec import METADATA_KEY, ModelSpec, spec_of
+from obs_stylizer.inference.latent_model import LatentSpec, latent_spec_of
+from obs_stylizer.inference.model_spec import (
+    LATENT_METADATA_KEY,
+    METADATA_KEY,
+    ModelSpec,
+    spec_of,
+)
 from obs_stylizer.inference.native_model import dimensions_of, load_proto
 from obs_stylizer.inference.session import Precision
 
@@ -40,7 +46,8 @@ class ModelSummary:
         nodes: how many operators its graph has, by name, the most frequent first.
         inputs: what it takes.
         outputs: what it gives.
-        spec: what it says about itself; None for a foreign model.
+        spec: what it says about itself; None for a foreign model and for one of noise.
+        latent: what it says about itself where it makes pictures from noise, else None.
         variants: precisions of the files beside it.
     """
 
@@ -53,18 +60,19 @@ class ModelSummary:
     inputs: tuple[TensorSummary, ...]
     outputs: tuple[TensorSummary, ...]
     spec: ModelSpec | None
+    latent: LatentSpec | None
     variants: tuple[Precision, ...]
 
 
 def summarise(path: Path) -> ModelSummary:
-    """Read a native or foreign ONNX file.
+    """Read any ONNX file: native, foreign, or one that makes pictures from noise.
 
     Raises:
         ModelError: it is missing or no ONNX file, or its description is damaged.
     """
     proto = load_proto(path)
     weights = {tensor.name for tensor in proto.graph.initializer}
-    native = any(prop.key == METADATA_KEY for prop in proto.metadata_props)
+    notes = {prop.key for prop in proto.metadata_props}
     return ModelSummary(
         path=path,
         bytes=path.stat().st_size,
@@ -76,7 +84,8 @@ def summarise(path: Path) -> ModelSummary:
         nodes=dict(Counter(node.op_type for node in proto.graph.node).most_common()),
         inputs=tuple(_tensor(v) for v in proto.graph.input if v.name not in weights),
         outputs=tuple(_tensor(v) for v in proto.graph.output),
-        spec=spec_of(proto, path) if native else None,
+        spec=spec_of(proto, path) if METADATA_KEY in notes else None,
+        latent=latent_spec_of(proto, path) if LATENT_METADATA_KEY in notes else None,
         variants=variants_of(path),
     )
 

@@ -7,19 +7,24 @@ import pytest
 
 from obs_stylizer.cli import models as command
 from obs_stylizer.cli.app import run_command_line
+from obs_stylizer.errors import ModelError
 from obs_stylizer.inference import locate
 from obs_stylizer.inference.native_model import load_native_model
 from tests.fakes.foreign_models import Foreign, write_foreign_model
+from tests.fakes.latent_models import write_latent_model
 from tests.fakes.models import write_identity_model, write_tint_model
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One bundled model of two styles with a variant, one of the user's, one that is broken."""
+    """One bundled model of two styles with a variant, and the user's: one that makes pictures from
+    noise, one that is broken, one more.
+    """
     bundled, own = tmp_path / "bundled", tmp_path / "own"
     write_tint_model(bundled / "tint.onnx", ("red", "blue"))
     write_identity_model(bundled / "tint.int8.onnx")
     write_identity_model(own / "mine.onnx", multiple=8)
+    write_latent_model(own / "clouds.onnx")
     (own / "broken.onnx").write_bytes(b"")
     monkeypatch.setattr(locate, "model_folders", lambda: (bundled, own))
     monkeypatch.setenv("COLUMNS", "200")
@@ -31,14 +36,18 @@ def test_models_are_listed_with_what_matters(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     for word in ("tint", "red, blue", "f32, int8", "CC0-1.0", "bundled", "mine", "yours"):
         assert word in out
-    assert "left out: " in out
+    assert "source: generator:clouds" in out
+    assert out.count("left out: ") == 1
     assert "broken.onnx is empty" in out
 
 
 def test_the_list_as_json_is_nothing_but_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["models", "list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    mine, tint = listed["models"]
+    clouds, mine, tint = listed["models"]
+    assert (clouds["source"], clouds["spec"]) == ("generator:clouds", None)
+    assert clouds["latent"]["title"] == "Tiny clouds"
+    assert (mine["source"], mine["latent"]) == ("", None)
     assert (mine["name"], mine["bundled"]) == ("mine", False)
     assert (tint["name"], tint["bundled"], tint["variants"]) == ("tint", True, ["int8"])
     assert tint["spec"]["styles"] == ["red", "blue"]
@@ -56,6 +65,19 @@ def test_inspecting_a_native_model_times_it(capsys: pytest.CaptureFixture[str]) 
     assert told["timing"]["frame_size"] == "96x64"
     assert told["timing"]["runs_on"]["provider"] == "cpu"
     assert told["timing"]["median_ms"] > 0
+
+
+def test_inspecting_one_of_noise_says_how_to_use_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["models", "inspect", "clouds"]) == 0
+    out = capsys.readouterr().out
+    assert "makes pictures from noise: use it as --source generator:clouds" in out
+    assert "Tiny clouds" in out
+    assert "adopt" not in out
+    with pytest.raises(ModelError, match=r"clouds\.onnx makes pictures from noise") as caught:
+        load_native_model(tmp_path / "own" / "clouds.onnx")
+    assert "--source generator:" in caught.value.remedy
 
 
 def test_inspecting_a_foreign_model_says_how_to_adopt_it(

@@ -16,6 +16,7 @@ from obs_stylizer.doctor.checksums import Comparison, compare_bundled
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.settings import bundled_folder, config_folder
+from tests.fakes.latent_models import write_latent_model
 from tests.fakes.models import write_invert_model, write_tint_model
 
 
@@ -46,6 +47,15 @@ def test_a_truncated_model_of_the_users(own: Path, situation: Callable[..., Situ
     assert found.state is State.FAULT
     assert str(path) in found.seen
     assert found.remedy
+
+
+def test_a_generator_of_pictures_from_noise(own: Path, situation: Callable[..., Situation]) -> None:
+    path = write_latent_model(own / "models" / "clouds.onnx")
+    found = examine(situation())
+    assert "clouds" in found["models"].seen
+    assert "model clouds" not in found
+    write_latent_model(path, described="{}")
+    assert "description is damaged" in examine(situation())["model clouds"].seen
 
 
 def test_a_broken_variant_is_no_good_model(own: Path, situation: Callable[..., Situation]) -> None:
