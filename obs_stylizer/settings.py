@@ -175,8 +175,8 @@ class Settings(Section):
     """All of ``config.yaml``. Every key may be left out."""
 
     source: str = ""
-    """camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH, image:PATH or pattern;
-    empty: the first camera, else the pattern."""
+    """camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH, image:PATH, pattern or
+    generator:NAME; empty: the first camera, else the pattern."""
     sinks: tuple[str, ...] = ()
     """virtual-camera[:DEVICE], http[:PORT], file:PATH or null;
     empty: the virtual camera, else the stream."""
