@@ -34,6 +34,7 @@ class SystemPackage:
 
 SCREEN = "a screen to capture"
 CAMERA = "the stand-in for a virtual camera"
+KEYS = "hotkeys pressed as a person does"
 OBS = "OBS Studio, with its scenes, hotkeys and scripts"
 
 FOR_TESTS = (
@@ -44,6 +45,8 @@ FOR_TESTS = (
     SystemPackage("libxcb-shm0", "lib:xcb-shm", SCREEN),
     SystemPackage("libxcb-xfixes0", "lib:xcb-xfixes", SCREEN),
     SystemPackage("x11-xserver-utils", "xrandr", "a screen that changes"),
+    SystemPackage("xdotool", "xdotool", KEYS),
+    SystemPackage("x11-xkb-utils", "setxkbmap", KEYS),
     SystemPackage("chromium", "chromium", "a browser for the panel"),
     # Without any font it would write nothing.
     SystemPackage(

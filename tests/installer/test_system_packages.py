@@ -1,11 +1,12 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import system_packages
-from system_packages import SystemPackage, provide
+from system_packages import FOR_TESTS, SystemPackage, provide
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="apt-get is none of Windows")
 
@@ -93,6 +94,17 @@ def test_without_root_the_command_is_named_and_nothing_done(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "sudo apt-get install --no-install-recommends absent" in said
+
+
+def test_whatever_a_skipped_test_asks_for_is_installed() -> None:
+    tests = (path.read_text("utf-8") for path in Path(__file__).parents[1].rglob("*.py"))
+    hints = [
+        words for text in tests for words in re.findall(r"\(apt install ([a-z0-9 -]+)\)", text)
+    ]
+    wanted = {package for words in hints for package in words.split()}
+    assert "xdotool" in wanted
+    # Blender brings half a gigabyte for one test.
+    assert wanted - {package.name for package in FOR_TESTS} == {"blender"}
 
 
 def test_another_system_is_told_the_programs(
