@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from obs_stylizer.control.desk import Adapter, Desk
-from obs_stylizer.control.web.settings_file import change_section, replace_values
+from obs_stylizer.control.web.settings_file import as_text, change_section, replace_values
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.settings import ObsSettings, SceneLook
 
@@ -78,7 +78,7 @@ class ObsInSettings:
                 scenes = section["scenes"] = {}
             # A scene that means the same as before keeps the form that it was written in.
             written = {
-                name: scenes[name]
+                as_text(name): scenes[name]
                 if name in scenes and look == self._settings.scenes.get(name)
                 else _written(look)
                 for name, look in wanted.scenes.items()
@@ -103,9 +103,12 @@ def _written(look: SceneLook) -> str | dict[str, Any]:
     """Return the shortest way to write it."""
     if look == SceneLook():
         return "leave"
-    if look.strength is None and look.crossfade_ms is None:
-        return look.preset
+    # “leave” alone is none of the presets, even where one has that name.
+    if look.strength is None and look.crossfade_ms is None and look.preset != "leave":
+        return as_text(look.preset)
     values = look.model_dump(exclude_none=True, exclude_defaults=True)
+    if look.preset:
+        values["preset"] = as_text(look.preset)
     # As people write it: 200, not 200.0.
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value

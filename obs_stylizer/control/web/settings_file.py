@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from obs_stylizer.documents import MAX_BYTES, parse_document
 from obs_stylizer.errors import SettingsError
@@ -29,13 +31,13 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
     """
     path = path.resolve()
     text, mode = _read(path)
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
+    round_trip = YAML()
+    round_trip.preserve_quotes = True
+    round_trip.width = 4096
     mapping, offset = _indents(text)
-    yaml.indent(mapping=mapping, sequence=offset + 2, offset=offset)
+    round_trip.indent(mapping=mapping, sequence=offset + 2, offset=offset)
     try:
-        document = yaml.load(text)
+        document = round_trip.load(text)
     except YAMLError as error:
         raise SettingsError(f"is no YAML: {error}", "correct it first", path=path) from error
     if document is None:
@@ -50,7 +52,7 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
         section = document[name] = CommentedMap()
     change(section)
     written = io.StringIO()
-    yaml.dump(document, written)
+    round_trip.dump(document, written)
     result = comments + written.getvalue()
     settings = parse_document(result, path, Settings, SettingsError)
     _write(path, result, mode)
@@ -64,6 +66,19 @@ def replace_values(target: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key, value in wanted.items():
         if key not in target or target[key] != value:
             target[key] = value
+
+
+def as_text(text: str) -> str:
+    """Return ``text`` marked so that it is written in quotes where it would be read as no text.
+
+    It is written by YAML 1.2 and read by YAML 1.1, to which also ``on`` and ``1:30`` are no text.
+    """
+    try:
+        read = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        # As a date that does not exist.
+        read = None
+    return text if read == text else DoubleQuotedScalarString(text)
 
 
 def _indents(text: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from obs_stylizer.control.obs.adapter import ObsAdapter, ObsState
 from obs_stylizer.control.web.obs_door import ObsInSettings
 from obs_stylizer.control.web.settings_file import change_section
 from obs_stylizer.errors import SettingsError, UsageError
-from obs_stylizer.settings import ObsSettings, load_settings
+from obs_stylizer.settings import ObsSettings, SceneLook, load_settings
 
 TEXT = """\
 # My settings. Do not touch.
@@ -106,6 +106,38 @@ def test_only_what_changed_is_another_line(config: Path) -> None:
     assert obs.used is not None
     assert obs.used.scenes["Game"].crossfade_ms == 200
     assert load_settings(config).obs == obs.used
+
+
+def test_every_name_is_read_back_as_it_was(config: Path) -> None:
+    odd = (
+        "on",
+        "Yes",
+        "n",
+        "1",
+        "0x1f",
+        "1:30",
+        "1_000",
+        "2026-11-21",
+        "2026-13-45",
+        "~",
+        "null",
+        "=",
+        "a: b",
+    )
+    names = ("leave", "plain", *odd)
+    scene_map = {name: {"preset": name} for name in names}
+    scene_map |= {f"{name}!": {"preset": name, "strength": 0.5} for name in names}
+    door, obs = door_to(config)
+    for default in names:
+        door.save({"scene_map": scene_map, "default": {"preset": default}})
+        settings = load_settings(config).obs
+        assert settings == obs.used
+        assert settings.default == SceneLook(preset=default)
+    assert settings.scenes == {name: SceneLook(**look) for name, look in scene_map.items()}
+    text = config.read_text("utf-8")
+    door.save({"scene_map": scene_map, "default": {"preset": default}})
+    assert config.read_text("utf-8") == text
+    assert "\n        plain: plain\n" in text, "quotes only where they are needed"
 
 
 def test_saving_what_is_there_changes_nothing(config: Path) -> None:
