@@ -11,15 +11,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
 
 import numpy as np
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.styling.look import Look
 from obs_stylizer.styling.stylizer import Stylizer
-
-_FIRST, _SECOND = "last_input", "last_output"
+from obs_stylizer.styling.temporal import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +29,14 @@ class Memory:
         order: numbers of the cues whose looks are held, the one on air last.
         fade: begin and length in seconds of a crossfade in progress, else None.
         last_seconds: time of the last frame.
-        pictures: what the temporal smoothing of each look holds: the grey of its last input and
-            its last output, uint8.
+        pictures: what the temporal smoothing of each look holds.
     """
 
     shown: int | None
     order: tuple[int, ...]
     fade: tuple[float, float] | None
     last_seconds: float | None
-    pictures: Mapping[int, tuple[Pixels, Pixels]]
+    pictures: Mapping[int, Past]
 
     def digest(self) -> str:
         """Return a fingerprint: equal where every later frame would come out the same."""
@@ -76,7 +73,7 @@ class Memory:
         length = int.from_bytes(data[:8], "little")
         head = json.loads(data[8 : 8 + length])
         at = 8 + length
-        pictures: dict[int, tuple[Pixels, Pixels]] = {}
+        pictures: dict[int, Past] = {}
         for number, shapes in head["shapes"].items():
             parts: list[Pixels] = []
             for shape in shapes:
@@ -93,46 +90,24 @@ class Memory:
         )
 
 
-# The stylizer has no door for this, so its inner parts are named here and nowhere else. A test
-# fails when it comes to remember more than these.
-STYLIZER_PARTS: Final = frozenset({"_look", "_fade", "_last_moment"})
-SMOOTHER_PARTS: Final = frozenset({"_last_input", "_last_output"})
-
-
 def remember(
     stylizer: Stylizer, shown: int | None, looks: Mapping[int, Look], order: Sequence[int]
 ) -> Memory:
     """Return what ``stylizer`` remembers. ``looks`` are those of the cues in ``order``."""
-    fade = stylizer._fade
-    fading = fade is not None and fade.began is not None
-    held = tuple(order if fading else order[-1:])
-    pictures: dict[int, tuple[Pixels, Pixels]] = {}
-    for number in held:
-        smoother = looks[number]._smoother
-        if smoother is None:
-            continue
-        first, second = smoother._last_input, smoother._last_output
-        if first is not None and second is not None:
-            pictures[number] = (first.copy(), second.copy())
+    fade = stylizer.crossfade
+    held = tuple(order if fade is not None else order[-1:])
+    pasts = {number: looks[number].memory() for number in held}
     return Memory(
         shown=shown,
         order=held,
-        fade=(fade.began, fade.seconds) if fade is not None and fade.began is not None else None,
-        last_seconds=stylizer._last_moment,
-        pictures=pictures,
+        fade=fade,
+        last_seconds=stylizer.last_moment,
+        pictures={number: past for number, past in pasts.items() if past is not None},
     )
 
 
 def recall(memory: Memory, stylizer: Stylizer, looks: Mapping[int, Look]) -> None:
     """Make ``stylizer`` remember ``memory``; ``looks`` are fresh ones of the same cues."""
-    for number, (first, second) in memory.pictures.items():
-        smoother = looks[number]._smoother
-        if smoother is None:
-            raise ValueError(f"cue {number} has no temporal smoothing")
-        smoother._last_input, smoother._last_output = first.copy(), second.copy()
-    for place, number in enumerate(memory.order):
-        fades = place > 0 and memory.fade is not None
-        stylizer.switch_to(looks[number], 1000 * memory.fade[1] if fades and memory.fade else 0)
-    if memory.fade is not None and stylizer._fade is not None:
-        stylizer._fade.began, stylizer._fade.seconds = memory.fade
-    stylizer._last_moment = memory.last_seconds
+    for number, past in memory.pictures.items():
+        looks[number].recall(past)
+    stylizer.go_on([looks[number] for number in memory.order], memory.fade, memory.last_seconds)

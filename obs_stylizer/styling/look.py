@@ -13,7 +13,7 @@ from obs_stylizer.inference.generator import Generator
 from obs_stylizer.presets import Preset
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import Fit, reshape, scale_into
-from obs_stylizer.styling.temporal import TemporalSmoother
+from obs_stylizer.styling.temporal import Past, TemporalSmoother
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,20 @@ class Look:
             and (mine.mirror, mine.fit, mine.before, mine.after)
             == (its.mirror, its.fit, its.before, its.after)
         )
+
+    def memory(self) -> Past | None:
+        """Return what is kept of earlier frames, if anything is."""
+        return None if self._smoother is None else self._smoother.memory()
+
+    def recall(self, past: Past) -> None:
+        """Go on from the memory of another look of the same preset.
+
+        Raises:
+            ValueError: this one keeps nothing of earlier frames.
+        """
+        if self._smoother is None:
+            raise ValueError(f"{self.preset.title} has no temporal smoothing")
+        self._smoother.recall(past)
 
     def reset(self) -> None:
         """Forget earlier frames, after a cut in the source."""

@@ -7,7 +7,7 @@ their times alone, so the same frames give the same pictures in both.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -65,6 +65,37 @@ class Stylizer:
     def look(self) -> Look | None:
         """The look on air or being faded to."""
         return self._look
+
+    @property
+    def crossfade(self) -> tuple[float, float] | None:
+        """Moment of the beginning and seconds of the crossfade in progress."""
+        fade = self._fade
+        return None if fade is None or fade.began is None else (fade.began, fade.seconds)
+
+    @property
+    def last_moment(self) -> float | None:
+        """Moment of the last frame."""
+        return self._last_moment
+
+    def go_on(
+        self,
+        looks: Sequence[Look],
+        crossfade: tuple[float, float] | None,
+        last_moment: float | None,
+    ) -> None:
+        """Continue where another stylizer was.
+
+        Args:
+            looks: the one on air last, and before it the one that is faded from, if any.
+            crossfade: as the other had it.
+            last_moment: of the other's last frame.
+        """
+        self._look = looks[-1] if looks else None
+        self._fade = None
+        if crossfade is not None:
+            began, seconds = crossfade
+            self._fade = _Crossfade(looks[0], seconds, began)
+        self._last_moment = last_moment
 
     def switch_to(self, look: Look, crossfade_ms: float) -> None:
         """Show ``look`` from the next frame on, blended over ``crossfade_ms`` milliseconds.

@@ -9,6 +9,9 @@ import numpy as np
 
 from obs_stylizer.frames import Pixels
 
+Past = tuple[Pixels, Pixels]
+"""The grey of the last input and the last output, uint8."""
+
 _STILL_BELOW: Final = 6.0
 _MOVING_ABOVE: Final = 20.0
 
@@ -38,6 +41,16 @@ class TemporalSmoother:
             result = cv2.blendLinear(last_output, styled, kept, 1 - kept)
         self._last_input, self._last_output = grey, result
         return result
+
+    def memory(self) -> Past | None:
+        """Return all that the next picture depends on; None at the beginning and after a cut."""
+        if self._last_input is None or self._last_output is None:
+            return None
+        return self._last_input.copy(), self._last_output.copy()
+
+    def recall(self, past: Past) -> None:
+        """Go on from the memory of another."""
+        self._last_input, self._last_output = past[0].copy(), past[1].copy()
 
     def reset(self) -> None:
         """Forget the past, after a cut."""

@@ -18,7 +18,7 @@ from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.render.file_render import Output, RenderStoppedError, render_file
 from obs_stylizer.render.look_book import LookBook, Style
-from obs_stylizer.render.memory import SMOOTHER_PARTS, STYLIZER_PARTS, Memory
+from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.pipeline import (
     SEGMENT_FRAMES,
     Boundary,
@@ -179,10 +179,11 @@ def test_too_short_a_warm_up_is_noticed(long_clip: Path, make_style: MakeStyle) 
 
 def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     # New state here must be taken into obs_stylizer.render.memory, or resuming goes wrong.
+    kept = {"_look", "_fade", "_last_moment"}
     own = {field.name for field in dataclasses.fields(Stylizer)}
     stateless = {"size", "bypass", "stages", "clock", "_scratch"}
-    assert own - stateless == STYLIZER_PARTS
-    assert vars(TemporalSmoother(0.5)).keys() - {"_share"} == SMOOTHER_PARTS
+    assert own - stateless == kept
+    assert vars(TemporalSmoother(0.5)).keys() - {"_share"} == {"_last_input", "_last_output"}
     from obs_stylizer.frames import FrameSize
     from obs_stylizer.presets import Preset
 

@@ -199,3 +199,45 @@ def test_same_frames_and_times_give_the_same_pictures(tmp_path: Path) -> None:
 
     for first, second in zip(play(), play(), strict=True):
         assert (first == second).all()
+
+
+@pytest.mark.parametrize(("parted_at", "fades"), [(3, True), (6, False)])
+def test_another_stylizer_goes_on_where_one_was(
+    tmp_path: Path, parted_at: int, fades: bool
+) -> None:
+    chance = np.random.default_rng(3)
+    frames = [chance.integers(90, 110, (45, 80, 3), np.uint8) for _ in range(9)]
+
+    def looks() -> list[Look]:
+        plain = Look(Preset(title="Plain", temporal_smoothing=0.9), None, SIZE)
+        return [plain, invert(tmp_path, temporal_smoothing=0.5)]
+
+    def play(stylizer: Stylizer, numbers: range) -> list[Pixels]:
+        return [shown(stylizer, frames[number], number / 30) for number in numbers]
+
+    def begin(first: Look, second: Look) -> Stylizer:
+        stylizer = Stylizer(SIZE)
+        stylizer.switch_to(first, 0)
+        play(stylizer, range(2))
+        stylizer.switch_to(second, 100)
+        return stylizer
+
+    whole = play(begin(*looks()), range(2, 9))
+    olds, news = looks(), looks()
+    one, other = begin(*olds), Stylizer(SIZE)
+    play(one, range(2, parted_at))
+    for old, new in zip(olds, news, strict=True):
+        past = old.memory()
+        assert past is not None
+        new.recall(past)
+    assert (one.crossfade is not None) == fades
+    other.go_on(news if fades else news[1:], one.crossfade, one.last_moment)
+    for mine, its in zip(play(other, range(parted_at, 9)), whole[parted_at - 2 :], strict=True):
+        assert (mine == its).all()
+
+
+def test_a_look_without_smoothing_has_no_past() -> None:
+    look = Look(Preset(title="Plain"), None, SIZE)
+    assert look.memory() is None
+    with pytest.raises(ValueError, match="Plain has no temporal smoothing"):
+        look.recall((flat(0), flat(0)))
