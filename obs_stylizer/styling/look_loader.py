@@ -47,6 +47,7 @@ class LookLoader:
         self._process_size = process_size
         self._trying = trying
         self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
+        self._told: set[tuple[str, FrameSize, FrameSize]] = set()
         self._lock = threading.Lock()
 
     def load(self, named: NamedPreset, scale: float = 1.0) -> Look:
@@ -92,8 +93,10 @@ class LookLoader:
         size = self._process_size or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE)
         smaller = FrameSize(round(size.width * scale), round(size.height * scale))
         rounded = smaller.rounded_to(model.spec.size_multiple)
-        if scale == 1.0 and rounded != size:
-            log.info("%s works at %s, the nearest to %s", model.spec.name, rounded, size)
+        found = (model.spec.name, rounded, size)
+        if scale == 1.0 and rounded != size and found not in self._told:
+            self._told.add(found)
+            log.info("%s works at %s, the nearest to %s", *found)
         return rounded
 
     def close(self) -> None:

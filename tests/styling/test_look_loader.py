@@ -1,0 +1,38 @@
+"""Loading looks: what is told of it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.session import Precision, Provider, SessionOptions
+from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.styling.look_loader import LookLoader
+from tests.fakes.models import write_invert_model
+
+CPU = SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1)
+
+
+def test_another_size_than_asked_for_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_invert_model(tmp_path / "invert.onnx", multiple=8)
+    for name, size in (
+        ("odd", "68x36"),
+        ("again", "68x36"),
+        ("other", "100x52"),
+        ("fits", "64x32"),
+    ):
+        text = f"title: A\nmodel: invert.onnx\nprocess_size: {size}\n"
+        (tmp_path / f"{name}.yaml").write_text(text, "utf-8")
+    library = PresetLibrary([tmp_path])
+    loader = LookLoader(FrameSize(128, 72), CPU)
+    with caplog.at_level(logging.INFO, "obs_stylizer.styling"):
+        for name in ("odd", "odd", "again", "fits", "other", "odd"):
+            loader.load(library.get(name))
+    loader.close()
+    told = [message.partition(" works at ")[2] for message in caplog.messages]
+    assert told == ["64x32, the nearest to 68x36", "96x48, the nearest to 100x52"]
