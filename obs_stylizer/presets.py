@@ -62,7 +62,7 @@ class Preset(Section):
     process_size: str | None = None
     """WIDTHxHEIGHT at which the generator works; more is finer and slower."""
     hotkey: str = ""
-    """Global key combination, as in ctrl+alt+1. Nothing listens for keys yet."""
+    """Key combination that chooses it, whichever program is in front, as in ctrl+alt+1."""
     crossfade_ms: int = Field(default=300, ge=0, le=10_000)
     """Milliseconds to blend from the preset before; 0 cuts."""
     mirror: bool = False
