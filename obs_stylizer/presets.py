@@ -7,7 +7,7 @@ come with the program, the user's own stand in a folder of theirs and win where 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -114,21 +114,25 @@ def load_preset(path: Path) -> Preset:
 class PresetLibrary:
     """All presets of some folders; later folders win. Follows changes of the files.
 
-    A file that breaks while on air keeps its last good content and is reported once.
+    A file that breaks while on air keeps its last good content and is reported once. One thread
+    refreshes; any may read meanwhile, and sees what was there before.
     """
 
     def __init__(self, folders: Sequence[Path], bundled: Path | None = None) -> None:
         self._folders = tuple(folders)
         self._bundled = bundled
-        self._seen: dict[Path, tuple[int, int]] = {}
-        self._good: dict[Path, Preset] = {}
-        self._errors: dict[Path, StylizerError] = {}
+        # Other threads may be reading: these are never changed, only replaced.
+        self._seen: Mapping[Path, tuple[int, int]] = {}
+        self._good: Mapping[Path, Preset] = {}
+        self._errors: Mapping[Path, StylizerError] = {}
+        self._by_name: Mapping[str, NamedPreset | StylizerError] = {}
         self.refresh()
 
     def refresh(self) -> set[str]:
         """Read what is new or changed; return the names whose preset is now another."""
         changed = set()
         present = set()
+        seen, good, errors = dict(self._seen), dict(self._good), dict(self._errors)
         for path in self._files():
             try:
                 stat = path.stat()
@@ -136,27 +140,41 @@ class PresetLibrary:
                 continue
             present.add(path)
             stamp = (stat.st_mtime_ns, stat.st_size)
-            if self._seen.get(path) == stamp:
+            if seen.get(path) == stamp:
                 continue
-            self._seen[path] = stamp
+            seen[path] = stamp
             try:
                 preset = load_preset(path)
             except PresetError as error:
-                self._errors[path] = error
-                log.warning(
-                    "%s%s", error, "; the last good one stays" if path in self._good else ""
-                )
+                errors[path] = error
+                log.warning("%s%s", error, "; the last good one stays" if path in good else "")
                 continue
-            self._errors.pop(path, None)
-            if self._good.get(path) != preset:
-                self._good[path] = preset
+            errors.pop(path, None)
+            if good.get(path) != preset:
+                good[path] = preset
                 changed.add(path.stem)
-        for path in self._seen.keys() - present:
-            del self._seen[path]
-            self._errors.pop(path, None)
-            if self._good.pop(path, None) is not None:
+        for path in seen.keys() - present:
+            del seen[path]
+            errors.pop(path, None)
+            if good.pop(path, None) is not None:
                 changed.add(path.stem)
+        self._seen, self._good, self._errors = seen, good, errors
+        self._by_name = self._named(good, errors)
         return changed
+
+    def _named(
+        self, good: Mapping[Path, Preset], errors: Mapping[Path, StylizerError]
+    ) -> dict[str, NamedPreset | StylizerError]:
+        """Return what stands behind each name, sorted: a preset, or what is wrong with it."""
+        places = {folder: place for place, folder in enumerate(self._folders)}
+        named: dict[str, NamedPreset | StylizerError] = {}
+        for path in sorted(good.keys() | errors.keys(), key=lambda path: places[path.parent]):
+            named[path.stem] = (
+                NamedPreset(path.stem, good[path], path, path.parent == self._bundled)
+                if path in good
+                else errors[path]
+            )
+        return dict(sorted(named.items()))
 
     def _files(self) -> Iterator[Path]:
         for folder in self._folders:
@@ -165,11 +183,11 @@ class PresetLibrary:
 
     def names(self) -> list[str]:
         """Names of all good presets, sorted."""
-        return sorted({path.stem for path in self._good})
+        return [named.name for named in self.all()]
 
     def all(self) -> list[NamedPreset]:
         """Every good preset, sorted by name."""
-        return [self.get(name) for name in self.names()]
+        return [found for found in self._by_name.values() if isinstance(found, NamedPreset)]
 
     @property
     def errors(self) -> dict[Path, StylizerError]:
@@ -182,12 +200,11 @@ class PresetLibrary:
         Raises:
             PresetError: there is none, or its file is wrong.
         """
-        for folder in reversed(self._folders):
-            path = folder / f"{name}.yaml"
-            if path in self._good:
-                return NamedPreset(name, self._good[path], path, folder == self._bundled)
-            if path in self._errors:
-                raise self._errors[path]
+        found = self._by_name.get(name)
+        if isinstance(found, NamedPreset):
+            return found
+        if found is not None:
+            raise found
         near = get_close_matches(name, self.names(), n=1)
         raise PresetError(
             f"there is no preset “{name}”",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from obs_stylizer import presets
 from obs_stylizer.errors import PresetError, SettingsError
-from obs_stylizer.presets import PresetLibrary, load_preset
+from obs_stylizer.presets import Preset, PresetLibrary, load_preset
 from obs_stylizer.settings import Settings, load_settings
 
 GOOD = "title: Great Wave\nmodel: paintings\nstyles:\n  great-wave: 1\nstrength: 0.9\n"
@@ -118,6 +120,43 @@ def test_broken_preset_says_so_when_asked_for(tmp_path: Path) -> None:
     assert library.names() == []
     with pytest.raises(PresetError, match=r"bad\.yaml:2"):
         library.get("bad")
+
+
+def test_broken_preset_of_the_users_hides_the_bundled_one_and_no_other(tmp_path: Path) -> None:
+    bundled, own = tmp_path / "bundled", tmp_path / "own"
+    bundled.mkdir()
+    own.mkdir()
+    write(bundled, "wave", GOOD)
+    write(bundled, "storm", GOOD)
+    write(own, "wave", "title: [broken\n")
+    library = PresetLibrary([bundled, own], bundled=bundled)
+    assert library.names() == [named.name for named in library.all()] == ["storm"]
+    with pytest.raises(PresetError, match=r"own.wave\.yaml"):
+        library.get("wave")
+
+
+def test_other_threads_see_a_refresh_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, stays = write(tmp_path, "gone", GOOD), write(tmp_path, "stays", GOOD)
+    library = PresetLibrary([tmp_path])
+    gone.unlink()
+    stays.write_text("title: [broken\n", "utf-8")
+    for name in ("new", "newer"):
+        write(tmp_path, name, GOOD)
+    seen = []
+
+    def read(path: Path) -> Preset:
+        with ThreadPoolExecutor(1) as other:
+            seen.append(other.submit(lambda: (library.names(), library.errors)).result())
+            assert other.submit(library.get, "gone").result().preset.title == "Great Wave"
+        return load_preset(path)
+
+    monkeypatch.setattr(presets, "load_preset", read)
+    library.refresh()
+    assert seen == [(["gone", "stays"], {})] * 3
+    assert library.names() == ["new", "newer", "stays"]
+    assert list(library.errors) == [stays]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from obs_stylizer.control.commands import Command, SetBypass, SetFreeze
 from obs_stylizer.control.hotkeys.combination import Combination
 from obs_stylizer.control.vocabulary import command_from_words, split_words
-from obs_stylizer.errors import PresetError, UsageError
-from obs_stylizer.presets import NamedPreset, PresetLibrary
+from obs_stylizer.errors import UsageError
+from obs_stylizer.presets import PresetLibrary
 
 _HOLD: Final = "hold"
 _HELD: Final[Mapping[str, Command]] = {"bypass": SetBypass(True), "freeze": SetFreeze(True)}
@@ -87,21 +87,12 @@ def gather(settings: Mapping[str, str], library: PresetLibrary) -> list[Wish]:
         if keys.strip()
     ]
     in_settings = {_preset_named(text) for text in settings}
-    for named in _presets(library):
+    for named in library.all():
         if named.preset.hotkey.strip() and named.name not in in_settings:
             text = f"preset {shlex.quote(named.name)}"
             asked_by = f"preset {named.name}"
             wishes.append(_wish(named.preset.hotkey, text, asked_by, own=not named.bundled))
     return _without_clashes(wishes)
-
-
-def _presets(library: PresetLibrary) -> Iterator[NamedPreset]:
-    for name in library.names():
-        try:
-            yield library.get(name)
-        except PresetError:
-            # Its file went away just now; the next look tells.
-            continue
 
 
 def _wish(keys: str, text: str, asked_by: str, *, own: bool) -> Wish:

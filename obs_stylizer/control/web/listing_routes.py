@@ -21,7 +21,6 @@ from obs_stylizer.control.web.answers import ERRORS, in_thread, refusal, result_
 from obs_stylizer.control.web.audience import Audience
 from obs_stylizer.control.web.thumbnails import Thumbnails, find_preset
 from obs_stylizer.errors import StylizerError
-from obs_stylizer.presets import NamedPreset
 from obs_stylizer.settings import runtime_folder
 
 if TYPE_CHECKING:
@@ -77,16 +76,6 @@ def listing_routes(
     return router
 
 
-def _all_presets(desk: Desk) -> list[NamedPreset]:
-    for _ in range(5):
-        try:
-            return desk.library.all()
-        except (RuntimeError, StylizerError):
-            # The controller was just reading a file that has changed.
-            time.sleep(0.01)
-    return []
-
-
 def _describe_presets(desk: Desk) -> dict[str, Any]:
     presets = [
         {
@@ -107,7 +96,7 @@ def _describe_presets(desk: Desk) -> dict[str, Any]:
                 }
             ),
         }
-        for named in _all_presets(desk)
+        for named in desk.library.all()
     ]
     errors = [
         {"file": path.name, "message": error.message, "remedy": error.remedy}
@@ -118,7 +107,7 @@ def _describe_presets(desk: Desk) -> dict[str, Any]:
 
 def _describe_hotkeys(desk: Desk, hotkeys: Mapping[str, str]) -> dict[str, Any]:
     """What the hotkeys adapter says of each; where it does not run, what was asked for."""
-    titles = {named.name: named.preset.title for named in _all_presets(desk)}
+    titles = {named.name: named.preset.title for named in desk.library.all()}
     reports = [report for report in read_reports(runtime_folder()) if report.pid == os.getpid()]
     if reports:
         found = [(state.keys, state.text, state.problem) for state in reports[0].hotkeys]
@@ -126,7 +115,7 @@ def _describe_hotkeys(desk: Desk, hotkeys: Mapping[str, str]) -> dict[str, Any]:
     else:
         of_presets = [
             (named.preset.hotkey, f"preset {named.name}", "")
-            for named in _all_presets(desk)
+            for named in desk.library.all()
             if named.preset.hotkey
         ]
         found = [*of_presets, *((keys, text, "") for text, keys in hotkeys.items())]
