@@ -126,7 +126,7 @@ def _sinks(settings: Settings, reasons: list[str]) -> tuple[SinkSpec, ...]:
     port = settings.web.port
     reasons.append(
         f"sink: stream at http://127.0.0.1:{port}/stream.mjpg, because no virtual camera was "
-        "found (README, “The virtual camera”, tells how to get one)"
+        "found (README, “Install”, tells how to get one)"
     )
     return (SinkSpec(SinkKind.HTTP, str(port)),)
 

@@ -133,7 +133,7 @@ def _recipe(
 
 
 def _count(folder: Path) -> int:
-    from obs_stylizer.training.datasets import find_pictures
+    from obs_stylizer.training.pictures import find_pictures
 
     return len(find_pictures(folder))
 

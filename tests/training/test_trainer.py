@@ -287,9 +287,14 @@ def test_a_style_with_more_turns_gets_more_samples(recipe_of: RecipeWriter, tmp_
 def test_the_margin_is_seen_and_not_judged(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     import torch
 
+    from obs_stylizer.training.objectives.painting import PaintingObjective
+
     objective = start(
         tmp_path / "run",
-        recipe_of(("painting:\n", "painting:\n  margin: 8\n"), ("crop: 32, short_side: [32", "crop: 48, short_side: [48")),
+        recipe_of(
+            ("painting:\n", "painting:\n  margin: 8\n"),
+            ("crop: 32, short_side: [32", "crop: 48, short_side: [48"),
+        ),
     ).objective
     batch = objective.make_batch(0, range(2))
     assert batch["content"].shape[-2:] == (48, 48)
@@ -299,7 +304,8 @@ def test_the_margin_is_seen_and_not_judged(recipe_of: RecipeWriter, tmp_path: Pa
     made = torch.rand(2, 3, 48, 48)
     framed = made.clone()
     framed[..., :8, :] = framed[..., -8:, :] = framed[..., :8] = framed[..., -8:] = 0
-    assert torch.equal(objective._inner(made), objective._inner(framed))  # type: ignore[attr-defined]
+    assert isinstance(objective, PaintingObjective)
+    assert torch.equal(objective._inner(made), objective._inner(framed))
 
 
 @pytest.mark.slow
