@@ -244,12 +244,15 @@ def check_parity(
 
 
 def saved_quality(run: RunDirectory) -> dict[str, float]:
-    """Return the figures that the run's last evaluation measured, or none."""
+    """Return the figures of the pictures that the run's last evaluation measured, or none.
+
+    What a frame took is left out: it tells of the machine, not of the model.
+    """
     path = run.path / "evaluation.json"
     if not path.is_file():
         return {}
     figures: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["summary"]
-    return figures
+    return {name: value for name, value in figures.items() if not name.startswith("ms_")}
 
 
 @contextlib.contextmanager

@@ -250,6 +250,13 @@ def test_a_correction_of_nothing_is_the_frame() -> None:
     assert torch.allclose(generator(frame), frame)
 
 
+def test_a_correction_begins_small() -> None:
+    torch.manual_seed(0)
+    generator = Correction(UNetGenerator(16, 2, normalise=False, gather=2))
+    frame = torch.rand(1, 3, 32, 32)
+    assert 0 < float((generator(frame) - frame).detach().abs().mean()) < 0.02
+
+
 def test_pictures_from_noise() -> None:
     torch.manual_seed(0)
     generator = build_latent_generator(GeneratorRecipe(kind="dcgan", channels=8, latent=5), 32)

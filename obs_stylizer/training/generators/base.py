@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
+
+_FIRST_CORRECTION = 0.1
 
 
 class PictureGenerator(ABC, nn.Module):
@@ -13,8 +16,10 @@ class PictureGenerator(ABC, nn.Module):
     Attributes:
         size_multiple: what height and width must be multiples of.
         styles: length S of the style vector, 0 for none.
+        last: the layer whose output, after a sigmoid, is the picture.
     """
 
+    last: nn.Module
     size_multiple: int
     styles: int
 
@@ -51,6 +56,10 @@ class Correction(PictureGenerator):
     def __init__(self, inner: PictureGenerator) -> None:
         super().__init__()
         self.inner = inner
+        # Beginning close to no correction: a large wrong one kills features before it is undone.
+        for weights in inner.last.parameters():
+            with torch.no_grad():
+                weights.mul_(_FIRST_CORRECTION if weights.ndim > 1 else 0)
         self.size_multiple, self.styles = inner.size_multiple, inner.styles
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
