@@ -24,8 +24,8 @@ def make_sink(
     Args:
         spec: what was asked for.
         clock: where time comes from; the system's own if None.
-        server: one that others use as well; an HTTP stream at its port shows itself there, any
-            other starts its own.
+        server: one that others use as well; an HTTP stream at its port, or at none by name,
+            shows itself there; any other starts its own.
     """
     match spec.kind:
         case SinkKind.VIRTUAL_CAMERA:
@@ -35,8 +35,9 @@ def make_sink(
         case SinkKind.HTTP:
             from obs_stylizer.sinks.http_stream import HttpStreamSink
 
-            shared = server if server is not None and server.port == spec.port else None
-            return HttpStreamSink(spec.port, shared)
+            if server is not None and spec.target in ("", str(server.port)):
+                return HttpStreamSink(server.port, server)
+            return HttpStreamSink(spec.port)
         case SinkKind.FILE:
             from obs_stylizer.sinks.video_file import VideoFileSink
 

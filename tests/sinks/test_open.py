@@ -44,6 +44,7 @@ def test_a_recording_goes_where_it_was_asked_to(tmp_path: Path) -> None:
 
 def test_a_stream_uses_the_server_that_has_its_port() -> None:
     server = SharedServer(0)
+    assert make_sink(SinkSpec(SinkKind.HTTP), server=server).hub is server.hub  # type: ignore[attr-defined]
     with make_sink(SinkSpec(SinkKind.HTTP, "0"), server=server) as sink:
         where = sink.open(FORM)
         assert where.startswith(f"{server.url}/stream.mjpg")
