@@ -176,9 +176,11 @@ class RealObs:
             time.sleep(0.05)
         raise RuntimeError("OBS did not listen")
 
-    def end(self) -> None:
-        """End it as its own menu does."""
+    def end(self) -> bool:
+        """End it as its own menu does; False if it crashed on the way, or took too long."""
+        process = self.process
         self._finish(signal.SIGINT)
+        return process is not None and process.returncode == 0
 
     def kill(self) -> None:
         """End it without its notice."""
