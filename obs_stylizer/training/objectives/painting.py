@@ -235,6 +235,8 @@ class PaintingObjective(Objective):
     def _inner(self, pictures: Tensor) -> Tensor:
         """Return pictures without the margin."""
         margin = self.painting.margin
+        if not margin:
+            return pictures
         return pictures[
             ..., margin : pictures.shape[-2] - margin, margin : pictures.shape[-1] - margin
         ]
