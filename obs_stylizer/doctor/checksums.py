@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import os
 import shutil
@@ -59,14 +60,15 @@ def _listed_by_the_package(distribution: str, root: Path) -> Iterator[tuple[Path
     """Yield the bundled files in ``root`` and their SHA-256 as the list has it."""
     bundled = {root / folder for folder in FOLDERS}
     try:
-        files = metadata.files(distribution) or []
+        package = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return
-    for file in files:
-        path = Path(str(file.locate()))
+    # Not by package.files: from Python 3.12 on it leaves out the files that are gone.
+    for name, digest, *_ in csv.reader((package.read_text("RECORD") or "").splitlines()):
+        path = Path(str(package.locate_file(name)))
         in_bundle = not bundled.isdisjoint(path.parents)
-        if in_bundle and file.hash is not None and file.hash.mode == "sha256":
-            yield path, file.hash.value
+        if in_bundle and digest.startswith("sha256="):
+            yield path, digest.removeprefix("sha256=")
 
 
 def _hash(path: Path) -> str:
