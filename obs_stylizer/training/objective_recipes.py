@@ -45,6 +45,12 @@ class PaintingRecipe(Section):
     margin: int = Field(default=0, ge=0, le=256, multiple_of=8)
     """Pixels along each side of a crop that the generator sees and no loss does. Without it the
     generator learns where the border is, from the zeros beyond, and paints bands along it."""
+    teacher_model: str | None = None
+    """A larger generator that has these styles under the same names, by path or name; this one
+    learns to imitate it (distillation), with ``style_weight`` and ``content_weight`` 0 in a
+    fraction of the time."""
+    imitation: Weight = 1.0
+    """Weight of the mean absolute difference from the teacher's picture."""
 
 
 class TranslationRecipe(Section):
@@ -77,7 +83,7 @@ class PairedRecipe(TranslationRecipe):
     teacher: Literal["comic", "ink", "neon", "oil", "pencil"] | None = None
     """One of the slow filters of ours that a generator learns to do in real time."""
     teacher_model: str | None = None
-    """A native generator, which a smaller one learns to imitate (distillation)."""
+    """A native generator, by path or name, which a smaller one learns to imitate (distillation)."""
     teacher_mix: tuple[Weight, ...] = ()
     """Style vector for that model; empty where it has no styles."""
 

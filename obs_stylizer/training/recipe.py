@@ -37,6 +37,7 @@ _LATER_KEYS = {
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
     "data": ("clips",),
     "temporal": ("clip_weight",),
+    "painting": ("margin", "teacher_model", "imitation"),
     "paired": ("perceptual", "perceptual_layers", "features"),
     "enhance": ("perceptual", "perceptual_layers", "features"),
 }
@@ -256,9 +257,10 @@ class Recipe(Section):
             left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
         if self.painting is not None:
             once = {name for name, style in self.painting.styles.items() if style.turns == 1}
-            left_out["painting"] = {"styles": {name: {"turns"} for name in once}}
-            if not self.painting.margin:
-                left_out["painting"]["margin"] = True
+            left_out["painting"] = {
+                **dict.fromkeys(left_out["painting"], True),
+                "styles": {name: {"turns"} for name in once},
+            }
         if self.generate is not None:
             # They only judge what was trained.
             left_out["generate"] = {"features"}

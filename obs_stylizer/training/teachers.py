@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,27 +31,26 @@ class ModelTeacher:
     """A larger generator, as a native ONNX file.
 
     Args:
-        path: the file.
-        mix: its style vector, empty for none.
+        model: a path, or the name of a bundled model or of the user's own.
+
+    Attributes:
+        path: its file.
+        styles: names of the styles it mixes.
 
     Raises:
-        TrainingError: it is no native generator, or ``mix`` is not as long as its styles.
+        ModelError: there is no such file, or it is no native generator.
     """
 
-    def __init__(self, path: Path, mix: tuple[float, ...]) -> None:
+    def __init__(self, model: str | Path) -> None:
         import onnx
         import onnxruntime
 
+        from obs_stylizer.inference.locate import find_model
         from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STYLE_INPUT, spec_of
 
-        if not path.is_file():
-            raise TrainingError(f"there is no teacher {path}", "check paired.teacher_model")
+        self.path = path = find_model(model)
         spec = spec_of(onnx.load(path), path)
-        if len(mix) != len(spec.styles):
-            raise TrainingError(
-                f"the teacher {path} mixes {len(spec.styles)} styles, but paired.teacher_mix has "
-                f"{len(mix)} numbers"
-            )
+        self.styles: tuple[str, ...] = tuple(spec.styles)
         options = onnxruntime.SessionOptions()
         # It runs beside the training, which has the cores.
         options.intra_op_num_threads = 1
@@ -58,22 +58,26 @@ class ModelTeacher:
             str(path), options, providers=["CPUExecutionProvider"]
         )
         self._multiple = spec.size_multiple
-        self._frame, self._output = FRAME_INPUT, OUTPUT
-        self._feeds = {STYLE_INPUT: np.array([mix], np.float32)} if mix else {}
+        self._frame, self._style, self._output = FRAME_INPUT, STYLE_INPUT, OUTPUT
 
-    def __call__(self, picture: Pixels) -> Pixels:
+    def paint(self, picture: Pixels, mix: Sequence[float] = ()) -> Pixels:
         """Return what the model makes of ``picture``; its sides must suit the model.
 
+        Args:
+            picture: uint8 (H, W, 3).
+            mix: weight of each of its styles; empty for a model without.
+
         Raises:
-            TrainingError: they do not.
+            TrainingError: the sides do not suit it.
         """
         if any(side % self._multiple for side in picture.shape[:2]):
             raise TrainingError(
                 f"the teacher takes sides that are multiples of {self._multiple}", "set data.crop"
             )
-        made: Pixels = self._session.run(
-            [self._output], {self._frame: picture[None], **self._feeds}
-        )[0][0]
+        feeds = {self._frame: picture[None]}
+        if self.styles:
+            feeds[self._style] = np.array([mix], np.float32)
+        made: Pixels = self._session.run([self._output], feeds)[0][0]
         return made
 
 
@@ -82,13 +86,20 @@ def build_teacher(recipe: PairedRecipe, model: Path | None) -> Teacher | None:
 
     Args:
         recipe: which teacher.
-        model: where ``teacher_model`` is on this machine.
+        model: ``teacher_model``, as this machine has it.
 
     Raises:
-        TrainingError: the teacher's file cannot be used.
+        ModelError: the teacher's file cannot be used.
+        TrainingError: ``teacher_mix`` does not suit it.
     """
     if recipe.teacher is not None:
         return FILTERS[recipe.teacher]
-    if model is not None:
-        return ModelTeacher(model, recipe.teacher_mix)
-    return None
+    if model is None:
+        return None
+    teacher, mix = ModelTeacher(model), recipe.teacher_mix
+    if len(mix) != len(teacher.styles):
+        raise TrainingError(
+            f"the teacher {teacher.path} mixes {len(teacher.styles)} styles, but "
+            f"paired.teacher_mix has {len(mix)} numbers"
+        )
+    return partial(teacher.paint, mix=mix)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 import torch
 
-from obs_stylizer.errors import TrainingError
+from obs_stylizer.errors import ModelError, TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import spec_of
 from obs_stylizer.training import filters
@@ -193,7 +193,7 @@ def test_a_larger_generator_as_the_teacher(tmp_path: Path) -> None:
     styled = pupil.replace("l1: 1", "teacher_mix: [1, 0], l1: 1")
     with pytest.raises(TrainingError, match=r"mixes 0 styles, but paired\.teacher_mix has 2"):
         start(tmp_path, styled, "styled")
-    with pytest.raises(TrainingError, match=r"there is no teacher .*none\.onnx"):
+    with pytest.raises(ModelError, match=r"there is no model file .*none\.onnx"):
         start(tmp_path, pupil.replace("large.onnx", "none.onnx"), "none")
 
 

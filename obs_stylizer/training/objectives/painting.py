@@ -21,7 +21,7 @@ from obs_stylizer.training.augment import Motion, draw_motion
 from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
-from obs_stylizer.training.features import load_features
+from obs_stylizer.training.features import FeatureNetwork, load_features
 from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.perceptual import (
@@ -44,6 +44,7 @@ from obs_stylizer.training.objectives.base import (
 )
 from obs_stylizer.training.pictures import fit_frame, read_picture, scale_to_short_side
 from obs_stylizer.training.recipe import Recipe, expand_path
+from obs_stylizer.training.teachers import ModelTeacher
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,12 @@ class PaintingObjective(Objective):
             self.discriminators["patches"] = build_discriminator(
                 recipe.discriminator, len(self.styles)
             )
-        self.features = load_features(features or expand_path(self.painting.features))
+        self.features: FeatureNetwork | None = None
+        if self.painting.style_weight or self.painting.content_weight:
+            self.features = load_features(features or expand_path(self.painting.features))
         self.to(device)
-        self._style_grams = self._measure_styles(device)
+        self._style_grams = self._measure_styles(self.features, device) if self.features else []
+        self._teacher, self._teacher_mixes = self._find_teacher()
         weights = [style.weight for style in self.painting.styles.values()]
         self._style_weights = torch.tensor(weights, device=device)
 
@@ -109,6 +113,11 @@ class PaintingObjective(Objective):
         ]
         index = torch.tensor(order)
         moving = self.clips.batch(recipe, step, samples) if self.clips and not turn else {}
+        if self._teacher is not None and not turn:
+            shown = zip(content, order, strict=True)
+            moving["wanted"] = to_tensor(
+                [self._teacher.paint(crop, self._teacher_mixes[style]) for crop, style in shown]
+            )
         return {
             **moving,
             "content": to_tensor(content),
@@ -129,31 +138,18 @@ class PaintingObjective(Objective):
         made, seen = self._inner(whole), self._inner(content)
         metrics: dict[str, Tensor] = {}
 
-        made_features = self.features(made, {*painting.style_layers, *painting.content_layers})
-        with torch.no_grad():
-            content_features = self.features(seen, painting.content_layers)
-        share = self._style_weights[index]
-        style_loss = torch.stack(
-            [
-                weight * (style_distance(gram_matrix(made_features[layer]), grams[index]) * share)
-                for (layer, weight), grams in zip(
-                    painting.style_layers.items(), self._style_grams, strict=True
-                )
-            ]
-        ).sum(0)
-        metrics["style"] = style_loss.mean()
-        metrics["content"] = torch.stack(
-            [
-                weight * content_distance(made_features[layer], content_features[layer]).mean()
-                for layer, weight in painting.content_layers.items()
-            ]
-        ).sum()
+        loss = torch.zeros((), device=content.device)
+        if self.features is not None:
+            metrics |= self._perceptual(self.features, made, seen, index)
+            loss = (
+                painting.style_weight * metrics["style"]
+                + painting.content_weight * metrics["content"]
+            )
+        if "wanted" in batch:
+            metrics["imitation"] = (made.float() - self._inner(batch["wanted"])).abs().mean()
+            loss = loss + painting.imitation * metrics["imitation"]
         metrics["variation"] = total_variation(made.float())
-        loss = (
-            painting.style_weight * metrics["style"]
-            + painting.content_weight * metrics["content"]
-            + painting.total_variation * metrics["variation"]
-        )
+        loss = loss + painting.total_variation * metrics["variation"]
         if weights.temporal.weight:
             moved = painter(motion.disturb(content), style)
             metrics["temporal"] = motion_consistency(whole, moved, motion)
@@ -214,13 +210,47 @@ class PaintingObjective(Objective):
             *([self.clips.check()] if self.clips else []),
         ]
 
-    def _measure_styles(self, device: torch.device) -> list[Tensor]:
+    def _perceptual(
+        self, features: FeatureNetwork, made: Tensor, seen: Tensor, index: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the distances from the styles with these indices and from the frame's content."""
+        painting = self.painting
+        found = features(made, {*painting.style_layers, *painting.content_layers})
+        with torch.no_grad():
+            wanted = features(seen, painting.content_layers)
+        share = self._style_weights[index]
+        styles = [
+            weight * (style_distance(gram_matrix(found[layer]), grams[index]) * share)
+            for (layer, weight), grams in zip(
+                painting.style_layers.items(), self._style_grams, strict=True
+            )
+        ]
+        contents = [
+            weight * content_distance(found[layer], wanted[layer]).mean()
+            for layer, weight in painting.content_layers.items()
+        ]
+        return {"style": torch.stack(styles).sum(0).mean(), "content": torch.stack(contents).sum()}
+
+    def _find_teacher(self) -> tuple[ModelTeacher | None, list[list[float]]]:
+        """Return the teacher, if there is one, and its style vector for each of our styles."""
+        if self.painting.teacher_model is None:
+            return None, []
+        teacher = ModelTeacher(expand_path(self.painting.teacher_model))
+        unknown = set(self.styles) - set(teacher.styles)
+        if unknown:
+            raise TrainingError(
+                f"the teacher {teacher.path} has no style {min(unknown)}",
+                f"it has {', '.join(teacher.styles) or 'none'}",
+            )
+        return teacher, [[float(known == name) for known in teacher.styles] for name in self.styles]
+
+    def _measure_styles(self, network: FeatureNetwork, device: torch.device) -> list[Tensor]:
         """Return the Gram matrices of every style, (S, C, C), for each style layer."""
         layers = self.painting.style_layers
         grams: list[list[Tensor]] = [[] for _ in layers]
         with torch.no_grad():
             for picture in self.style_pictures:
-                features = self.features(to_tensor([picture]).to(device), layers)
+                features = network(to_tensor([picture]).to(device), layers)
                 for kept, layer in zip(grams, layers, strict=True):
                     kept.append(gram_matrix(features[layer])[0])
         return [torch.stack(kept) for kept in grams]
