@@ -205,8 +205,8 @@ class Settings(Section):
     preload: bool = True
     """Load every preset's generator in idle moments, so that switching is instant."""
     adapt: bool = True
-    """Where the machine is too slow, let the generator work on smaller frames. Not done where
-    ``process_size`` is given."""
+    """Where the machine is too slow, take a generator's lite variant, and let it work on smaller
+    frames. Not done where ``process_size`` is given."""
     standby_seconds: float = Field(default=2.0, ge=0.2, le=3600)
     """Seconds without a fresh frame after which the standby picture is shown."""
     worker: WorkerSettings = WorkerSettings()

@@ -74,7 +74,7 @@ class Controller:
         pipeline: the live path.
         library: all presets; followed as their files change.
         preload: load every preset's generator in idle moments.
-        governor: lets the generator work smaller on a slow machine; None never does.
+        governor: gives the generator less work on a slow machine; None never does.
         on_event: hears every event after the state has taken it in; must not block.
         announcer: tells adapters what happens.
     """

@@ -10,10 +10,11 @@ from typing import Final, Protocol
 
 from obs_stylizer.control.commands import Answer
 from obs_stylizer.control.on_air import OnAir
-from obs_stylizer.errors import ProviderError, StylizerError, UsageError
+from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
+from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.presets import NamedPreset, PresetLibrary
 from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.governor import Governor
+from obs_stylizer.realtime.governor import FULL, Effort, Governor
 from obs_stylizer.realtime.messages import Order
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Looks:
         orders: where orders go.
         library: all presets.
         air: what is on air, kept up to date.
-        governor: lets the generator work smaller on a slow machine; None never does.
+        governor: gives the generator less work on a slow machine; None never does.
         now: seconds of the clock.
     """
 
@@ -111,7 +112,7 @@ class Looks:
     def warm(self, name: str) -> Answer:
         """Let the generator of a preset be loaded; nothing of it is shown."""
         named = self._library.get(name)
-        self._orders.order(messages.Warm(named, self._scale_for(named)))
+        self._orders.order(messages.Warm(named, self._effort_for(named)))
         return Answer(f"loading {name}", {"warm": name})
 
     def step(self, by: int, future: Future[Answer]) -> None:
@@ -177,18 +178,20 @@ class Looks:
         raise UsageError("there is nothing to take back")
 
     def govern(self, load: messages.LoadMeasured) -> None:
-        """Let the generator work on a smaller or larger frame if it is time to."""
+        """Give the generator less or more work for a frame if it is time to."""
         if self._governor is None or self._shown is None or self._waiting:
             return
         named = self._shown.named
-        scale = self._governor.observe(self._now(), _governed(named), load.busy, load.wanted_fps)
-        if scale is not None:
+        effort = self._governor.observe(
+            self._now(), _governed(named), load.busy, load.wanted_fps, _has_lite(named)
+        )
+        if effort is not None:
             log.info(
-                "%s takes %.0f ms a frame, wanted are %.0f fps: its process size goes to %.0f %%",
+                "%s takes %.0f ms a frame, wanted are %.0f fps: it goes over to %s of its size",
                 named.name,
                 1000 * load.busy,
                 load.wanted_fps,
-                100 * scale,
+                effort,
             )
             self._ask(self._shown, _GOVERNED_FADE_MS, Future(), None)
 
@@ -231,6 +234,7 @@ class Looks:
             precision=runs_on.precision.value if runs_on else "",
             why=runs_on.reason if runs_on else "",
             process_size=str(event.process_size),
+            generator=event.generator,
             worker_trouble="",
             style_trouble="",
         )
@@ -269,15 +273,15 @@ class Looks:
             crossfade_ms = self._air.on_air.crossfade_ms
         self._numbers += 1
         self._waiting[self._numbers] = _Asked(choice, future, kept_for_undo)
-        scale = self._scale_for(choice.named)
+        effort = self._effort_for(choice.named)
         self._orders.order(
             messages.ShowLook(
-                self._numbers, choice.named, choice.strength, crossfade_ms, scale, choice.styles
+                self._numbers, choice.named, choice.strength, crossfade_ms, effort, choice.styles
             )
         )
 
-    def _scale_for(self, named: NamedPreset) -> float:
-        return self._governor.scale_for(_governed(named)) if self._governor else 1.0
+    def _effort_for(self, named: NamedPreset) -> Effort:
+        return self._governor.effort_for(_governed(named)) if self._governor else FULL
 
     def _alter(self, change: Callable[[Choice], Choice]) -> None:
         """Change what is on air, and the look that is on its way."""
@@ -325,10 +329,19 @@ def _governed(named: NamedPreset) -> str:
     return f"{named.preset.model} {named.preset.process_size}"
 
 
+def _has_lite(named: NamedPreset) -> bool:
+    try:
+        return lite_of(find_model(named.preset.model, named.path.parent)) is not None
+    except ModelError:
+        return False
+
+
 def _log_shown(event: messages.LookShown) -> None:
     runs_on = event.runs_on
     if runs_on is None:
         log.info("preset %s: no generator needed", event.name)
         return
     why = f" ({runs_on.reason})" if runs_on.reason else ""
-    log.info("preset %s: %s at %s%s", event.name, runs_on, event.process_size, why)
+    log.info(
+        "preset %s: %s at %s, %s%s", event.name, event.generator, event.process_size, runs_on, why
+    )

@@ -41,6 +41,7 @@ class OnAir:
     precision: str = ""
     why: str = ""
     process_size: str = ""
+    generator: str = ""
     preloaded: bool = False
     worker_trouble: str = "starting"
     source_trouble: str = ""

@@ -276,6 +276,7 @@ class Daemon:
             why=on_air.why,
             frame_size=str(self.options.size),
             process_size=on_air.process_size,
+            generator=on_air.generator,
             worker_state=self.supervisor.state,
             worker_pid=self.supervisor.pid or 0,
             worker_restarts=self.supervisor.restarts,

@@ -19,7 +19,7 @@ class DaemonOptions:
     Attributes:
         fps: ticks a second.
         source_fps: asked of the source; None for its own rate.
-        adapt: let the generator work on smaller frames where the machine is too slow.
+        adapt: give the generator less work where the machine is too slow.
         paced: False lets the source run free, for measuring.
         stats_file: written once a second; None for none.
         frames: end after so many were sent; None to go on.

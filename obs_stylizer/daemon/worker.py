@@ -22,6 +22,7 @@ from obs_stylizer.frames import Frame
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.realtime.governor import FULL, Effort
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import (
     give_back_what_is_free,
@@ -179,8 +180,17 @@ class Worker:
         self._stylizer.switch_to(look, look.preset.crossfade_ms if fade is None else fade)
         self._look_number = order.look
         runs_on = look.generator.runs_on if look.generator else None
-        name, seconds = order.preset.name, look.frame_seconds
-        self.tell(LookShown(order.look, name, runs_on, look.process_size, seconds, look.styles))
+        self.tell(
+            LookShown(
+                order.look,
+                order.preset.name,
+                runs_on,
+                look.process_size,
+                look.frame_seconds,
+                look.styles,
+                look.generator.path.stem if look.generator else "",
+            )
+        )
 
     def _hear_orders(self) -> None:
         """Thread: take orders off the pipe. The pipe's end means that the daemon is gone."""
@@ -218,7 +228,7 @@ class Worker:
             if isinstance(order, Preload):
                 waiting = [order]
             elif isinstance(order, Warm):
-                self._load_ahead(order.preset, order.scale)
+                self._load_ahead(order.preset, order.effort)
             elif order.look == self._newest_order:
                 self._load(order)
 
@@ -231,12 +241,12 @@ class Worker:
             return []
         if self._stylizer.look is None:
             return waiting
-        self._load_ahead(presets[0], 1.0)
+        self._load_ahead(presets[0], FULL)
         return [Preload(presets[1:])]
 
-    def _load_ahead(self, named: NamedPreset, scale: float) -> None:
+    def _load_ahead(self, named: NamedPreset, effort: Effort) -> None:
         try:
-            self._loader.load(named, scale)
+            self._loader.load(named, effort.scale, effort.lite)
         except StylizerError as error:
             log.warning("preset %s cannot be used: %s", named.name, error)
         except Exception:
@@ -244,7 +254,7 @@ class Worker:
 
     def _load(self, order: ShowLook) -> None:
         try:
-            look = self._loader.load(order.preset, order.scale)
+            look = self._loader.load(order.preset, order.effort.scale, order.effort.lite)
             if order.styles is not None:
                 look.with_styles(order.styles)
         except DeviceLostError as error:

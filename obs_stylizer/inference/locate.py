@@ -10,7 +10,8 @@ from obs_stylizer.errors import ModelError
 from obs_stylizer.inference.session import Precision
 from obs_stylizer.settings import bundled_folder, config_folder
 
-_VARIANTS = tuple(f".{precision}" for precision in (Precision.INT8, Precision.F16))
+_LITE = ".lite"
+_VARIANTS = (_LITE, *(f".{precision}" for precision in (Precision.INT8, Precision.F16)))
 
 
 def model_folders() -> tuple[Path, Path]:
@@ -19,7 +20,7 @@ def model_folders() -> tuple[Path, Path]:
 
 
 def model_files() -> dict[str, Path]:
-    """Return every model by name, sorted; variants of another precision are left out."""
+    """Return every model by name, sorted; lite variants and other precisions are left out."""
     found = {path.stem: path for folder in model_folders() for path in _files(folder)}
     return dict(sorted(found.items()))
 
@@ -29,6 +30,12 @@ def _files(folder: Path) -> Iterator[Path]:
         for path in sorted(folder.glob("*.onnx")):
             if not path.stem.endswith(_VARIANTS):
                 yield path
+
+
+def lite_of(path: Path) -> Path | None:
+    """Return the lite variant beside a model: less work and a plainer picture, the same styles."""
+    lite = path.with_name(f"{path.stem}{_LITE}.onnx")
+    return lite if lite.is_file() else None
 
 
 def find_model(model: str | Path, relative_to: Path | None = None) -> Path:

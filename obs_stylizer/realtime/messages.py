@@ -10,6 +10,7 @@ from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import RunsOn, SessionOptions
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.realtime.governor import FULL, Effort
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
 
@@ -48,15 +49,15 @@ class WorkerConfig:
 class ShowLook:
     """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it.
 
-    ``scale`` makes the generator work on smaller frames than the preset says; ``styles`` are
-    weights in place of the preset's own.
+    ``effort`` is less than the preset asks for on a slow machine; ``styles`` are weights in
+    place of the preset's own.
     """
 
     look: int
     preset: NamedPreset
     strength: float | None = None
     crossfade_ms: float | None = None
-    scale: float = 1.0
+    effort: Effort = FULL
     styles: Mapping[str, float] | None = None
 
 
@@ -92,11 +93,11 @@ class Preload:
 class Warm:
     """Load the generator of this preset soon; it is likely to be shown next.
 
-    ``scale`` as in :class:`ShowLook`.
+    ``effort`` as in :class:`ShowLook`.
     """
 
     preset: NamedPreset
-    scale: float = 1.0
+    effort: Effort = FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ class LookShown:
     """The look of an order is loaded and goes on air with the next frame.
 
     ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator;
-    ``styles`` are the weights of the generator's styles, empty where it has none.
+    ``styles`` are the weights of the generator's styles, empty where it has none; ``generator``
+    is its file's name without the suffix.
     """
 
     look: int
@@ -148,6 +150,7 @@ class LookShown:
     process_size: FrameSize
     frame_seconds: float = 0.0
     styles: Mapping[str, float] = field(default_factory=dict)
+    generator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ class Statistics:
     why: str = ""
     frame_size: str = ""
     process_size: str = ""
+    generator: str = ""
     captured: int = 0
     styled: int = 0
     sent: int = 0

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Final
 
+from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.choose import Trying
 from obs_stylizer.inference.generator import Generator, open_generator
-from obs_stylizer.inference.locate import find_model
+from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset
@@ -50,10 +51,13 @@ class LookLoader:
         self._told: set[tuple[str, FrameSize, FrameSize]] = set()
         self._lock = threading.Lock()
 
-    def load(self, named: NamedPreset, scale: float = 1.0) -> Look:
+    def load(self, named: NamedPreset, scale: float = 1.0, lite: bool = False) -> Look:
         """Return the look of a preset, its generator loaded and warmed.
 
-        ``scale`` makes it work on smaller frames than the preset says.
+        Args:
+            named: the preset.
+            scale: makes it work on smaller frames than the preset says.
+            lite: take the generator's lite variant; the generator itself if it has no usable one.
 
         Raises:
             ModelError: the model is missing, broken or of the wrong shape.
@@ -62,13 +66,14 @@ class LookLoader:
         preset = named.preset
         if not preset.model:
             return Look(preset, None, self._size)
-        generator, seconds = self._generator(named, scale)
+        generator, seconds = self._generator(named, scale, lite)
         return Look(preset, generator, self._size, seconds)
 
-    def _generator(self, named: NamedPreset, scale: float) -> tuple[Generator, float]:
-        path = find_model(named.preset.model, named.path.parent)
-        stat = path.stat()
-        model = load_native_model(path)
+    def _generator(self, named: NamedPreset, scale: float, lite: bool) -> tuple[Generator, float]:
+        model = load_native_model(find_model(named.preset.model, named.path.parent))
+        if lite:
+            model = self._lite_variant(model)
+        path, stat = model.path, model.path.stat()
         size = self._size_for(named, model, scale)
         key = (path, stat.st_mtime_ns, stat.st_size, size)
         with self._lock:
@@ -84,6 +89,21 @@ class LookLoader:
             while len(self._generators) > _KEPT:
                 self._generators.popitem(last=False)
         return loaded
+
+    def _lite_variant(self, model: NativeModel) -> NativeModel:
+        """Return the lite variant of ``model``, or itself and a warning if it has no usable one."""
+        path = lite_of(model.path)
+        if path is None:
+            return model
+        try:
+            lite = load_native_model(path)
+        except ModelError as error:
+            log.warning("the lite variant cannot be used: %s", error)
+            return model
+        if lite.spec.styles != model.spec.styles:
+            log.warning("%s has other styles than %s and is not used", path, model.path.name)
+            return model
+        return lite
 
     def _size_for(self, named: NamedPreset, model: NativeModel, scale: float) -> FrameSize:
         """Return the size to work at: as asked for, but one that the model can take."""

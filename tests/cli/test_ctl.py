@@ -108,7 +108,7 @@ def test_status(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["strength"] == "80%"
     assert lines["styles"] == "calm 1"
     assert lines["picture"] == "freeze"
-    assert lines["runs"] == "openvino, bf16, 640x360"
+    assert lines["runs"] == "openvino, bf16"
     assert lines["source"] == "pattern open"
     assert lines["fps"].endswith("sink 30.0")
     assert "trouble" not in lines

@@ -41,7 +41,12 @@ from obs_stylizer.settings import RecordingSettings, WorkerSettings
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
 from tests.fakes.dying_worker import dying_worker
-from tests.fakes.models import write_identity_model, write_invert_model, write_nan_model
+from tests.fakes.models import (
+    write_identity_model,
+    write_invert_model,
+    write_nan_model,
+    write_slow_model,
+)
 
 SIZE = FrameSize(128, 72)
 CPU = SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1)
@@ -411,6 +416,18 @@ def test_frozen_picture_stays_whatever_happens(folder: Path) -> None:
         assert daemon.presenter.picture == "frozen"
         daemon.controller.send(SetFreeze(False)).result(10)
         until(lambda: daemon.presenter is not None and daemon.presenter.picture == "styled")
+
+
+def test_a_slow_machine_takes_the_lite_variant_by_itself(folder: Path) -> None:
+    write_slow_model(folder / "slow.onnx")
+    write_invert_model(folder / "slow.lite.onnx")
+    (folder / "slow.yaml").write_text(
+        "title: slow\nmodel: ./slow.onnx\nprocess_size: 320x180\n", "utf-8"
+    )
+    with on_air(folder, preset="slow", adapt=True) as daemon:
+        assert daemon.statistics().generator == "slow"
+        until(lambda: daemon.statistics().generator == "slow.lite")
+        until(lambda: level(daemon) == 205)
 
 
 def test_adapter_that_fails_leaves_the_camera_on_air(folder: Path, log_errors: list[str]) -> None:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from obs_stylizer.realtime.governor import SCALES, Governor
+from obs_stylizer.realtime.governor import EFFORTS, LITE_EFFORTS, Effort, Governor
 
 
 def run(governor: Governor, full: float, fps: float, seconds: int, start: int = 0) -> list[float]:
     """A generator that takes ``full`` seconds at full size; return the scale of each second."""
-    scale, scales = governor.scale_for("g"), []
+    effort, scales = governor.effort_for("g"), []
     for now in range(start, start + seconds):
-        wanted = governor.observe(float(now), "g", full * scale**2, fps)
-        scale = scale if wanted is None else wanted
-        scales.append(scale)
+        wanted = governor.observe(float(now), "g", full * effort.scale**2, fps)
+        effort = effort if wanted is None else wanted
+        scales.append(effort.scale)
     return scales
+
+
+def run_lite(
+    governor: Governor, full: float, lite: float, seconds: int, start: int = 0
+) -> list[Effort]:
+    """One that has a lite variant of ``lite`` seconds, at 30 fps; return each second's effort."""
+    effort, efforts = governor.effort_for("g"), []
+    for now in range(start, start + seconds):
+        busy = (lite if effort.lite else full) * effort.scale**2
+        wanted = governor.observe(float(now), "g", busy, 30, has_lite=True)
+        effort = effort if wanted is None else wanted
+        efforts.append(effort)
+    return efforts
 
 
 def test_quick_machine_keeps_the_full_size() -> None:
@@ -29,7 +42,7 @@ def test_slow_machine_goes_down_at_once_to_what_fits_and_stays() -> None:
 
 
 def test_hopeless_machine_takes_the_smallest() -> None:
-    assert run(Governor(), 2.0, 30, 10)[-1] == SCALES[-1]
+    assert run(Governor(), 2.0, 30, 10)[-1] == EFFORTS[-1].scale
 
 
 def test_goes_up_again_when_the_machine_is_free_again() -> None:
@@ -42,15 +55,15 @@ def test_goes_up_again_when_the_machine_is_free_again() -> None:
 
 def test_each_try_upward_waits_longer() -> None:
     governor = Governor()
-    now, scale, ups = 0.0, 1.0, []
+    now, effort, ups = 0.0, Effort(), []
     for _ in range(2000):
         # Roomy at the smaller size, too slow at the full one: the worst case for flapping.
-        busy = 0.036 if scale == 1.0 else 0.010
+        busy = 0.036 if effort.scale == 1.0 else 0.010
         wanted = governor.observe(now, "g", busy, 30)
         if wanted is not None:
-            if wanted > scale:
+            if wanted.scale > effort.scale:
                 ups.append(now)
-            scale = wanted
+            effort = wanted
         now += 1
     pauses = [second - first for first, second in pairwise(ups)]
     assert len(ups) < 15
@@ -66,5 +79,25 @@ def test_a_short_hitch_changes_nothing() -> None:
 def test_each_generator_has_its_own_scale() -> None:
     governor = Governor()
     run(governor, 0.045, 30, 10)
-    assert governor.scale_for("g") == 0.65
-    assert governor.scale_for("other") == 1.0
+    assert governor.effort_for("g") == Effort(0.65)
+    assert governor.effort_for("other") == Effort()
+
+
+def test_the_lite_variant_goes_before_a_smaller_size() -> None:
+    assert run_lite(Governor(), 0.045, 0.020, 120)[3:] == [Effort(lite=True)] * 117
+    assert run_lite(Governor(), 0.090, 0.040, 10)[-1] == Effort(0.8, lite=True)
+    assert run_lite(Governor(), 2.0, 0.9, 20)[-1] == LITE_EFFORTS[-1]
+
+
+def test_the_full_generator_comes_back_when_the_machine_is_free_again() -> None:
+    governor = Governor()
+    run_lite(governor, 0.045, 0.020, 10)
+    assert run_lite(governor, 0.012, 0.006, 60, start=10)[-1] == Effort()
+
+
+def test_a_lite_variant_that_is_deleted_leaves_the_smaller_sizes() -> None:
+    governor = Governor()
+    run_lite(governor, 0.045, 0.020, 10)
+    # The worker, without the file, runs the full one.
+    found = [governor.observe(float(now), "g", 0.045, 30) for now in range(10, 14)]
+    assert Effort(0.65) in found

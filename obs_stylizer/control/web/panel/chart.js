@@ -31,6 +31,7 @@ export function showStatistics(statistics) {
 function showFacts(statistics, fps, latency) {
   const runsOn = [statistics.provider, statistics.precision].filter(Boolean).join(", ");
   const facts = [
+    ["Generator", statistics.generator || ""],
     ["Runs on", [statistics.device, runsOn && `(${runsOn})`].filter(Boolean).join(" ")],
     ["Sizes", [statistics.process_size && `${statistics.process_size} styled`, statistics.frame_size && `${statistics.frame_size} sent`].filter(Boolean).join(", ")],
     ["Source", `${round(fps.source)} fps, ${statistics.dropped || 0} frames overtaken`],
