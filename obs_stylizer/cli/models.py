@@ -62,7 +62,7 @@ def list_models(as_json: bool = JSON_OPTION) -> None:
         (*_list_row(name, summary), "bundled" if is_bundled else "yours")
         for name, summary, is_bundled in found
     ]
-    columns = ("name", "title", "styles", "precision", "size", "licence", "from")
+    columns = ("name", "title", "styles", "variants", "size", "licence", "from")
     if rows:
         print_table(columns, rows)
     else:

@@ -11,7 +11,7 @@ from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import ModelError, PresetError, StylizerError
 from obs_stylizer.inference.latent_model import load_latent_model
-from obs_stylizer.inference.locate import find_model, model_files, model_folders
+from obs_stylizer.inference.locate import find_model, lite_of, model_files, model_folders
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import Precision
 from obs_stylizer.inference.summary import summarise
@@ -77,11 +77,12 @@ def _check_model(path: Path, models: _Models) -> None:
     if summarise(path).latent is not None:
         load_latent_model(path)
         return
-    model = models.load(path)
-    for precision in (Precision.INT8, Precision.F16):
-        variant = model.variant(precision)
-        if variant is not None:
-            models.load(variant)
+    for full in filter(None, (path, lite_of(path))):
+        model = models.load(full)
+        for precision in (Precision.INT8, Precision.F16):
+            variant = model.variant(precision)
+            if variant is not None:
+                models.load(variant)
 
 
 def _broken_model(notes: Notes, name: str, error: ModelError, is_users: bool) -> Finding:

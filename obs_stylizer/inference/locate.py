@@ -42,8 +42,8 @@ def find_model(model: str | Path, relative_to: Path | None = None) -> Path:
     """Return the file that a preset or a user means.
 
     Args:
-        model: a name, as in ``paintings``, or a path with or without folders that ends in
-            ``.onnx``. A file of that path goes before a name.
+        model: a name, as in ``paintings`` or ``paintings.lite``, or a path with or without
+            folders that ends in ``.onnx``. A file of that path goes before a name.
         relative_to: folder that a relative path starts from; None for the working folder.
 
     Raises:
@@ -57,6 +57,10 @@ def find_model(model: str | Path, relative_to: Path | None = None) -> Path:
     name = path.name.removesuffix(".onnx")
     if len(path.parts) == 1 and name in known:
         return known[name]
+    full = known.get(name.removesuffix(_LITE))
+    lite = lite_of(full) if full is not None else None
+    if len(path.parts) == 1 and lite is not None:
+        return lite
     if len(path.parts) > 1 or path.suffix == ".onnx":
         raise ModelError(f"there is no model file {beside}", "see: obs-stylizer models list")
     near = get_close_matches(name, known, n=1)

@@ -48,7 +48,7 @@ class ModelSummary:
         outputs: what it gives.
         spec: what it says about itself; None for a foreign model and for one of noise.
         latent: what it says about itself where it makes pictures from noise, else None.
-        variants: precisions of the files beside it.
+        variants: what the files beside it are: ``lite``, and other precisions.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class ModelSummary:
     outputs: tuple[TensorSummary, ...]
     spec: ModelSpec | None
     latent: LatentSpec | None
-    variants: tuple[Precision, ...]
+    variants: tuple[str, ...]
 
 
 def summarise(path: Path) -> ModelSummary:
@@ -99,12 +99,12 @@ def read_spec(path: Path) -> ModelSpec:
     return spec_of(load_proto(path), path)
 
 
-def variants_of(path: Path) -> tuple[Precision, ...]:
-    """Return the precisions for which a file stands beside ``path``."""
+def variants_of(path: Path) -> tuple[str, ...]:
+    """Return for what variants a file stands beside ``path``: other precisions, and ``lite``."""
     return tuple(
-        precision
-        for precision in (Precision.INT8, Precision.F16)
-        if path.with_name(f"{path.stem}.{precision}.onnx").is_file()
+        variant
+        for variant in (*map(str, (Precision.INT8, Precision.F16)), "lite")
+        if path.with_name(f"{path.stem}.{variant}.onnx").is_file()
     )
 
 

@@ -62,6 +62,9 @@ def test_a_broken_variant_is_no_good_model(own: Path, situation: Callable[..., S
     write_invert_model(own / "models" / "mine.onnx")
     (own / "models" / "mine.int8.onnx").write_bytes(b"no model")
     assert "mine.int8.onnx" in examine(situation())["model mine"].seen
+    (own / "models" / "mine.int8.onnx").unlink()
+    (own / "models" / "mine.lite.onnx").write_bytes(b"no model")
+    assert "mine.lite.onnx" in examine(situation())["model mine"].seen
 
 
 def test_a_preset_of_a_style_that_the_generator_has_not(

@@ -152,6 +152,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     for path in (bundled / "wave.onnx", bundled / "wave.int8.onnx", bundled / "dots.onnx"):
         models.write_identity_model(path)
     models.write_invert_model(own / "dots.onnx")
+    models.write_identity_model(bundled / "wave.lite.onnx")
     monkeypatch.setattr(locate, "model_folders", lambda: (bundled, own))
     return bundled, own
 
@@ -162,6 +163,9 @@ def test_names_stand_for_bundled_and_own_models(folders: tuple[Path, Path]) -> N
     assert find_model("wave") == bundled / "wave.onnx"
     assert find_model("dots") == own / "dots.onnx"
     assert find_model("dots.onnx") == own / "dots.onnx"
+    assert find_model("wave.lite") == bundled / "wave.lite.onnx"
+    with pytest.raises(ModelError, match=r"there is no model “dots\.lite”"):
+        find_model("dots.lite")
 
 
 def test_a_path_goes_before_a_name_and_starts_from_the_preset(
