@@ -38,9 +38,9 @@ EFFORTS: Final = tuple(Effort(scale) for scale in _SCALES)
 LITE_EFFORTS: Final = (FULL, *(Effort(scale, lite=True) for scale in _SCALES))
 """The same for one that has: the lite one at full size is sharper than the full one at half."""
 
-_LITE_WORK: Final = 0.45
-"""Work of a lite generator as a share of the full one's at the same size: 32 maps and four
-blocks for 48 and five."""
+_LITE_WORK: Final = 0.5
+"""Work of a lite generator as a share of the full one's at the same size, as measured with
+``paintings``: 32 maps and four blocks for 48 and five."""
 
 _TOO_BUSY: Final = 1.0
 _FITS: Final = 0.85

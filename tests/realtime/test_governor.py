@@ -85,7 +85,7 @@ def test_each_generator_has_its_own_scale() -> None:
 
 def test_the_lite_variant_goes_before_a_smaller_size() -> None:
     assert run_lite(Governor(), 0.045, 0.020, 120)[3:] == [Effort(lite=True)] * 117
-    assert run_lite(Governor(), 0.090, 0.040, 10)[-1] == Effort(0.8, lite=True)
+    assert run_lite(Governor(), 0.085, 0.042, 10)[-1] == Effort(0.8, lite=True)
     assert run_lite(Governor(), 2.0, 0.9, 20)[-1] == LITE_EFFORTS[-1]
 
 
