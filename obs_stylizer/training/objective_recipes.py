@@ -42,6 +42,9 @@ class PaintingRecipe(Section):
     style_weight: Weight = 1.0
     content_weight: Weight = 1.0
     total_variation: Weight = 0.1
+    tone: Weight = 0.0
+    """Weight of keeping light and dark where they are: without it a style may turn dark hair
+    into the paper that its painting is made on."""
     margin: int = Field(default=0, ge=0, le=256, multiple_of=8)
     """Pixels along each side of a crop that the generator sees and no loss does. Without it the
     generator learns where the border is, from the zeros beyond, and paints bands along it."""

@@ -37,7 +37,7 @@ _LATER_KEYS = {
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
     "data": ("clips",),
     "temporal": ("clip_weight",),
-    "painting": ("margin", "teacher_model", "imitation"),
+    "painting": ("tone", "margin", "teacher_model", "imitation"),
     "paired": ("perceptual", "perceptual_layers", "features"),
     "enhance": ("perceptual", "perceptual_layers", "features"),
 }

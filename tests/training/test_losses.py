@@ -39,6 +39,22 @@ def test_content_similarity_ignores_brightness_and_contrast() -> None:
     assert float(perceptual.content_similarity(-features, features)) == pytest.approx(-1)
 
 
+def test_tone_wants_light_and_dark_where_they_were() -> None:
+    ramp = torch.linspace(0, 1, 64).expand(2, 3, 64, 64)
+    recoloured = (0.2 + 0.3 * ramp) * torch.tensor([1.0, 0.5, 0.2]).view(1, 3, 1, 1)
+    assert perceptual.tone_distance(ramp, ramp).tolist() == pytest.approx([0, 0], abs=0.02)
+    assert perceptual.tone_distance(recoloured, ramp).tolist() == pytest.approx([0, 0], abs=0.2)
+    assert perceptual.tone_distance(1 - ramp, ramp).tolist() == pytest.approx([2, 2], abs=0.02)
+    # Fine strokes are free: they are averaged away.
+    strokes = ramp + 0.3 * (torch.arange(64) % 2 - 0.5)
+    assert perceptual.tone_distance(strokes, ramp).tolist() == pytest.approx([0, 0], abs=0.02)
+    # A plain picture has no light and dark to keep, so that it asks for next to nothing.
+    plain = torch.full((1, 3, 64, 64), 0.5, requires_grad=True)
+    perceptual.tone_distance(plain, torch.full((1, 3, 64, 64), 0.4)).sum().backward()
+    assert plain.grad is not None
+    assert float(plain.grad.abs().max()) < 1e-6
+
+
 def test_total_variation_of_stripes() -> None:
     picture = torch.zeros(1, 1, 4, 4)
     picture[..., 1::2] = 1

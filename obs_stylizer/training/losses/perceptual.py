@@ -6,8 +6,16 @@ one means the same for every layer, picture and style.
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+_LUMA: Final = (0.299, 0.587, 0.114)
+_TONE_PIXELS: Final = 16
+_FAINT: Final = 1e-3
+"""Variance below which a picture hardly has any light and dark to keep."""
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -37,6 +45,28 @@ def content_similarity(made: Tensor, wanted: Tensor) -> Tensor:
     made = (made - made.mean((2, 3), keepdim=True)).flatten(1)
     wanted = (wanted - wanted.mean((2, 3), keepdim=True)).flatten(1)
     return torch.cosine_similarity(made, wanted, dim=1)
+
+
+def tone_distance(made: Tensor, content: Tensor) -> Tensor:
+    """Return how little light and dark stay where they were: (B,), 0 (just so) to 2 (swapped).
+
+    One less the correlation of the brightness of squares of 16 pixels; overall brightness and
+    contrast are free.
+
+    Args:
+        made: pictures (B, 3, H, W), 0 to 1.
+        content: what they were made of, of the same shape.
+    """
+    one, other = (_tones(pictures) for pictures in (made, content))
+    shared = (one * other).mean(1)
+    spread = ((one.square().mean(1) + _FAINT) * (other.square().mean(1) + _FAINT)).sqrt()
+    return 1 - shared / spread
+
+
+def _tones(pictures: Tensor) -> Tensor:
+    luma = torch.tensor(_LUMA, device=pictures.device).view(1, 3, 1, 1)
+    tones = F.avg_pool2d((pictures.float() * luma).sum(1, keepdim=True), _TONE_PIXELS).flatten(1)
+    return tones - tones.mean(1, keepdim=True)
 
 
 def total_variation(pictures: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from obs_stylizer.training.losses.perceptual import (
     content_distance,
     gram_matrix,
     style_distance,
+    tone_distance,
     total_variation,
 )
 from obs_stylizer.training.losses.steadying import Critic
@@ -148,6 +149,9 @@ class PaintingObjective(Objective):
         if "wanted" in batch:
             metrics["imitation"] = (made.float() - self._inner(batch["wanted"])).abs().mean()
             loss = loss + painting.imitation * metrics["imitation"]
+        if painting.tone:
+            metrics["tone"] = tone_distance(made, seen).mean()
+            loss = loss + painting.tone * metrics["tone"]
         metrics["variation"] = total_variation(made.float())
         loss = loss + painting.total_variation * metrics["variation"]
         if weights.temporal.weight:
