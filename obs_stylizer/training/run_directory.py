@@ -51,12 +51,14 @@ class RunDirectory:
     def create(cls, path: Path, recipe_path: Path) -> RunDirectory:
         """Make a new run directory for the recipe at ``recipe_path``.
 
+        One that failed before its first figures is begun anew.
+
         Raises:
             RecipeError: the recipe does not fit.
             TrainingError: ``path`` holds a run already, or cannot be written.
         """
         recipe = load_recipe(recipe_path)
-        if (path / "recipe.yaml").exists():
+        if (path / "metrics.jsonl").exists() or any((path / "checkpoints").glob("*")):
             raise TrainingError(
                 f"{path} already holds a run", f"go on with: obs-stylizer resume {path}"
             )

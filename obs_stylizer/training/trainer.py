@@ -113,7 +113,8 @@ class Trainer:
         """Take the weights of another run's newest checkpoint as this one's start.
 
         Optimizers and schedule begin anew. Styles are carried over by their names; one that the
-        other run did not know begins as the mean of all. What was done is noted in ``run.json``.
+        other run did not know begins as the mean of all. Discriminators begin anew where only one
+        of the two runs has any. What was done is noted in ``run.json``.
 
         Raises:
             TrainingError: the other run has no checkpoint, or its networks are of another shape.
@@ -125,6 +126,9 @@ class Trainer:
                 (self.objective.discriminators, "discriminators"),
                 (self.average.network, "average"),
             ):
+                if not state[part] or not network.state_dict():
+                    logger.info("%s: there are none to take over", part)
+                    continue
                 network.load_state_dict(
                     carry_styles(
                         state[part],

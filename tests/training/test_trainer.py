@@ -137,6 +137,11 @@ def test_a_run_holds_what_it_takes_to_repeat_it(recipe_of: RecipeWriter, tmp_pat
         RunDirectory.create(run, recipe)
 
 
+def test_a_run_that_never_began_is_no_obstacle(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path / "run", recipe_of())
+    assert start(tmp_path / "run", recipe_of()).train(until=2).step == 2
+
+
 def test_an_interrupt_saves_and_stops(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     trainer = start(tmp_path / "run", recipe_of(("steps: 12", "steps: 100000")))
     before = signal.getsignal(signal.SIGINT)
@@ -268,6 +273,17 @@ def test_a_run_may_start_from_the_weights_of_another(
     assert all(torch.equal(one[name], two[name]) for name in one)
     noted = json.loads((tmp_path / "second" / "run.json").read_text(encoding="utf-8"))
     assert noted["started_from"]["step"] == 2
+
+    alone = recipe_of(
+        ("temporal: {weight: 1", "adversarial: {weight: 0}\ntemporal: {weight: 1"),
+        name="alone.yaml",
+    )
+    start(tmp_path / "alone", alone).train(until=2)
+    played = start(tmp_path / "played", other)
+    played.start_from(RunDirectory.open(tmp_path / "alone"))
+    played.save()
+    one, two = weights(tmp_path / "alone"), weights(tmp_path / "played")
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
     larger = recipe_of(("channels: 8,", "channels: 12,"), name="larger.yaml")
     with pytest.raises(TrainingError, match="another shape than tiny's"):
