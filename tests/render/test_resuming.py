@@ -12,6 +12,7 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 
 from obs_stylizer.errors import UsageError
+from obs_stylizer.render import file_render
 from obs_stylizer.render.belt import Crew
 from obs_stylizer.render.clip import Clip
 from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
@@ -37,6 +38,12 @@ from tests.render.rendering import Stopper, render
 
 FRAMES = 2 * SEGMENT_FRAMES + 60
 CUES = ("0:05=blue", f"{SEGMENT_FRAMES / 25 - 0.1:.2f}=calm@0.8", "0:15=bypass", "0:16=invert")
+
+
+@pytest.fixture(autouse=True)
+def often_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick machine could be through between two reports, with none left to stop at."""
+    monkeypatch.setattr(file_render, "_REPORT_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +217,7 @@ def test_resumed_file_is_the_same_file(
     render(long_clip, whole, style, codec=codec)
     resumed = tmp_path / f"resumed{suffix}"
     rendered = []
-    # Progress is told now and then: too near the end there might be none to stop at.
-    for stop_at in (SEGMENT_FRAMES + 10, 2 * SEGMENT_FRAMES - 20):
+    for stop_at in (SEGMENT_FRAMES + 10, SEGMENT_FRAMES + 60):
         stopper = Stopper(stop_at)
         with Clip(long_clip) as clip, pytest.raises(RenderStoppedError, match="--resume"):
             render_file(
