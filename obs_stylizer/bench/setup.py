@@ -73,7 +73,7 @@ class Bench:
         presets = self.folder / "presets"
         if not presets.exists():
             presets.mkdir()
-            int8 = self.model.with_suffix("").with_suffix(".int8.onnx")
+            int8 = self.model.with_name(f"{self.model.stem}.int8.onnx")
             for number in range(LOADED):
                 shutil.copy(self.model, presets / f"model{number}.onnx")
                 if int8.exists():

@@ -64,7 +64,8 @@ def _listed_by_the_package(distribution: str, root: Path) -> Iterator[tuple[Path
     except metadata.PackageNotFoundError:
         return
     # Not by package.files: from Python 3.12 on it leaves out the files that are gone.
-    for name, digest, *_ in csv.reader((package.read_text("RECORD") or "").splitlines()):
+    for row in csv.reader((package.read_text("RECORD") or "").splitlines()):
+        name, digest = (*row, "", "")[:2]
         path = Path(str(package.locate_file(name)))
         in_bundle = not bundled.isdisjoint(path.parents)
         if in_bundle and digest.startswith("sha256="):

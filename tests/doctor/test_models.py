@@ -134,7 +134,7 @@ def test_an_installed_package_is_compared_with_its_own_list(
         (root / name).write_bytes(name.encode())
         digest = base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
         rows.append(f"obs_stylizer/_bundled/{name},sha256={digest.rstrip('=')},9\n")
-    (info / "RECORD").write_text("".join(rows))
+    (info / "RECORD").write_text("".join([*rows, "\n", "odd\n"]))
     monkeypatch.syspath_prepend(str(tmp_path))
     assert compare_bundled("fake-stylizer", root) == Comparison("the package's own list", 3)
     (root / "onnx" / "one.onnx").write_bytes(b"flipped")
