@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import http.server
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -130,24 +131,22 @@ def test_without_obs_it_depends_on_whether_it_is_configured(
 @contextmanager
 def answering(reply: bytes) -> Iterator[int]:
     """Something that says ``reply`` and hangs up; with nothing to say, it stays on the line."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        held: list[socket.socket] = []
+    over = threading.Event()
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                connection.sendall(reply)
+    class Reply(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            # Whoever asked may be gone again.
+            with suppress(OSError):
+                self.request.sendall(reply)
                 if reply:
-                    connection.shutdown(socket.SHUT_WR)
-                held.append(connection)
+                    self.request.shutdown(socket.SHUT_WR)
+            over.wait(30)
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield listener.getsockname()[1]
-        for connection in held:
-            connection.close()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Reply) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        over.set()
+        server.shutdown()
 
 
 def test_a_web_server_is_no_obs(situation: Callable[..., Situation]) -> None:
