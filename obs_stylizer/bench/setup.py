@@ -17,6 +17,7 @@ from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.errors import StylizerError, WorkerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.generator import Generator, open_generator
+from obs_stylizer.inference.locate import variant_of
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
@@ -73,10 +74,10 @@ class Bench:
         presets = self.folder / "presets"
         if not presets.exists():
             presets.mkdir()
-            int8 = self.model.with_name(f"{self.model.stem}.int8.onnx")
+            int8 = variant_of(self.model, Precision.INT8)
             for number in range(LOADED):
                 shutil.copy(self.model, presets / f"model{number}.onnx")
-                if int8.exists():
+                if int8 is not None:
                     shutil.copy(int8, presets / f"model{number}.int8.onnx")
                 document = {
                     "title": f"Bench {number}",

@@ -10,8 +10,9 @@ from obs_stylizer.errors import ModelError
 from obs_stylizer.inference.session import Precision
 from obs_stylizer.settings import bundled_folder, config_folder
 
-_LITE = ".lite"
-_VARIANTS = (_LITE, *(f".{precision}" for precision in (Precision.INT8, Precision.F16)))
+LITE = "lite"
+VARIANTS = (str(Precision.INT8), str(Precision.F16), LITE)
+"""What a file beside a model may be: weights of another precision, or less work."""
 
 
 def model_folders() -> tuple[Path, Path]:
@@ -28,14 +29,19 @@ def model_files() -> dict[str, Path]:
 def _files(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         for path in sorted(folder.glob("*.onnx")):
-            if not path.stem.endswith(_VARIANTS):
+            if not path.stem.endswith(tuple(f".{variant}" for variant in VARIANTS)):
                 yield path
+
+
+def variant_of(path: Path, variant: str) -> Path | None:
+    """Return the file beside a model that is this one of :data:`VARIANTS`, if there is one."""
+    beside = path.with_name(f"{path.stem}.{variant}.onnx")
+    return beside if beside.is_file() else None
 
 
 def lite_of(path: Path) -> Path | None:
     """Return the lite variant beside a model: less work and a plainer picture, the same styles."""
-    lite = path.with_name(f"{path.stem}{_LITE}.onnx")
-    return lite if lite.is_file() else None
+    return variant_of(path, LITE)
 
 
 def find_model(model: str | Path, relative_to: Path | None = None) -> Path:
@@ -57,9 +63,8 @@ def find_model(model: str | Path, relative_to: Path | None = None) -> Path:
     name = path.name.removesuffix(".onnx")
     if len(path.parts) == 1 and name in known:
         return known[name]
-    full = known.get(name.removesuffix(_LITE))
-    lite = lite_of(full) if full is not None else None
-    if len(path.parts) == 1 and lite is not None:
+    full = known.get(name.removesuffix(f".{LITE}"))
+    if len(path.parts) == 1 and full is not None and (lite := lite_of(full)):
         return lite
     if len(path.parts) > 1 or path.suffix == ".onnx":
         raise ModelError(f"there is no model file {beside}", "see: obs-stylizer models list")

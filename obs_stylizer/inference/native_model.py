@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from obs_stylizer.errors import ModelError, UsageError
 from obs_stylizer.frames import MAX_SIDE, FrameSize
+from obs_stylizer.inference.locate import variant_of
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
     OUTPUT,
@@ -66,8 +67,7 @@ class NativeModel:
 
     def variant(self, precision: Precision) -> Path | None:
         """Return the file beside this one with weights of that precision, if there is one."""
-        path = self.path.with_name(f"{self.path.stem}.{precision}.onnx")
-        return path if path.is_file() else None
+        return variant_of(self.path, precision)
 
     def check_size(self, size: FrameSize) -> None:
         """Refuse a frame size that the generator cannot take.

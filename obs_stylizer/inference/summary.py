@@ -10,6 +10,7 @@ from pathlib import Path
 import onnx
 
 from obs_stylizer.inference.latent_model import LatentSpec, latent_spec_of
+from obs_stylizer.inference.locate import VARIANTS, variant_of
 from obs_stylizer.inference.model_spec import (
     LATENT_METADATA_KEY,
     METADATA_KEY,
@@ -17,7 +18,6 @@ from obs_stylizer.inference.model_spec import (
     spec_of,
 )
 from obs_stylizer.inference.native_model import dimensions_of, load_proto
-from obs_stylizer.inference.session import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 def variants_of(path: Path) -> tuple[str, ...]:
     """Return for what variants a file stands beside ``path``: other precisions, and ``lite``."""
-    return tuple(
-        variant
-        for variant in (*map(str, (Precision.INT8, Precision.F16)), "lite")
-        if path.with_name(f"{path.stem}.{variant}.onnx").is_file()
-    )
+    return tuple(variant for variant in VARIANTS if variant_of(path, variant))
 
 
 def _count(tensor: onnx.TensorProto) -> int:
