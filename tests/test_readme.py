@@ -39,12 +39,6 @@ ELSEWHERE = {
 }
 NEEDS_DAEMON = ("obs-stylizer ctl", "curl")
 UNTIL_STOPPED = {"obs-stylizer run": r"source \S+: ", "obs-stylizer render --watch": "outgoing/"}
-# Where the tests themselves run in the background, Ctrl-C is ignored by them, and so by a child.
-SHELL = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execvp("bash", ["bash", "-o", "pipefail", "-c", sys.argv[1]])
-"""
 RECIPE = """
 name: mine
 seed: 3
@@ -100,7 +94,7 @@ class Reader:
         # Nobody sits at a terminal to say yes.
         command = command.replace("models adopt", "models adopt --yes")
         return subprocess.Popen(
-            [sys.executable, "-c", SHELL, command.replace("8765", str(self.port))],
+            ["bash", "-o", "pipefail", "-c", command.replace("8765", str(self.port))],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

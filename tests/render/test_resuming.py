@@ -217,7 +217,7 @@ def test_resumed_file_is_the_same_file(
     render(long_clip, whole, style, codec=codec)
     resumed = tmp_path / f"resumed{suffix}"
     rendered = []
-    for stop_at in (SEGMENT_FRAMES + 10, SEGMENT_FRAMES + 60):
+    for stop_at in (SEGMENT_FRAMES + 10, 2 * SEGMENT_FRAMES - 20):
         stopper = Stopper(stop_at)
         with Clip(long_clip) as clip, pytest.raises(RenderStoppedError, match="--resume"):
             render_file(
