@@ -83,6 +83,7 @@ class RealObs:
 
     Attributes:
         scripts: of its Tools menu, each with its settings.
+        ended_well: for each time it ended, whether it neither crashed nor had to be killed.
     """
 
     home: Path
@@ -93,6 +94,7 @@ class RealObs:
     size: tuple[int, int] = (320, 180)
     scripts: Sequence[tuple[Path, dict[str, Any]]] = ()
     process: subprocess.Popen[bytes] | None = None
+    ended_well: list[bool] = field(default_factory=list)
 
     def configure(self) -> None:
         """Write all its settings anew."""
@@ -176,11 +178,9 @@ class RealObs:
             time.sleep(0.05)
         raise RuntimeError("OBS did not listen")
 
-    def end(self) -> bool:
-        """End it as its own menu does; False if it crashed on the way, or took too long."""
-        process = self.process
+    def end(self) -> None:
+        """End it as its own menu does."""
         self._finish(signal.SIGINT)
-        return process is not None and process.returncode == 0
 
     def kill(self) -> None:
         """End it without its notice."""
@@ -196,6 +196,7 @@ class RealObs:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        self.ended_well.append(process.returncode == 0)
 
     def log(self) -> str:
         """All that it printed."""

@@ -108,6 +108,8 @@ class Connection(obsws):  # type: ignore[misc]
         """
         try:
             self._socket = socket.create_connection((self.host, self.port), REACH_SECONDS)
+        except ConnectionResetError as error:
+            raise ObsError("it hung up at once") from error
         except OSError as error:
             reason = error.strerror or str(error)
             raise ObsError(
