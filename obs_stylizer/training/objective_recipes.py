@@ -19,7 +19,7 @@ class StyleRecipe(Section):
 
     picture: str
     size: int = Field(default=320, ge=64, le=2048)
-    """Short side the picture is scaled to: a larger one makes finer strokes."""
+    """Short side the picture is scaled to: a larger one makes larger strokes."""
     weight: Weight = 1.0
     """Multiplies the style loss of this style."""
     turns: int = Field(default=1, ge=1, le=20)
@@ -42,6 +42,9 @@ class PaintingRecipe(Section):
     style_weight: Weight = 1.0
     content_weight: Weight = 1.0
     total_variation: Weight = 0.1
+    coarse: Weight = 0.0
+    """Multiplies the style loss at half the size, which is added to that at full size: features
+    that see 40 pixels then see 80, so that broad strokes and planes of colour are asked for too."""
     tone: Weight = 0.0
     """Weight of keeping light and dark where they are: without it a style may turn dark hair
     into the paper that its painting is made on."""
@@ -164,3 +167,12 @@ class GenerateRecipe(Section):
     features: str = SQUEEZENET_FILE
     """Weights of SqueezeNet or VGG-19 that ``evaluate`` judges the pictures with; training needs
     none."""
+    style: Weight = 0.0
+    """Weight of how far the textures of a batch of made pictures are, on average, from those of
+    real ones: what a small discriminator takes long to teach (texture networks, Ulyanov 2016)."""
+    style_layers: dict[str, Weight] = Field(
+        default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
+    )
+    """Layers whose Gram matrices are compared, and the weight of each."""
+    style_features: str = VGG19_FILE
+    """Their weights, read only where ``style`` is not 0."""

@@ -37,7 +37,7 @@ _LATER_KEYS = {
     "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
     "data": ("clips",),
     "temporal": ("clip_weight",),
-    "painting": ("tone", "margin", "teacher_model", "imitation"),
+    "painting": ("tone", "coarse", "margin", "teacher_model", "imitation"),
     "paired": ("perceptual", "perceptual_layers", "features"),
     "enhance": ("perceptual", "perceptual_layers", "features"),
 }
@@ -262,8 +262,10 @@ class Recipe(Section):
                 "styles": {name: {"turns"} for name in once},
             }
         if self.generate is not None:
-            # They only judge what was trained.
+            # The first only judge what was trained, the others came later.
             left_out["generate"] = {"features"}
+            if not self.generate.style:
+                left_out["generate"] |= {"style", "style_layers", "style_features"}
         text = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(text.encode()).hexdigest()
 

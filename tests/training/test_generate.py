@@ -21,7 +21,7 @@ from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.trainer import Trainer
 
-from .conftest import write_picture
+from .conftest import LAYERS, write_features, write_picture
 
 pytestmark = pytest.mark.training
 
@@ -33,11 +33,11 @@ name: tiny-colours
 seed: 3
 precision: f32
 objective: generate
-generate: {{}}
+generate: {generate}
 data: {{content: ["{folder}/content"], crop: 32, short_side: [32, 32], exposure: 0}}
 generator: {{kind: dcgan, channels: 4, latent: 4}}
 discriminator: {{kind: image, channels: [8, 16, 16], spectral_norm: no}}
-adversarial: {{weight: 1, instance_noise: 0, learning_rate: 0.002, {game}}}
+adversarial: {{weight: {weight}, instance_noise: 0, learning_rate: 0.002, {game}}}
 schedule: {{steps: {steps}, batch: 16, warm_up: 0, clip_gradient: 0, moving_average: 0.9,
   learning_rate: 0.002, betas: [0.5, 0.9], decay: none, log_every: 10}}
 """
@@ -45,13 +45,16 @@ WGAN_GP = "loss: wasserstein, gradient_penalty: 10, steps: 2"
 DCGAN = "loss: bce, r1: 2"
 
 
-def start(folder: Path, game: str, steps: int, name: str = "run") -> Trainer:
-    for number, colour in enumerate(COLOURS):
+def start(
+    folder: Path, game: str, steps: int, name: str = "run", generate: str = "{}", weight: float = 1
+) -> Trainer:
+    for number, colour in enumerate(COLOURS if not (folder / "content").exists() else ()):
         picture = np.empty((32, 32, 3), np.uint8)
         picture[:] = (colour * 255).numpy().astype(np.uint8)
         write_picture(folder / "content" / f"{number}.png", picture)
     recipe = folder / f"{name}.yaml"
-    recipe.write_text(RECIPE.format(folder=folder, game=game, steps=steps), encoding="utf-8")
+    text = RECIPE.format(folder=folder, game=game, steps=steps, generate=generate, weight=weight)
+    recipe.write_text(text, encoding="utf-8")
     return Trainer(RunDirectory.create(folder / name, recipe), CPU)
 
 
@@ -120,3 +123,18 @@ def test_planned_resumed_and_exported(tmp_path: Path) -> None:
         native.generator.last.bias.add_(1)
     with pytest.raises(TrainingError, match="differ by"):
         check_latent_parity(native, path)
+
+
+def test_textures_are_learnt_from_their_features(tmp_path: Path) -> None:
+    features = write_features(tmp_path / "features.npz", LAYERS)
+    waves = np.sin(np.arange(32) / 2)[:, None, None] * np.ones((1, 32, 1)) * (90, -60, 120) + 128
+    write_picture(tmp_path / "content" / "waves.png", waves.astype(np.uint8))
+    layers = "style_layers: {conv1_1: 1, conv2_1: 1}"
+    textures = f'{{style: 1, {layers}, style_features: "{features}"}}'
+    trainer = start(tmp_path, DCGAN, 100, generate=textures, weight=1e-6)
+    batch = trainer.objective.make_batch(0, range(16))
+    before = trainer.objective.generator_turn(batch).metrics
+    trainer.train()
+    after = trainer.objective.generator_turn(batch).metrics
+    assert float(after["loss"]) == pytest.approx(float(after["style"]), abs=1e-4)
+    assert float(after["style"]) < float(before["style"]) / 4

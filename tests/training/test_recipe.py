@@ -92,6 +92,8 @@ def test_keys_that_came_later_change_no_older_digest(recipe_of: RecipeWriter) ->
     for old, new, same in (
         ("seed: 3", "seed: 3\ncompile: auto", True),
         ("blocks: 1}", "blocks: 1, gather: 1}", True),
+        ("  styles:", "  coarse: 0\n  styles:", True),
+        ("  styles:", "  coarse: 0.5\n  styles:", False),
         ("  styles:", "  margin: 0\n  styles:", True),
         ("seed: 3", "seed: 3\ncompile: yes", False),
         ("hold_out: 1", "hold_out: 1, clips: []", True),

@@ -1,7 +1,8 @@
 """The generate objective: pictures from noise (Goodfellow et al. 2014).
 
 With a DCGAN generator and an image-level discriminator this is DCGAN (Radford et al. 2016); with
-the Wasserstein loss and a gradient penalty, WGAN-GP (Gulrajani et al. 2017).
+the Wasserstein loss and a gradient penalty, WGAN-GP (Gulrajani et al. 2017). The textures may be
+asked for directly as well, as in texture networks (Ulyanov et al. 2016).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.datasets import ContentPictures, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
+from obs_stylizer.training.features import FeatureNetwork, load_features
 from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_latent_generator
 from obs_stylizer.training.image_pool import ImagePool
+from obs_stylizer.training.losses.perceptual import gram_matrix, style_distance
 from obs_stylizer.training.objectives.base import (
     Batch,
     GeneratorTurn,
@@ -27,7 +30,7 @@ from obs_stylizer.training.objectives.base import (
     to_pixels,
     to_tensor,
 )
-from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.recipe import Recipe, expand_path
 
 GRID = 6
 
@@ -51,6 +54,10 @@ class GenerateObjective(Objective):
             {"maker": build_latent_generator(recipe.generator, recipe.data.crop)}
         )
         self.discriminators = nn.ModuleDict({"pictures": build_discriminator(recipe.discriminator)})
+        self.features: FeatureNetwork | None = None
+        if recipe.generate.style:
+            self.features = load_features(expand_path(recipe.generate.style_features))
+        self.style = recipe.generate
         self.to(device)
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
@@ -73,10 +80,14 @@ class GenerateObjective(Objective):
         )
         # How much the pictures differ from each other; it falls to nothing in a collapse.
         spread = made.detach().float().std(0).mean() if len(made) > 1 else made.new_zeros(())
-        metrics = {"adversarial": loss.detach(), "spread": spread, "loss": loss.detach()}
-        return GeneratorTurn(
-            self.recipe.adversarial.weight * loss, metrics, {"made": made.detach()}
-        )
+        metrics = {"adversarial": loss.detach(), "spread": spread}
+        loss = self.recipe.adversarial.weight * loss
+        if self.features is not None:
+            texture = self._texture_distance(self.features, made, batch["real"])
+            metrics["style"] = texture.detach()
+            loss = loss + self.style.style * texture
+        metrics["loss"] = loss.detach()
+        return GeneratorTurn(loss, metrics, {"made": made.detach()})
 
     def discriminator_turn(
         self, batch: Batch, fakes: dict[str, Tensor] | None
@@ -108,6 +119,25 @@ class GenerateObjective(Objective):
             f"content: {len(pictures)} pictures to train on, {len(pictures.broken)} broken, "
             f"{len(self.content.held_out)} held out"
         ]
+
+    def _texture_distance(self, features: FeatureNetwork, made: Tensor, real: Tensor) -> Tensor:
+        """Return the distance between the mean Gram matrices of two batches, a scalar.
+
+        Only the means are compared, so that pictures stay free to differ as the real ones do.
+        """
+        layers = self.style.style_layers
+        found = features(made, layers)
+        with torch.no_grad():
+            wanted = features(real, layers)
+        distances = [
+            weight
+            * style_distance(
+                gram_matrix(found[layer]).mean(0, keepdim=True),
+                gram_matrix(wanted[layer]).mean(0, keepdim=True),
+            ).squeeze()
+            for layer, weight in layers.items()
+        ]
+        return torch.stack(distances).sum()
 
     def extra_state(self) -> dict[str, Any]:
         """Return the pool's pictures."""

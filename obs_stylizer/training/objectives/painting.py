@@ -8,7 +8,7 @@ known motion.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +93,12 @@ class PaintingObjective(Objective):
         if self.painting.style_weight or self.painting.content_weight:
             self.features = load_features(features or expand_path(self.painting.features))
         self.to(device)
-        self._style_grams = self._measure_styles(self.features, device) if self.features else []
+        self._style_grams: list[Tensor] = []
+        self._coarse_grams: list[Tensor] = []
+        if self.features is not None:
+            pictures = [to_tensor([picture]).to(device) for picture in self.style_pictures]
+            self._style_grams = self._measure_styles(self.features, pictures)
+            self._coarse_grams = self._measure_styles(self.features, [_halved(p) for p in pictures])
         self._teacher, self._teacher_mixes = self._find_teacher()
         weights = [style.weight for style in self.painting.styles.values()]
         self._style_weights = torch.tensor(weights, device=device)
@@ -146,6 +151,9 @@ class PaintingObjective(Objective):
                 painting.style_weight * metrics["style"]
                 + painting.content_weight * metrics["content"]
             )
+            if painting.coarse:
+                metrics["coarse"] = self._coarse_style(self.features, made, index)
+                loss = loss + painting.style_weight * painting.coarse * metrics["coarse"]
         if "wanted" in batch:
             metrics["imitation"] = (made.float() - self._inner(batch["wanted"])).abs().mean()
             loss = loss + painting.imitation * metrics["imitation"]
@@ -222,18 +230,32 @@ class PaintingObjective(Objective):
         found = features(made, {*painting.style_layers, *painting.content_layers})
         with torch.no_grad():
             wanted = features(seen, painting.content_layers)
-        share = self._style_weights[index]
-        styles = [
-            weight * (style_distance(gram_matrix(found[layer]), grams[index]) * share)
-            for (layer, weight), grams in zip(
-                painting.style_layers.items(), self._style_grams, strict=True
-            )
-        ]
         contents = [
             weight * content_distance(found[layer], wanted[layer]).mean()
             for layer, weight in painting.content_layers.items()
         ]
-        return {"style": torch.stack(styles).sum(0).mean(), "content": torch.stack(contents).sum()}
+        return {
+            "style": self._style_loss(found, self._style_grams, index),
+            "content": torch.stack(contents).sum(),
+        }
+
+    def _coarse_style(self, features: FeatureNetwork, made: Tensor, index: Tensor) -> Tensor:
+        """Return the distance from the styles with these indices at half the size."""
+        found = features(_halved(made), self.painting.style_layers)
+        return self._style_loss(found, self._coarse_grams, index)
+
+    def _style_loss(
+        self, found: Mapping[str, Tensor], wanted: Sequence[Tensor], index: Tensor
+    ) -> Tensor:
+        """Return the weighted distance of features from the Gram matrices of their styles."""
+        share = self._style_weights[index]
+        distances = [
+            weight * (style_distance(gram_matrix(found[layer]), grams[index]) * share)
+            for (layer, weight), grams in zip(
+                self.painting.style_layers.items(), wanted, strict=True
+            )
+        ]
+        return torch.stack(distances).sum(0).mean()
 
     def _find_teacher(self) -> tuple[ModelTeacher | None, list[list[float]]]:
         """Return the teacher, if there is one, and its style vector for each of our styles."""
@@ -248,13 +270,13 @@ class PaintingObjective(Objective):
             )
         return teacher, [[float(known == name) for known in teacher.styles] for name in self.styles]
 
-    def _measure_styles(self, network: FeatureNetwork, device: torch.device) -> list[Tensor]:
+    def _measure_styles(self, network: FeatureNetwork, pictures: Sequence[Tensor]) -> list[Tensor]:
         """Return the Gram matrices of every style, (S, C, C), for each style layer."""
         layers = self.painting.style_layers
         grams: list[list[Tensor]] = [[] for _ in layers]
         with torch.no_grad():
-            for picture in self.style_pictures:
-                features = network(to_tensor([picture]).to(device), layers)
+            for picture in pictures:
+                features = network(picture, layers)
                 for kept, layer in zip(grams, layers, strict=True):
                     kept.append(gram_matrix(features[layer])[0])
         return [torch.stack(kept) for kept in grams]
@@ -286,3 +308,8 @@ class PaintingObjective(Objective):
             ]
 
         return judge
+
+
+def _halved(pictures: Tensor) -> Tensor:
+    """Return (B, 3, H, W) at half the size."""
+    return nn.functional.avg_pool2d(pictures, 2)
