@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,13 @@ from obs_stylizer.training.export import (
     to_onnx,
     trained_generator,
 )
-from obs_stylizer.training.generators.fast import FastGenerator
+from obs_stylizer.training.generators import (
+    Correction,
+    FastGenerator,
+    PictureGenerator,
+    ResidualGenerator,
+    UNetGenerator,
+)
 from obs_stylizer.training.half_precision import compare_halved, halve
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
@@ -49,16 +56,36 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return run, output, export_run(run, output, PICTURES, {"style_ratio": 0.5})
 
 
-def test_a_native_generator_is_the_generator_in_bytes() -> None:
-    torch.manual_seed(0)
-    generator = FastGenerator(8, 1, 2).eval()
+@pytest.mark.parametrize(
+    "generator",
+    [
+        FastGenerator(8, 1, 2),
+        FastGenerator(8, 1, 2, detail=True),
+        Correction(FastGenerator(8, 1, 2)),
+        Correction(FastGenerator(8, 1, 2, normalise=False, detail=True)),
+        UNetGenerator(8, 2, 2),
+        Correction(UNetGenerator(8, 2, 2, gather=2)),
+        ResidualGenerator(8, 1, 2),
+    ],
+    ids=["fast", "detail", "correction", "detail-correction", "unet", "clean", "residual"],
+)
+def test_a_native_generator_is_the_generator_in_bytes(
+    generator: PictureGenerator, tmp_path: Path
+) -> None:
+    generator.eval()
+    before = copy.deepcopy(generator.state_dict())
     frame = torch.from_numpy(fit_frame(PICTURES[0], FrameSize(64, 48))[None])
     style = torch.tensor([[0.25, 0.75]])
+    native = NativeGenerator(generator)
     with torch.no_grad():
-        made = NativeGenerator(generator)(frame, style)
+        made = native(frame, style)
         wanted = generator(frame.movedim(-1, 1).float() / 255, style).movedim(1, -1) * 255
     assert made.dtype == torch.uint8
     assert float((made - wanted).abs().max()) <= 0.51
+    assert all(torch.equal(before[name], kept) for name, kept in generator.state_dict().items())
+
+    onnx.save(to_onnx(native), tmp_path / "made.onnx")
+    assert check_parity(native, tmp_path / "made.onnx", PICTURES, FrameSize(64, 48)).largest <= 1
 
 
 def test_the_exported_file_keeps_the_contract(exported: Exported) -> None:

@@ -23,11 +23,13 @@ from obs_stylizer.training.generators import (
     build_generator,
     build_latent_generator,
 )
-from obs_stylizer.training.generators.fast import FastGenerator, _gathered_by_two
+from obs_stylizer.training.generators.fast import FastGenerator
 from obs_stylizer.training.generators.layers import (
     NORM_EPSILON,
     ConditionalInstanceNorm,
     SmoothSubpixelConv,
+    TransposedConvNorm,
+    UpConvNorm,
 )
 from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
 
@@ -211,9 +213,13 @@ def test_without_norms_brightness_is_kept() -> None:
     assert change[1] < 1
 
 
-def test_pixels_join_in_where_they_are() -> None:
-    frame = torch.rand(2, 3, 32, 48)
-    assert torch.equal(_gathered_by_two(F.pixel_unshuffle(frame, 4)), F.pixel_unshuffle(frame, 2))
+def test_upsampling_and_convolution_are_one_transposed_convolution() -> None:
+    torch.manual_seed(0)
+    layer = UpConvNorm(5, 7, 2).eval()
+    features, style = torch.randn(1, 5, 6, 9), torch.tensor([[0.3, 0.7]])
+    with torch.no_grad():
+        found = TransposedConvNorm(layer)(features, style)
+        assert torch.allclose(found, layer(features, style), atol=1e-5)
 
 
 def test_without_norms_features_keep_their_size_through_the_layers() -> None:

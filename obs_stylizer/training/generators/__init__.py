@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.generators.base import Correction, PictureGenerator
+from obs_stylizer.training.generators.base import (
+    Correction,
+    GatheringGenerator,
+    PictureGenerator,
+)
 from obs_stylizer.training.generators.dcgan import LatentGenerator
 from obs_stylizer.training.generators.fast import FastGenerator
 from obs_stylizer.training.generators.residual import ResidualGenerator
@@ -13,6 +17,7 @@ from obs_stylizer.training.recipe import GeneratorRecipe
 __all__ = [
     "Correction",
     "FastGenerator",
+    "GatheringGenerator",
     "LatentGenerator",
     "PictureGenerator",
     "ResidualGenerator",

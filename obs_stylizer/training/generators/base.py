@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from obs_stylizer.training.generators.layers import ConvNorm
 
 _FIRST_CORRECTION = 0.1
 
@@ -44,6 +47,43 @@ class PictureGenerator(ABC, nn.Module):
         """
 
 
+class GatheringGenerator(PictureGenerator):
+    """One that gathers squares of pixels into channels first, and spreads them out at the end.
+
+    Between the two it is all convolutions; exported, pixels are gathered and spread as bytes.
+
+    Attributes:
+        stem: the first layer, which takes the gathered pixels.
+        input_factor: side of the squares that are gathered.
+        output_factor: side of those that are spread.
+        joins_pixels: whether the frame's own pixels join in again on the way up.
+    """
+
+    stem: ConvNorm
+    input_factor: int
+    output_factor: int
+    joins_pixels: bool = False
+
+    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
+        """Turn pictures; see :class:`PictureGenerator`."""
+        gathered = F.pixel_unshuffle(frame, self.input_factor)
+        pixels = F.pixel_unshuffle(frame, self.output_factor) if self.joins_pixels else None
+        return F.pixel_shuffle(self.body(gathered, style, pixels), self.output_factor)
+
+    @abstractmethod
+    def body(self, gathered: Tensor, style: Tensor | None, pixels: Tensor | None) -> Tensor:
+        """Do all the arithmetic, from gathered to not yet spread pixels.
+
+        Args:
+            gathered: float (B, 3 f², H/f, W/f), 0 to 1, with f the input factor.
+            style: float (B, S) or None.
+            pixels: float (B, 3 g², H/g, W/g), with g the output factor, where they join in.
+
+        Returns:
+            float (B, 3 g², H/g, W/g), 0 to 1.
+        """
+
+
 class Correction(PictureGenerator):
     """Adds what a generator makes to the frame, instead of putting it in the frame's place.
 
@@ -64,8 +104,12 @@ class Correction(PictureGenerator):
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
         """Correct pictures; see :class:`PictureGenerator`."""
-        change: Tensor = self.inner(frame, style)
-        return (frame + (2 * change - 1)).clamp(0, 1)
+        return self.corrected(frame, self.inner(frame, style))
+
+    @staticmethod
+    def corrected(pixels: Tensor, change: Tensor) -> Tensor:
+        """Return pixels, 0 to 1, with a change whose zero is mid-grey; any two equal shapes."""
+        return (pixels + (2 * change - 1)).clamp(0, 1)
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
         """Return the inner generator's features."""

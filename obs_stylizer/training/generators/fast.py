@@ -6,15 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obs_stylizer.training.generators.base import PictureGenerator
+from obs_stylizer.training.generators.base import GatheringGenerator
 from obs_stylizer.training.generators.layers import (
     ConvNorm,
     ResidualBlock,
     SmoothSubpixelConv,
+    TransposedConvNorm,
+    UpConvNorm,
 )
 
 
-class FastGenerator(PictureGenerator):
+class FastGenerator(GatheringGenerator):
     """Picture to picture, in the fewest milliseconds that keep the eye content.
 
     Pixels are gathered by four into channels, convolved to ``channels`` maps, halved once more,
@@ -45,12 +47,12 @@ class FastGenerator(PictureGenerator):
     ) -> None:
         super().__init__()
         self.styles = styles
-        self.detail = detail
+        self.joins_pixels = detail
         deep, half = 2 * channels, max(4, channels // 2)
         self.stem = ConvNorm(3 * self.input_factor**2, channels, styles, 1, normalise)
         self.down = ConvNorm(channels, deep, styles, 2, normalise)
         self.blocks = nn.ModuleList(ResidualBlock(deep, styles, normalise) for _ in range(blocks))
-        self.up = ConvNorm(deep, channels, styles, 1, normalise)
+        self.up: UpConvNorm | TransposedConvNorm = UpConvNorm(deep, channels, styles, normalise)
         pixels = 3 * self.output_factor**2 if detail else 0
         self.wide = ConvNorm(channels + pixels, half, styles, 1, normalise)
         self.last: nn.Module = (
@@ -59,37 +61,15 @@ class FastGenerator(PictureGenerator):
             else SmoothSubpixelConv(half)
         )
 
-    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
-        """Turn a picture.
-
-        Args:
-            frame: float (B, 3, H, W), 0 to 1; H and W multiples of 8.
-            style: float (B, S), or None for a generator without styles.
-
-        Returns:
-            float (B, 3, H, W), 0 to 1.
-        """
-        gathered = F.pixel_unshuffle(frame, self.input_factor)
-        return F.pixel_shuffle(self.body(gathered, style), self.output_factor)
-
-    def body(self, gathered: Tensor, style: Tensor | None) -> Tensor:
-        """Do all the arithmetic, from gathered to still unshuffled pixels.
-
-        Args:
-            gathered: float (B, 48, H/4, W/4), 0 to 1.
-            style: float (B, S) or None.
-
-        Returns:
-            float (B, 12, H/2, W/2), 0 to 1.
-        """
+    def body(self, gathered: Tensor, style: Tensor | None, pixels: Tensor | None) -> Tensor:
+        """From pixels gathered by four to pixels gathered by two; see the base class."""
         _, quarter, _, features = self._encode(gathered, style)
-        features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         features = self.up(features, style)
-        if self.detail:
+        if pixels is not None:
             features = features + quarter
         features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        if self.detail:
-            features = torch.cat([features, _gathered_by_two(gathered)], 1)
+        if pixels is not None:
+            features = torch.cat([features, pixels], 1)
         features = self.wide(features, style)
         return torch.sigmoid(self.last(features))
 
@@ -103,11 +83,3 @@ class FastGenerator(PictureGenerator):
         for block in self.blocks:
             features = block(features, style)
         return [gathered, quarter, eighth, features]
-
-
-def _gathered_by_two(gathered: Tensor) -> Tensor:
-    """Spread pixels gathered by four, (B, 48, h, w), to gathered by two, (B, 12, 2h, 2w)."""
-    batch, _, height, width = gathered.shape
-    split = gathered.reshape(batch, 3, 2, 2, 2, 2, height, width)
-    spread = split.permute(0, 1, 3, 5, 6, 2, 7, 4)
-    return spread.reshape(batch, 12, 2 * height, 2 * width)

@@ -74,6 +74,53 @@ class ConvNorm(nn.Module):
         return F.relu(self.norm(self.convolution(features), style))
 
 
+class UpConvNorm(ConvNorm):
+    """Nearest-neighbour upsampling by two, 3x3 convolution, conditional norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, styles: int, normalise: bool = True) -> None:
+        super().__init__(inputs, outputs, styles, 1, normalise)
+
+    def forward(self, features: Tensor, style: Tensor | None) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, 2H, 2W)."""
+        return super().forward(F.interpolate(features, scale_factor=2.0, mode="nearest"), style)
+
+
+class TransposedConvNorm(nn.Module):
+    """What a trained :class:`UpConvNorm` computes, in four ninths of the products.
+
+    After upsampling, several taps of a 3x3 kernel always fall on the same pixel. Added up, they
+    are a transposed convolution of 4x4 taps and stride 2. As its taps cannot be learnt apart, it
+    has no chequerboard either.
+
+    Args:
+        trained: it is left as it is.
+    """
+
+    def __init__(self, trained: UpConvNorm) -> None:
+        super().__init__()
+        with torch.no_grad():
+            taps = _doubled(_doubled(trained.convolution.weight, 2), 3).transpose(0, 1)
+            inputs, outputs = taps.shape[:2]
+            self.convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False)
+            self.convolution.weight.copy_(taps)
+        self.norm = trained.norm
+
+    def forward(self, features: Tensor, style: Tensor | None) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, 2H, 2W)."""
+        return F.relu(self.norm(self.convolution(features), style))
+
+
+def _doubled(kernel: Tensor, axis: int) -> Tensor:
+    """Return the three taps along ``axis`` as the four that double the size as well.
+
+    Every pixel adds to the four nearest of twice the size, the taps in reverse. Two of these see
+    it twice through the kernel of three: itself and its repetition.
+    """
+    flipped = kernel.flip(axis)
+    nothing = torch.zeros_like(flipped.narrow(axis, 0, 1))
+    return torch.cat([flipped, nothing], axis) + torch.cat([nothing, flipped], axis)
+
+
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions with conditional norms around a shortcut (He et al. 2016)."""
 

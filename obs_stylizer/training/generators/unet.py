@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from obs_stylizer.training.generators.base import PictureGenerator
+from obs_stylizer.training.generators.base import GatheringGenerator
 from obs_stylizer.training.generators.layers import ConvNorm
 
 
-class UNetGenerator(PictureGenerator):
+class UNetGenerator(GatheringGenerator):
     """Ronneberger et al. 2015, as pix2pix uses it, with upsampling that leaves no chequerboard.
 
     Every level halves the resolution with a 3x3 convolution of stride 2 and doubles the feature
@@ -36,7 +36,8 @@ class UNetGenerator(PictureGenerator):
         gather: int = 1,
     ) -> None:
         super().__init__()
-        self.styles, self.gather, self.size_multiple = styles, gather, gather * 2**depth
+        self.styles, self.size_multiple = styles, gather * 2**depth
+        self.input_factor = self.output_factor = gather
         pixels = 3 * gather**2
         widths = [channels * min(2**level, 8) for level in range(depth + 1)]
         self.stem = ConvNorm(pixels, channels, styles, 1, normalise)
@@ -50,18 +51,20 @@ class UNetGenerator(PictureGenerator):
         )
         self.last = nn.Conv2d(channels, pixels, 3, padding=1)
 
-    def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
-        """Turn pictures; see :class:`PictureGenerator`."""
-        found = self.encode(frame, style)[1:]
+    def body(self, gathered: Tensor, style: Tensor | None, pixels: Tensor | None) -> Tensor:  # noqa: ARG002
+        """From gathered pixels to as many; see the base class."""
+        found = self._encode(gathered, style)[1:]
         features = found[-1]
         for layer, kept in zip(self.up, reversed(found[:-1]), strict=True):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = layer(torch.cat([features, kept], 1), style)
-        return F.pixel_shuffle(torch.sigmoid(self.last(features)), self.gather)
+        return torch.sigmoid(self.last(features))
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
         """Return the (gathered) picture and the features of every level."""
-        gathered = F.pixel_unshuffle(frame, self.gather)
+        return self._encode(F.pixel_unshuffle(frame, self.input_factor), style)
+
+    def _encode(self, gathered: Tensor, style: Tensor | None) -> list[Tensor]:
         found = [gathered, self.stem(gathered, style)]
         for layer in self.down:
             found.append(layer(found[-1], style))
