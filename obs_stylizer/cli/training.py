@@ -125,6 +125,7 @@ def export(
     """Write a run's generator as an ONNX file and check it against torch."""
     need_torch()
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
+    from obs_stylizer.training.half_precision import compare_bfloat16
     from obs_stylizer.training.judging import calibration_pictures, held_out_pictures
     from obs_stylizer.training.quantization import compare, quantize
     from obs_stylizer.training.run_directory import RunDirectory
@@ -143,6 +144,8 @@ def export(
     for size, found in zip(PARITY_SIZES, parity, strict=True):
         typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")
     typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
+    for name, decibels in compare_bfloat16(target, judged).items():
+        typer.echo(f"{name}: bfloat16 would leave {decibels:.1f} dB of float (rounding simulated)")
     if int8:
         small = target.with_name(f"{target.stem}.int8.onnx")
         quantize(target, small, calibration_pictures(opened.recipe))

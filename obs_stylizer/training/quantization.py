@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import onnx
-import onnxruntime
 from onnxruntime import quantization
 
-from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.inference.model_spec import (
-    FRAME_INPUT,
-    OUTPUT,
-    STYLE_INPUT,
-    ModelSpec,
-    spec_of,
-    write_spec,
-)
-from obs_stylizer.training.pictures import fit_frame
+from obs_stylizer.frames import Pixels
+from obs_stylizer.inference.model_spec import ModelSpec, spec_of, write_spec
+from obs_stylizer.training.likeness import feeds_of, psnr_by_style
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION_SIZE: Final = FrameSize(640, 360)
 CALIBRATION_PICTURES: Final = 24
 
 
@@ -69,36 +59,16 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
 
 
 def compare(model: Path, variant: Path, pictures: Sequence[Pixels]) -> dict[str, float]:
-    """Return the PSNR in decibels between two native generators' pictures, by style.
+    """Return the PSNR in decibels between the pictures of a float file and its 8-bit variant.
 
-    The float file runs in ONNX Runtime, the variant in OpenVINO, as they do in use.
+    The variant runs in OpenVINO, as it does in use.
     """
     import openvino
 
-    spec = spec_of(onnx.load(model), model)
-    reference = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     compiled = openvino.Core().compile_model(
         str(variant), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    errors: dict[str, list[float]] = {}
-    for picture in pictures:
-        for name, feeds in feeds_of(picture, spec):
-            wanted = reference.run([OUTPUT], feeds)[0].astype(np.float32)
-            made = next(iter(compiled(feeds).values())).astype(np.float32)
-            errors.setdefault(name, []).append(float(np.square(made - wanted).mean()))
-    return {
-        name: float(10 * np.log10(255**2 / max(float(np.mean(values)), 1e-9)))
-        for name, values in errors.items()
-    }
-
-
-def feeds_of(picture: Pixels, spec: ModelSpec) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give a name and the inputs for ``picture``, uint8 (H, W, 3), once in each style."""
-    frame = fit_frame(picture, CALIBRATION_SIZE)[None]
-    if not spec.styles:
-        yield spec.name, {FRAME_INPUT: frame}
-    for name, mix in zip(spec.styles, np.eye(len(spec.styles), dtype=np.float32), strict=True):
-        yield name, {FRAME_INPUT: frame, STYLE_INPUT: mix[None]}
+    return psnr_by_style(model, lambda feeds: next(iter(compiled(feeds).values())), pictures)
 
 
 class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]

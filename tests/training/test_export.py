@@ -18,6 +18,7 @@ from obs_stylizer.training.export import (
     Parity,
     check_parity,
     export_run,
+    quiet_exporter,
     to_onnx,
     trained_generator,
 )
@@ -28,7 +29,12 @@ from obs_stylizer.training.generators import (
     ResidualGenerator,
     UNetGenerator,
 )
-from obs_stylizer.training.half_precision import compare_halved, halve
+from obs_stylizer.training.half_precision import (
+    compare_bfloat16,
+    compare_halved,
+    halve,
+    rounded_to_bfloat16,
+)
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.quantization import compare, quantize
@@ -145,6 +151,40 @@ def test_the_float16_variant_is_half_as_large_and_looks_the_same(
     found = compare_halved(output, half, PICTURES[2:])
     assert sorted(found) == ["rings", "stripes"]
     assert all(decibels > 45 for decibels in found.values()), found
+
+
+def test_bfloat16_is_rounded_to_after_every_layer() -> None:
+    torch.manual_seed(0)
+    convolution = torch.nn.Conv2d(3, 4, 3)
+    layers = torch.nn.Sequential(convolution, torch.nn.Sigmoid(), torch.nn.MaxPool2d(2)).eval()
+    frame = torch.rand(1, 3, 8, 8)
+    with quiet_exporter():
+        program = torch.onnx.export(layers, (frame,), dynamo=True, verbose=False)
+    assert program is not None
+    model = rounded_to_bfloat16(program.model_proto)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {session.get_inputs()[0].name: frame.numpy()})[0]
+
+    def rounded(numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.bfloat16().float()
+
+    with torch.no_grad():
+        convolution.weight.copy_(rounded(convolution.weight))
+        wanted = layers[2](rounded(rounded(convolution(frame)).sigmoid()))
+    # Sums in another order may round to the next number, one part in 128 away.
+    assert np.allclose(found, wanted.numpy(), rtol=0.008)
+    assert (found == wanted.numpy()).mean() > 0.95
+    assert (found == rounded(torch.from_numpy(found)).numpy()).all()
+
+
+def test_bfloat16_would_look_the_same(exported: Exported) -> None:
+    found = compare_bfloat16(exported[1], PICTURES[2:])
+    assert sorted(found) == ["rings", "stripes"]
+    assert all(45 < decibels < 70 for decibels in found.values()), found
 
 
 def test_a_generator_without_styles(tmp_path: Path) -> None:
