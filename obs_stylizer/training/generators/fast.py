@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from obs_stylizer.training.generators.base import GatheringGenerator
 from obs_stylizer.training.generators.layers import (
     ConvNorm,
+    JoinConvNorm,
     ResidualBlock,
     SmoothSubpixelConv,
-    TransposedConvNorm,
     UpConvNorm,
 )
 
@@ -22,7 +22,8 @@ class FastGenerator(GatheringGenerator):
     Pixels are gathered by four into channels, convolved to ``channels`` maps, halved once more,
     sent through residual blocks, brought back by nearest-neighbour upsampling and convolution,
     and shuffled out by two, with a blur that leaves no grid. There is no reflection padding
-    (providers split the graph at it) and no transposed convolution (it leaves a chequerboard).
+    (providers split the graph at it) and no freely learnt transposed convolution (it leaves a
+    chequerboard).
 
     Args:
         channels: feature maps at a quarter of the resolution.
@@ -52,9 +53,13 @@ class FastGenerator(GatheringGenerator):
         self.stem = ConvNorm(3 * self.input_factor**2, channels, styles, 1, normalise)
         self.down = ConvNorm(channels, deep, styles, 2, normalise)
         self.blocks = nn.ModuleList(ResidualBlock(deep, styles, normalise) for _ in range(blocks))
-        self.up: UpConvNorm | TransposedConvNorm = UpConvNorm(deep, channels, styles, normalise)
+        self.up: nn.Module = UpConvNorm(deep, channels, styles, normalise)
         pixels = 3 * self.output_factor**2 if detail else 0
-        self.wide = ConvNorm(channels + pixels, half, styles, 1, normalise)
+        self.wide: nn.Module = (
+            JoinConvNorm(channels, pixels, half, styles, normalise)
+            if detail
+            else UpConvNorm(channels, half, styles, normalise)
+        )
         self.last: nn.Module = (
             nn.Conv2d(half, 3 * self.output_factor**2, 3, padding=1)
             if detail
@@ -65,12 +70,10 @@ class FastGenerator(GatheringGenerator):
         """From pixels gathered by four to pixels gathered by two; see the base class."""
         _, quarter, _, features = self._encode(gathered, style)
         features = self.up(features, style)
-        if pixels is not None:
-            features = features + quarter
-        features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        if pixels is not None:
-            features = torch.cat([features, pixels], 1)
-        features = self.wide(features, style)
+        if pixels is None:
+            features = self.wide(features, style)
+        else:
+            features = self.wide(features + quarter, pixels, style)
         return torch.sigmoid(self.last(features))
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:

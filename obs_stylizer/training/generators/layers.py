@@ -85,6 +85,20 @@ class UpConvNorm(ConvNorm):
         return super().forward(F.interpolate(features, scale_factor=2.0, mode="nearest"), style)
 
 
+class JoinConvNorm(ConvNorm):
+    """:class:`UpConvNorm` of features at half the size joined with others at the full one."""
+
+    def __init__(
+        self, inputs: int, joining: int, outputs: int, styles: int, normalise: bool = True
+    ) -> None:
+        super().__init__(inputs + joining, outputs, styles, 1, normalise)
+
+    def forward(self, features: Tensor, joining: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
+        """(B, inputs, H, W) and (B, joining, 2H, 2W) to (B, outputs, 2H, 2W)."""
+        features = F.interpolate(features, scale_factor=2.0, mode="nearest")
+        return super().forward(torch.cat([features, joining], 1), style)
+
+
 class TransposedConvNorm(nn.Module):
     """What a trained :class:`UpConvNorm` computes, in four ninths of the products.
 
@@ -98,16 +112,47 @@ class TransposedConvNorm(nn.Module):
 
     def __init__(self, trained: UpConvNorm) -> None:
         super().__init__()
-        with torch.no_grad():
-            taps = _doubled(_doubled(trained.convolution.weight, 2), 3).transpose(0, 1)
-            inputs, outputs = taps.shape[:2]
-            self.convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False)
-            self.convolution.weight.copy_(taps)
+        self.convolution = _doubling(trained.convolution.weight)
         self.norm = trained.norm
 
     def forward(self, features: Tensor, style: Tensor | None) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, 2H, 2W)."""
         return F.relu(self.norm(self.convolution(features), style))
+
+
+class SplitConvNorm(nn.Module):
+    """What a trained :class:`JoinConvNorm` computes, as :class:`TransposedConvNorm` does.
+
+    A convolution of joined features is the sum of one of each, so nothing need be joined.
+
+    Args:
+        trained: it is left as it is.
+        joining: how many of its inputs are at the full size.
+    """
+
+    def __init__(self, trained: JoinConvNorm, joining: int) -> None:
+        super().__init__()
+        weight = trained.convolution.weight
+        inputs = weight.shape[1] - joining
+        self.doubling = _doubling(weight[:, :inputs])
+        self.convolution = nn.Conv2d(joining, len(weight), 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.convolution.weight.copy_(weight[:, inputs:])
+        self.norm = trained.norm
+
+    def forward(self, features: Tensor, joining: Tensor, style: Tensor | None) -> Tensor:
+        """(B, inputs, H, W) and (B, joining, 2H, 2W) to (B, outputs, 2H, 2W)."""
+        return F.relu(self.norm(self.doubling(features) + self.convolution(joining), style))
+
+
+def _doubling(weight: Tensor) -> nn.ConvTranspose2d:
+    """Return a 3x3 convolution's weights (O, C, 3, 3) as one that doubles the size as well."""
+    taps = _doubled(_doubled(weight.detach(), 2), 3).transpose(0, 1)
+    inputs, outputs = taps.shape[:2]
+    made = nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False)
+    with torch.no_grad():
+        made.weight.copy_(taps)
+    return made
 
 
 def _doubled(kernel: Tensor, axis: int) -> Tensor:

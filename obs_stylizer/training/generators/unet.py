@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from obs_stylizer.training.generators.base import GatheringGenerator
-from obs_stylizer.training.generators.layers import ConvNorm
+from obs_stylizer.training.generators.layers import ConvNorm, JoinConvNorm
 
 
 class UNetGenerator(GatheringGenerator):
@@ -46,7 +46,7 @@ class UNetGenerator(GatheringGenerator):
             for level in range(depth)
         )
         self.up = nn.ModuleList(
-            ConvNorm(widths[level + 1] + widths[level], widths[level], styles, 1, normalise)
+            JoinConvNorm(widths[level + 1], widths[level], widths[level], styles, normalise)
             for level in reversed(range(depth))
         )
         self.last = nn.Conv2d(channels, pixels, 3, padding=1)
@@ -56,8 +56,7 @@ class UNetGenerator(GatheringGenerator):
         found = self._encode(gathered, style)[1:]
         features = found[-1]
         for layer, kept in zip(self.up, reversed(found[:-1]), strict=True):
-            features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = layer(torch.cat([features, kept], 1), style)
+            features = layer(features, kept, style)
         return torch.sigmoid(self.last(features))
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:
