@@ -291,3 +291,16 @@ def test_kinds_that_do_not_fit_are_refused() -> None:
         build_latent_generator(GeneratorRecipe(), 64)
     with pytest.raises(TrainingError, match="96 is not four times a power of two"):
         build_latent_generator(GeneratorRecipe(kind="dcgan"), 96)
+
+
+def test_pictures_from_noise_have_no_frame() -> None:
+    torch.manual_seed(0)
+    generator = LatentGenerator(4, 4, 32).eval()
+    with torch.no_grad():
+        generator.first.weight.zero_()
+        generator.first.bias.copy_(
+            torch.randn(len(generator.first.bias) // 16).repeat_interleave(16)
+        )
+        flat = generator(torch.randn(1, 4))
+    assert float(flat.std((2, 3)).max()) < 1e-6
+    assert 0.01 < float(flat.mean()) < 0.99

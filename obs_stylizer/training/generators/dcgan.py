@@ -15,7 +15,8 @@ class LatentGenerator(nn.Module):
     """Noise to picture (Radford et al. 2016), upsampling without a chequerboard.
 
     A linear layer to a grid of four by four, then nearest-neighbour upsampling, a 3x3
-    convolution, batch normalisation and ReLU until the size is reached.
+    convolution, batch normalisation and ReLU until the size is reached. Beyond its edge a
+    picture goes on as it ends: zeros there would draw a frame around each one.
 
     Args:
         latent: length Z of the noise vector.
@@ -34,11 +35,11 @@ class LatentGenerator(nn.Module):
         self.first = nn.Linear(latent, widths[0] * GRID**2)
         self.first_norm = nn.BatchNorm2d(widths[0])
         self.layers = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+            nn.Conv2d(inputs, outputs, 3, bias=False)
             for inputs, outputs in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
-        self.last = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.last = nn.Conv2d(widths[-1], 3, 3)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Make pictures.
@@ -53,6 +54,13 @@ class LatentGenerator(nn.Module):
         features = F.relu(self.first_norm(features))
         for layer, norm in zip(self.layers, self.norms, strict=True):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = F.relu(norm(layer(features)))
+            features = F.relu(norm(layer(_with_edges_repeated(features))))
         features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        return torch.sigmoid(self.last(features))
+        return torch.sigmoid(self.last(_with_edges_repeated(features)))
+
+
+def _with_edges_repeated(features: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, C, H + 2, W + 2)."""
+    # The operator for padding so cannot be exported to the opset that every runtime reads.
+    features = torch.cat([features[..., :1], features, features[..., -1:]], 3)
+    return torch.cat([features[..., :1, :], features, features[..., -1:, :]], 2)
