@@ -39,7 +39,7 @@ class NativeGenerator(nn.Module):
         self.generator = copy.deepcopy(generator).eval().requires_grad_(False)
         self.size_multiple = generator.size_multiple
         self.styles = generator.styles
-        inner = self.generator.inner if isinstance(self.generator, Correction) else self.generator
+        inner = self._inner
         if isinstance(inner, GatheringGenerator):
             _take_pixels_as_they_lie(inner)
             _upsample_while_convolving(inner)
@@ -54,20 +54,23 @@ class NativeGenerator(nn.Module):
         Returns:
             uint8, the shape of ``frame``.
         """
-        correction = isinstance(self.generator, Correction)
-        inner = self.generator.inner if isinstance(self.generator, Correction) else self.generator
+        inner = self._inner
         if not isinstance(inner, GatheringGenerator):
             made: Tensor = self.generator(frame.permute(0, 3, 1, 2).float() / 255.0, style)
             return _to_bytes(made).permute(0, 2, 3, 1)
         near, far = inner.input_factor, inner.output_factor
-        gathered = _gather(frame, near).float() / 255.0
-        pixels = None
-        if inner.joins_pixels or correction:
-            pixels = gathered if near == far else _gather(frame, far).float() / 255.0
+        gathered = pixels = _gather(frame, near).float() / 255.0
+        if near != far and (inner.joins_pixels or isinstance(self.generator, Correction)):
+            pixels = _gather(frame, far).float() / 255.0
         made = inner.body(gathered, style, pixels if inner.joins_pixels else None)
-        if correction and pixels is not None:
-            made = Correction.corrected(pixels, made)
+        if isinstance(self.generator, Correction):
+            made = self.generator.corrected(pixels, made)
         return _spread(_to_bytes(made), far)
+
+    @property
+    def _inner(self) -> nn.Module:
+        """The generator itself, or the one whose pictures it adds to the frame."""
+        return self.generator.inner if isinstance(self.generator, Correction) else self.generator
 
 
 def _to_bytes(made: Tensor) -> Tensor:
@@ -105,7 +108,7 @@ def _take_pixels_as_they_lie(generator: GatheringGenerator) -> None:
     last.weight, last.bias = _fixed(last.weight[order]), _fixed(last.bias[order])
     if isinstance(generator, FastGenerator) and isinstance(generator.wide, JoinConvNorm):
         wide = generator.wide.convolution
-        features = wide.weight.shape[1] - len(order)
+        features = wide.weight.shape[1] - generator.wide.joining
         inputs = [*range(features), *(features + channel for channel in order)]
         wide.weight = _fixed(wide.weight[:, inputs])
 
@@ -120,12 +123,11 @@ def _upsample_while_convolving(generator: GatheringGenerator) -> None:
         assert isinstance(generator.up, UpConvNorm)
         generator.up = TransposedConvNorm(generator.up)
         if isinstance(generator.wide, JoinConvNorm):
-            generator.wide = SplitConvNorm(generator.wide, 3 * generator.output_factor**2)
+            generator.wide = SplitConvNorm(generator.wide)
     elif isinstance(generator, UNetGenerator):
         for level, layer in enumerate(generator.up):
             assert isinstance(layer, JoinConvNorm)
-            joining = len(layer.convolution.weight)
-            generator.up[level] = SplitConvNorm(layer, joining)
+            generator.up[level] = SplitConvNorm(layer)
 
 
 def _as_they_lie(factor: int) -> list[int]:

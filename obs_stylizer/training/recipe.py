@@ -38,6 +38,7 @@ _LATER_KEYS = {
     "data": ("clips",),
     "temporal": ("clip_weight",),
     "painting": ("tone", "coarse", "margin", "teacher_model", "imitation"),
+    "generate": ("style", "style_layers", "style_features"),
     "paired": ("perceptual", "perceptual_layers", "features"),
     "enhance": ("perceptual", "perceptual_layers", "features"),
 }
@@ -262,10 +263,8 @@ class Recipe(Section):
                 "styles": {name: {"turns"} for name in once},
             }
         if self.generate is not None:
-            # The first only judge what was trained, the others came later.
-            left_out["generate"] = {"features"}
-            if not self.generate.style:
-                left_out["generate"] |= {"style", "style_layers", "style_features"}
+            # They only judge what was trained.
+            left_out["generate"].add("features")
         text = self.model_dump_json(exclude=left_out)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -230,7 +230,7 @@ def test_upsampling_joining_and_convolution_are_a_sum_of_two_convolutions() -> N
     features, joining = torch.randn(1, 5, 6, 9), torch.randn(1, 3, 12, 18)
     style = torch.tensor([[0.3, 0.7]])
     with torch.no_grad():
-        found = SplitConvNorm(layer, 3)(features, joining, style)
+        found = SplitConvNorm(layer)(features, joining, style)
         assert torch.allclose(found, layer(features, joining, style), atol=1e-5)
 
 

@@ -92,6 +92,7 @@ class JoinConvNorm(ConvNorm):
         self, inputs: int, joining: int, outputs: int, styles: int, normalise: bool = True
     ) -> None:
         super().__init__(inputs + joining, outputs, styles, 1, normalise)
+        self.joining = joining
 
     def forward(self, features: Tensor, joining: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
         """(B, inputs, H, W) and (B, joining, 2H, 2W) to (B, outputs, 2H, 2W)."""
@@ -127,12 +128,11 @@ class SplitConvNorm(nn.Module):
 
     Args:
         trained: it is left as it is.
-        joining: how many of its inputs are at the full size.
     """
 
-    def __init__(self, trained: JoinConvNorm, joining: int) -> None:
+    def __init__(self, trained: JoinConvNorm) -> None:
         super().__init__()
-        weight = trained.convolution.weight
+        weight, joining = trained.convolution.weight, trained.joining
         inputs = weight.shape[1] - joining
         self.doubling = _doubling(weight[:, :inputs])
         self.convolution = nn.Conv2d(joining, len(weight), 3, padding=1, bias=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from obs_stylizer.training.generators.base import PictureGenerator
-from obs_stylizer.training.generators.layers import ConvNorm, ResidualBlock
+from obs_stylizer.training.generators.layers import ConvNorm, ResidualBlock, UpConvNorm
 
 
 class ResidualGenerator(PictureGenerator):
@@ -35,15 +34,15 @@ class ResidualGenerator(PictureGenerator):
         self.blocks = nn.ModuleList(
             ResidualBlock(4 * channels, styles, normalise) for _ in range(blocks)
         )
-        self.up = ConvNorm(4 * channels, 2 * channels, styles, 1, normalise)
-        self.wide = ConvNorm(2 * channels, channels, styles, 1, normalise)
+        self.up = UpConvNorm(4 * channels, 2 * channels, styles, normalise)
+        self.wide = UpConvNorm(2 * channels, channels, styles, normalise)
         self.last = nn.Conv2d(channels, 3, 5, padding=2)
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
         """Turn pictures; see :class:`PictureGenerator`."""
         features = self.encode(frame, style)[-1]
         for layer in (self.up, self.wide):
-            features = layer(F.interpolate(features, scale_factor=2.0, mode="nearest"), style)
+            features = layer(features, style)
         return torch.sigmoid(self.last(features))
 
     def encode(self, frame: Tensor, style: Tensor | None = None) -> list[Tensor]:

@@ -57,7 +57,7 @@ class GenerateObjective(Objective):
         self.features: FeatureNetwork | None = None
         if recipe.generate.style:
             self.features = load_features(expand_path(recipe.generate.style_features))
-        self.style = recipe.generate
+        self.generate = recipe.generate
         self.to(device)
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
@@ -85,7 +85,7 @@ class GenerateObjective(Objective):
         if self.features is not None:
             texture = self._texture_distance(self.features, made, batch["real"])
             metrics["style"] = texture.detach()
-            loss = loss + self.style.style * texture
+            loss = loss + self.generate.style * texture
         metrics["loss"] = loss.detach()
         return GeneratorTurn(loss, metrics, {"made": made.detach()})
 
@@ -125,7 +125,7 @@ class GenerateObjective(Objective):
 
         Only the means are compared, so that pictures stay free to differ as the real ones do.
         """
-        layers = self.style.style_layers
+        layers = self.generate.style_layers
         found = features(made, layers)
         with torch.no_grad():
             wanted = features(real, layers)

@@ -98,7 +98,9 @@ class PaintingObjective(Objective):
         if self.features is not None:
             pictures = [to_tensor([picture]).to(device) for picture in self.style_pictures]
             self._style_grams = self._measure_styles(self.features, pictures)
-            self._coarse_grams = self._measure_styles(self.features, [_halved(p) for p in pictures])
+            if self.painting.coarse:
+                halves = [_halved(picture) for picture in pictures]
+                self._coarse_grams = self._measure_styles(self.features, halves)
         self._teacher, self._teacher_mixes = self._find_teacher()
         weights = [style.weight for style in self.painting.styles.values()]
         self._style_weights = torch.tensor(weights, device=device)
