@@ -124,8 +124,8 @@ def export(
 ) -> None:
     """Write a run's generator as an ONNX file and check it against torch."""
     need_torch()
+    from obs_stylizer.training.bfloat16 import compare_bfloat16
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
-    from obs_stylizer.training.half_precision import compare_bfloat16
     from obs_stylizer.training.judging import calibration_pictures, held_out_pictures
     from obs_stylizer.training.quantization import compare, quantize
     from obs_stylizer.training.run_directory import RunDirectory

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from obs_stylizer.training.folded_layers import SplitConvNorm, TransposedConvNorm
 from obs_stylizer.training.generators import (
     Correction,
     FastGenerator,
@@ -17,8 +18,6 @@ from obs_stylizer.training.generators import (
 from obs_stylizer.training.generators.layers import (
     JoinConvNorm,
     SmoothSubpixelConv,
-    SplitConvNorm,
-    TransposedConvNorm,
     UpConvNorm,
 )
 

@@ -14,6 +14,7 @@ from obs_stylizer.training.discriminators import (
     PatchDiscriminator,
     build_discriminator,
 )
+from obs_stylizer.training.folded_layers import SplitConvNorm, TransposedConvNorm
 from obs_stylizer.training.generators import (
     Correction,
     LatentGenerator,
@@ -29,8 +30,6 @@ from obs_stylizer.training.generators.layers import (
     ConditionalInstanceNorm,
     JoinConvNorm,
     SmoothSubpixelConv,
-    SplitConvNorm,
-    TransposedConvNorm,
     UpConvNorm,
 )
 from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
