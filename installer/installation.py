@@ -24,8 +24,11 @@ COMPILED_PARTS = (
     *("yaml", "pydantic", "psutil", "pyvirtualcam"),
 )
 
+# Two of them report themselves to their makers when they are imported, unless told not to.
 CHECK_PARTS = """
-import importlib, importlib.util, sys
+import importlib, importlib.util, os, sys
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+sys.modules["openvino_telemetry"] = None
 for name in sys.argv[1:]:
     if importlib.util.find_spec(name) is None:
         continue

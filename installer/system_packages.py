@@ -57,6 +57,7 @@ FOR_TESTS = (
     SystemPackage("libgl1-mesa-dri", "/usr/share/doc/libgl1-mesa-dri", OBS),
     SystemPackage("gcc", "gcc", CAMERA),
     SystemPackage("libc6-dev", "/usr/include/stdio.h", CAMERA),
+    SystemPackage("strace", "strace", "whom our programs speak to"),
 )
 
 

@@ -18,7 +18,7 @@ _PRELOADED: Final = [
     "obs_stylizer.daemon.worker",
     "obs_stylizer.sources.video_file",
     "obs_stylizer.sources.camera",
-    "obs_stylizer.inference.quiet_openvino",
+    "openvino",
 ]
 
 

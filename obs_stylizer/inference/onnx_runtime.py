@@ -69,6 +69,7 @@ def onnx_runtime() -> Any:
             "uninstall every onnxruntime package, then install exactly one",
         )
     onnxruntime.set_default_logger_severity(_FATAL_ONLY)
+    # The package has turned off what later versions do from their import on; this is Windows'.
     if hasattr(onnxruntime, "disable_telemetry_events"):
         onnxruntime.disable_telemetry_events()
     providers = onnxruntime.get_available_providers()

@@ -49,7 +49,7 @@ def openvino_core() -> Any:
         ProviderError: OpenVINO is not installed or does not load.
     """
     try:
-        from obs_stylizer.inference.quiet_openvino import openvino
+        import openvino
     except ImportError as cause:
         raise ProviderError(
             f"OpenVINO does not load: {first_line(cause)}", "run: pip install openvino"
@@ -98,7 +98,7 @@ class OpenVinoSession(Session):
             ModelError: OpenVINO cannot read or compile the model.
         """
         core = openvino_core()
-        from obs_stylizer.inference.quiet_openvino import openvino
+        import openvino
 
         self.frame_size = frame_size
         path, precision = _choose_file(model, options.precision, device)
