@@ -60,7 +60,7 @@ def adopt(
     output = output.expanduser()
     if output.suffix != ".onnx":
         raise ModelError(f"{output} is no name for a model", "let it end in .onnx")
-    if output.resolve() == plan.model.path:
+    if output.resolve() == plan.model.path.resolve():
         raise ModelError(f"{output} is the foreign model itself", "choose another --output")
     if output.exists() and not replace:
         raise ModelError(f"{output} exists already", "choose another --output, or add --force")

@@ -72,17 +72,53 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or _MEMORY.search(str(error)) is not None
 
 
-# How ONNX Runtime begins a message: code, source file, and the signature of a function.
-_WHERE: Final = re.compile(
-    r"^(\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?"
-    r"(/\S+\.(cc|cpp|h):\d+ [^()]*\([^()]*\)( const)?( \[with [^\]]*\])? )?"
+# How ONNX Runtime begins a message: its code, the file it loads, the operator it runs.
+_CODE: Final = re.compile(r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
+_LOADING: Final = re.compile(r"Load model from .*? failed:\s*")
+_RUNNING: Final = re.compile(
+    r"(?:Error in execution: )?Non-zero status code returned while running (\S+) node\. "
+    r"Name:'([^']*)' Status Message: "
+)
+# A place in C++ source: a path and a line, then the signature of a function.
+_PLACE: Final = re.compile(
+    r"(?:[A-Za-z]:)?[^\s:()]*[\\/][^\s:()]+\.(?:cc|cpp|cxx|cu|h|hpp):\d+:? ?"
 )
 
 
 def first_line(error: BaseException) -> str:
-    """Return the line of a runtime's exception that says something, cut to a readable length."""
+    """Return the line of a runtime's exception that says something, cut to a readable length.
+
+    Places in the runtime's own source are left out, and a failing operator is named first.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
     text = (telling or lines or [type(error).__name__])[0]
-    text = _WHERE.sub("", text) or text
+    text = _LOADING.sub("", _CODE.sub("", text))
+    text = _RUNNING.sub(_operator, text)
+    text = _without_places(text).strip() or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _operator(match: re.Match[str]) -> str:
+    return f"operator {match[1]}" + (f" (“{match[2]}”)" if match[2] else "") + ": "
+
+
+def _without_places(text: str) -> str:
+    """Cut out the places in source files, each with the function's signature behind it."""
+    while (place := _PLACE.search(text)) is not None:
+        text = text[: place.start()] + _behind_signature(text[place.end() :])
+    return text
+
+
+def _behind_signature(text: str) -> str:
+    """Return what follows the signature of a C++ function at the beginning of ``text``."""
+    depth = 0
+    opened = text.find("(")
+    # The return type and the name have no full stop, no comma outside of <> and no quotes.
+    if opened < 0 or re.search(r"[.'\"]\s|==", text[:opened]):
+        return text
+    for index in range(opened, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[index], 0)
+        if depth == 0:
+            return re.sub(r"^(\s*(const|noexcept|\[with [^\]]*\]))*\s*", "", text[index + 1 :])
+    return ""

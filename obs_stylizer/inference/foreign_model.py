@@ -14,8 +14,9 @@ from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.convention import Layout
 from obs_stylizer.inference.device_loss import first_line
+from obs_stylizer.inference.external_data import load_external_data
 from obs_stylizer.inference.model_spec import METADATA_KEY
-from obs_stylizer.inference.native_model import Dimensions, dimensions_of, load_proto
+from obs_stylizer.inference.native_model import MAX_BYTES, Dimensions, dimensions_of, load_proto
 from obs_stylizer.inference.onnx_runtime import onnx_runtime
 
 _DTYPES: Final = {
@@ -65,11 +66,11 @@ class ForeignModel:
             ModelError: it cannot be read, is native already, or does not turn one picture into
                 another.
         """
-        self.path = path.expanduser().resolve()
+        self.path = path.expanduser().absolute()
         self.proto = load_proto(self.path)
         if any(prop.key == METADATA_KEY for prop in self.proto.metadata_props):
             raise ModelError(f"{path} is a native generator already", "use it as it is")
-        onnx.load_external_data_for_model(self.proto, str(self.path.parent))
+        load_external_data(self.proto, self.path, MAX_BYTES)
         weights = {tensor.name for tensor in self.proto.graph.initializer}
         inputs = [value for value in self.proto.graph.input if value.name not in weights]
         self.input = self._find_input(inputs)

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from obs_stylizer.errors import ModelError, UsageError
 from obs_stylizer.frames import MAX_SIDE, FrameSize
+from obs_stylizer.inference.external_data import check_external_data
 from obs_stylizer.inference.locate import variant_of
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
@@ -39,7 +40,7 @@ class NativeModel:
     """A model file that keeps the native contract, as far as can be told without running it.
 
     Attributes:
-        path: the file, with resolved links.
+        path: the file, absolute, as it was named: links are not followed.
         spec: what it says about itself.
         frame: shape of the ``frame`` input, (1, height, width, 3).
         style_count: length of the ``style`` input; 0 without that input.
@@ -129,20 +130,8 @@ def load_proto(path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is truncated or no ONNX file", _AGAIN) from cause
     if not model.ir_version or not model.graph.node or not model.opset_import:
         raise ModelError(f"{path} is truncated or no ONNX file", _AGAIN)
-    _check_external_data(model, path)
+    check_external_data(model, path)
     return model
-
-
-def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        if not location or not (path.parent / location).is_file():
-            raise ModelError(
-                f"{path}: its weights file “{location}” is missing",
-                f"put it into {path.parent}, where the model expects it",
-            )
 
 
 def load_native_model(path: Path) -> NativeModel:
@@ -152,7 +141,8 @@ def load_native_model(path: Path) -> NativeModel:
         ModelError: it cannot be read, is a foreign model (the remedy says how to adopt it), or
             breaks the contract.
     """
-    path = path.expanduser().resolve()
+    # Not resolved: weights and variants lie beside a link.
+    path = path.expanduser().absolute()
     model = load_proto(path)
     spec = spec_of(model, path)
     inputs = _by_name(model.graph.input, {tensor.name for tensor in model.graph.initializer})

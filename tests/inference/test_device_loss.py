@@ -75,3 +75,36 @@ def test_the_line_that_says_something_is_found() -> None:
     assert first_line(RuntimeError("[ONNXRuntimeError] : 6 : FAIL : No such op")) == "No such op"
     assert first_line(RuntimeError("")) == "RuntimeError"
     assert len(first_line(RuntimeError("x" * 1000))) == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while "
+            "running Reshape node. Name:'back' Status Message: /onnxruntime_src/onnxruntime/core/"
+            "providers/cpu/tensor/reshape_helper.h:91 onnxruntime::ReshapeHelper::ReshapeHelper("
+            "const onnxruntime::TensorShape&, onnxruntime::TensorShapeVector&, bool) a == b was "
+            "false. The input cannot be reshaped",
+            "operator Reshape (“back”): a == b was false. The input cannot be reshaped",
+        ),
+        (
+            "Error in execution: Non-zero status code returned while running Pad node. Name:'' "
+            "Status Message: Pad reflect: too much",
+            "operator Pad: Pad reflect: too much",
+        ),
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : Load model from /tmp/.adopt-1.onnx failed:"
+            "/onnxruntime_src/core/graph/utils.h:46 void a::Check(const std::unordered_map<"
+            "std::string, int>&, bool (*)(int)) Opset 29 is too new",
+            "Opset 29 is too new",
+        ),
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : D:\\a\\_work\\1\\core\\graph.cc:120 a::Graph::Graph"
+            "(int, class X const &) Type error",
+            "Type error",
+        ),
+    ],
+)
+def test_places_in_the_runtimes_source_are_left_out(text: str, line: str) -> None:
+    assert first_line(RuntimeError(text)) == line
