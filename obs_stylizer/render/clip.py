@@ -191,8 +191,7 @@ class Clip(Footage):
         """See :class:`Footage`."""
         if self.path is None:
             return None
-        stat = self.path.stat()
-        return [str(self.path.absolute()), stat.st_size, stat.st_mtime_ns]
+        return file_stamp(self.path)
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
         container = self._open_container()
@@ -353,6 +352,16 @@ class Clip(Footage):
         if not self._warned:
             self._warned = True
             log.warning("%s %s", self.name, what)
+
+
+def file_stamp(path: Path) -> list[object]:
+    """Return what changes when a file does, as JSON can hold it."""
+    stat = path.stat()
+    return [
+        os.fsencode(path.absolute()).decode(errors="backslashreplace"),
+        stat.st_size,
+        stat.st_mtime_ns,
+    ]
 
 
 def _from(first: int, head: ClipFrame, walk: Iterator[ClipFrame]) -> Iterator[ClipFrame]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import av
 import cv2
@@ -15,42 +16,66 @@ from av.video.reformatter import VideoReformatter
 
 from obs_stylizer.errors import SinkError, SourceError
 from obs_stylizer.frames import FrameSize, Pixels, size_of
+from obs_stylizer.pictures import SUFFIXES, is_leftover, is_picture, read_picture
 from obs_stylizer.render.clip import ClipFrame, ClipInfo, Footage
 from obs_stylizer.render.colour import Colour
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.frame_index import FrameIndex
 from obs_stylizer.render.look_book import LookBook, Style
 from obs_stylizer.render.segment_file import write_whole
-from obs_stylizer.sources.image import MAX_IMAGE_SIDE, load_picture
 from obs_stylizer.sources.video_decoder import DecodedFrame
 
-SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
-"""Files that are taken for pictures."""
+log = logging.getLogger(__name__)
+
+WRITTEN: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+"""What the names of rendered pictures may end in."""
 
 _JPEG_QUALITY: Final = 95
+# How many files are named in one line.
+_NAMED: Final = 8
 
 # RGB with the primaries of BT.709 and the curve of sRGB, which is what pictures on screens have.
-_PICTURE_COLOUR: Final = Colour(0, 1, 13, full_range=True)
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file is a still picture, by its name."""
-    return path.suffix.lower() in SUFFIXES
+PICTURE_COLOUR: Final = Colour(0, 1, 13, full_range=True)
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures in a folder, in the order in which people count.
+    """Return the pictures in a folder, in the order in which people count; name what is left out.
 
     Raises:
         SourceError: there is none.
     """
-    found = sorted((p for p in folder.iterdir() if p.is_file() and is_picture(p)), key=_counted)
+    entries = sorted((path for path in folder.iterdir() if not is_leftover(path)), key=_counted)
+    found = [path for path in entries if path.is_file() and is_picture(path)]
+    others = [path.name for path in entries if path not in set(found)]
     if not found:
         raise SourceError(
             f"there is no picture in the folder {folder}",
             f"pictures end in {', '.join(sorted(SUFFIXES))}",
         )
+    if others:
+        named = ", ".join(others[:_NAMED]) + (
+            f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        )
+        log.warning(
+            "left out of %s, being no pictures: %s (name a video itself to render it)",
+            folder,
+            named,
+        )
     return found
+
+
+def written_name(source: Path, taken: Container[str] = ()) -> str:
+    """Return the name of the rendering of a picture: its own, or a JPEG's where that cannot be.
+
+    Args:
+        source: the picture.
+        taken: names that others have already.
+    """
+    if source.suffix.lower() in WRITTEN:
+        return source.name
+    name = f"{source.stem}.jpg"
+    # Telephones number a HEIC and a JPEG alike.
+    return name if name not in taken else f"{source.name}.jpg"
 
 
 def _counted(path: Path) -> list[tuple[int, str]]:
@@ -59,18 +84,21 @@ def _counted(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def read_picture(path: Path) -> Pixels:
+def read_still(path: Path) -> Pixels:
     """Return a picture upright, uint8 (height, width, 3) RGB, in its full size.
 
     Raises:
         SourceError: no such file, not readable, or no picture.
     """
-    picture, _ = load_picture(path)
-    if max(picture.shape[:2]) < MAX_IMAGE_SIDE:
-        return picture
-    # It may have been shrunk, which is right for live pictures only.
-    whole = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    return picture if whole is None else cast(Pixels, cv2.cvtColor(whole, cv2.COLOR_BGR2RGB))
+    read = read_picture(path)
+    if read.count > 1:
+        log.warning(
+            "%s holds %d pictures, of which the first is taken "
+            "(a name that ends in .mp4 after -o makes a film of all)",
+            path.name,
+            read.count,
+        )
+    return read.pixels
 
 
 def write_picture(path: Path, pixels: Pixels) -> None:
@@ -80,10 +108,10 @@ def write_picture(path: Path, pixels: Pixels) -> None:
         SinkError: it cannot be written there or under this suffix.
     """
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
+    if suffix not in WRITTEN:
         raise SinkError(
-            f"a picture cannot be a “{path.suffix or path.name}” file",
-            f"its name may end in {', '.join(sorted(SUFFIXES))}",
+            f"a picture cannot be written as “{path.suffix or path.name}”",
+            f"its name may end in {', '.join(sorted(WRITTEN))}",
         )
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
     done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
@@ -103,7 +131,7 @@ def render_picture(source: Path, target: Path, style: Style, size: FrameSize | N
     Raises:
         StylizerError: something is wrong with the picture, the style or the target.
     """
-    picture = read_picture(source)
+    picture = read_still(source)
     out_size = size or size_of(picture)
     book = LookBook(style, out_size)
     try:
@@ -126,14 +154,14 @@ class PictureFilm(Footage):
     def __init__(self, folder: Path, rate: Fraction) -> None:
         self.name = folder.name
         self._paths = pictures_in(folder)
-        first = read_picture(self._paths[0])
+        first = read_still(self._paths[0])
         self.info = ClipInfo(
             name=folder.name,
             size=size_of(first),
             rate=rate,
             time_base=1 / rate,
             origin=0,
-            colour=_PICTURE_COLOUR,
+            colour=PICTURE_COLOUR,
             pixel_format="rgb24",
             aspect=None,
         )
@@ -149,7 +177,7 @@ class PictureFilm(Footage):
         """
         reformatter = VideoReformatter()
         for number, path in enumerate(self._paths[first:], first):
-            pixels = read_picture(path)
+            pixels = read_still(path)
             if size_of(pixels) != self.info.size:
                 raise SourceError(
                     f"{path.name} is {size_of(pixels)}, the first picture {self.info.size}",

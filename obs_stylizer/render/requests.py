@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from obs_stylizer.errors import SourceError, UsageError
+from obs_stylizer.pictures import is_picture
 from obs_stylizer.render.encoders import CONTAINERS, Codec
-from obs_stylizer.render.pictures import is_picture, pictures_in
+from obs_stylizer.render.pictures import WRITTEN, pictures_in, written_name
 
 STREAM: Final = "-"
 
@@ -22,6 +23,8 @@ class Kind(StrEnum):
     PICTURE = "picture"
     FILM = "film"
     """The pictures of a folder as one video."""
+    ANIMATION = "animation"
+    """The pictures of one file as one video."""
     STREAM = "stream"
     """YUV4MPEG2 in, out, or both."""
 
@@ -129,28 +132,37 @@ def _into_folder(paths: Sequence[Path], folder: Path, codec: Codec, suffix: str)
         if path.is_dir():
             # One folder goes into the folder itself, several into folders of their names.
             inner = folder if len(paths) == 1 else folder / path.name
-            requests += [
-                Request(Kind.PICTURE, picture, inner / picture.name)
-                for picture in pictures_in(path)
-            ]
+            requests += _pictures(pictures_in(path), inner)
         elif is_picture(path):
-            requests.append(Request(Kind.PICTURE, path, folder / path.name))
+            names = {other.name for other in paths if other is not path}
+            requests.append(Request(Kind.PICTURE, path, folder / written_name(path, names)))
         else:
             name = f"{path.stem}{container_for(path, codec, suffix)}"
             requests.append(Request(Kind.CLIP, path, folder / name))
     return requests
 
 
+def _pictures(pictures: Sequence[Path], folder: Path) -> list[Request]:
+    names = {picture.name for picture in pictures}
+    return [
+        Request(Kind.PICTURE, picture, folder / written_name(picture, names))
+        for picture in pictures
+    ]
+
+
 def _single(path: Path, target: Path, codec: Codec, suffix: str) -> Request:
     if path.is_dir():
         return Request(Kind.FILM, path, _video_target(target, codec, suffix))
     if is_picture(path):
-        if not is_picture(target):
-            raise UsageError(
-                f"a picture cannot become {target.name}",
-                "name a picture after -o; a folder of pictures becomes a video",
-            )
-        return Request(Kind.PICTURE, path, target)
+        if target.suffix.lower() in WRITTEN:
+            return Request(Kind.PICTURE, path, target)
+        if target.suffix.lower() in CONTAINERS[codec]:
+            return Request(Kind.ANIMATION, path, _video_target(target, codec, suffix))
+        raise UsageError(
+            f"a picture cannot become {target.name}",
+            f"its name may end in {', '.join(sorted(WRITTEN))}; "
+            f"of an animation, in {', '.join(CONTAINERS[codec])}",
+        )
     return Request(Kind.CLIP, path, _video_target(target, codec, suffix))
 
 

@@ -12,8 +12,9 @@ from typing import Final
 
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.errors import SourceError, StylizerError, UsageError
+from obs_stylizer.pictures import is_picture
 from obs_stylizer.render.file_render import RenderStoppedError, Result
-from obs_stylizer.render.pictures import is_picture
+from obs_stylizer.render.pictures import written_name
 from obs_stylizer.render.requests import Kind, Request, checked_container, container_for
 from obs_stylizer.render.segment_file import write_whole
 from obs_stylizer.render.worklist import Wishes
@@ -189,6 +190,6 @@ def _whole_files(folder: Path, seen: dict[str, _Seen], ledger: Ledger, moment: f
 
 def _request(path: Path, target: Path, wishes: Wishes, suffix: str) -> Request:
     if is_picture(path):
-        return Request(Kind.PICTURE, path, target / path.name)
+        return Request(Kind.PICTURE, path, target / written_name(path))
     name = f"{path.stem}{container_for(path, wishes.output.codec, suffix)}"
     return Request(Kind.CLIP, path, target / name)

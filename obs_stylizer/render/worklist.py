@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from obs_stylizer.errors import SinkError
+from obs_stylizer.render.animation import Animation
 from obs_stylizer.render.clip import Clip, Footage
 from obs_stylizer.render.file_render import Output, Result, check_target, render_file
 from obs_stylizer.render.look_book import Style
@@ -78,6 +79,8 @@ def is_finished(request: Request, wishes: Wishes) -> bool:
 def _open(request: Request, wishes: Wishes) -> Footage:
     if request.source is None:
         return Clip(sys.stdin.buffer, "stdin", FORM)
+    if request.kind is Kind.ANIMATION:
+        return Animation(request.source)
     if request.kind is Kind.FILM:
         return PictureFilm(request.source, wishes.film_rate)
     return Clip(request.source)

@@ -11,6 +11,7 @@ import numpy as np
 
 from obs_stylizer.errors import SourceError
 from obs_stylizer.frames import Frame, Pixels, size_of
+from obs_stylizer.pictures import read_picture
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.timing import FrameTimer
 
@@ -27,7 +28,7 @@ class ImageSource(Source):
     """Repeats the picture in a file at the wished rate.
 
     Args:
-        path: a file of any format that OpenCV reads (JPEG, PNG, WebP, TIFF, BMP, …).
+        path: a picture of any kind that :mod:`obs_stylizer.pictures` reads.
         options: rate, pacing and clock; the size is the file's own.
     """
 
@@ -88,35 +89,17 @@ class ImageSource(Source):
 def load_picture(path: Path) -> tuple[Pixels, str]:
     """Read a picture file; return uint8 (height, width, 3) RGB and a few words about it.
 
-    The orientation that a camera noted is applied, transparency is laid on black, more than
-    eight bits are reduced, and a side longer than :data:`MAX_IMAGE_SIDE` is shrunk.
+    It comes as :func:`obs_stylizer.pictures.read_picture` has it, laid on black, but a side
+    longer than :data:`MAX_IMAGE_SIDE` is shrunk.
 
     Raises:
         SourceError: no such file, not readable, or no picture.
     """
-    try:
-        # Not cv2.imread, which cannot open a path with letters outside the Windows code page.
-        encoded = np.fromfile(path, dtype=np.uint8)
-    except FileNotFoundError:
-        raise SourceError(f"there is no file {path}", "check the path after image:") from None
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder", "name one picture in it") from None
-    except OSError as error:
-        raise SourceError(
-            f"cannot read {path}: {error.strerror}", "check that you may read the file"
-        ) from error
-    if not encoded.size:
-        raise SourceError(f"{path.name} is empty", "choose another picture")
-    try:
-        picture = _decode(encoded)
-    except (cv2.error, MemoryError) as error:
-        raise SourceError(
-            f"{path.name} cannot be decoded: {error}", "save it again as PNG or JPEG"
-        ) from error
-    if picture is None:
-        raise SourceError(f"{path.name} is no picture", "choose a PNG, JPEG, WebP, TIFF or BMP")
-    size = size_of(picture)
+    read = read_picture(path)
+    picture, size = read.pixels, size_of(read.pixels)
     detail = f"picture of {size}"
+    if read.count > 1:
+        detail += f", the first of {read.count} in the file"
     longest = max(size.width, size.height)
     if longest > MAX_IMAGE_SIDE:
         scale = MAX_IMAGE_SIDE / longest
@@ -124,26 +107,6 @@ def load_picture(path: Path) -> tuple[Pixels, str]:
         picture = cast(Pixels, cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA))
         detail += f", shrunk to {size_of(picture)}"
     return np.ascontiguousarray(picture), detail
-
-
-def _decode(encoded: Pixels) -> Pixels | None:
-    raw = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
-    if raw is None:
-        return None
-    if raw.ndim == 3 and raw.shape[2] == 4:
-        return _on_black(raw)
-    # A second time, because only this way OpenCV turns the picture as its EXIF data says and
-    # reduces any depth to eight bits.
-    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return None if picture is None else cast(Pixels, cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-
-
-def _on_black(bgra: np.ndarray) -> Pixels:
-    """Lay BGRA of any depth on black; uint8 RGB."""
-    peak = np.iinfo(bgra.dtype).max if bgra.dtype.kind == "u" else 1.0
-    values = bgra.astype(np.float32) / peak
-    rgb = values[..., 2::-1] * values[..., 3:]
-    return np.ascontiguousarray((np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def _modified(path: Path) -> int:
