@@ -28,7 +28,7 @@ def config_file() -> Path:
 
 
 def runtime_folder() -> Path:
-    """Where a running daemon leaves its claims on ports and devices."""
+    """Where a running daemon leaves its locks on ports and devices."""
     return platformdirs.user_cache_path(_APP, appauthor=False) / "run"
 
 
@@ -66,7 +66,7 @@ class WebSettings(Section):
             raise ValueError(f"“{value}” is no IP address, as 127.0.0.1 is") from error
 
 
-class SceneLook(Section):
+class ScenePreset(Section):
     """What an OBS scene asks for. Nothing given, or the word “leave”: all stays as it is."""
 
     preset: str = ""
@@ -77,13 +77,13 @@ class SceneLook(Section):
     """Milliseconds to blend; empty: the preset's own."""
 
 
-def _scene_look(value: object) -> object:
+def _scene_preset(value: object) -> object:
     """Read the short forms: the name of a preset, “leave”, or nothing."""
     if value is None or value == "leave":
         return {}
     if isinstance(value, str):
         return {"preset": value}
-    if not isinstance(value, dict | SceneLook):
+    if not isinstance(value, dict | ScenePreset):
         raise ValueError("must be a preset, leave, or {preset:, strength:, crossfade_ms:}")
     return value
 
@@ -105,11 +105,11 @@ class ObsSettings(Section):
     """Port of obs-websocket."""
     password: Annotated[SecretStr, BeforeValidator(_password)] = SecretStr("")
     """Its password; the environment variable OBS_WEBSOCKET_PASSWORD goes before it."""
-    scenes: dict[str, Annotated[SceneLook, BeforeValidator(_scene_look)]] = Field(
+    scenes: dict[str, Annotated[ScenePreset, BeforeValidator(_scene_preset)]] = Field(
         default_factory=dict
     )
     """For each OBS scene, by name: a preset, or {preset:, strength:, crossfade_ms:}, or leave."""
-    default: Annotated[SceneLook, BeforeValidator(_scene_look)] = SceneLook()
+    default: Annotated[ScenePreset, BeforeValidator(_scene_preset)] = ScenePreset()
     """The same for all scenes that are not named; leave if not given."""
     warm_preview: bool = True
     """In studio mode, load the preset of the preview scene before the cut."""

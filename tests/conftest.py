@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes import display, shim
 
-# Left out unless named in -m, since they need a machine or a patience of their own.
+# Left out unless named in -m, since they need a machine or much time of their own.
 _ON_REQUEST = ("hardware", "slow")
 
 
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep settings, caches and claims away from those of whoever runs the tests."""
+    """Keep settings, caches and locks away from those of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
             patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))

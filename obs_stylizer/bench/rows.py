@@ -135,9 +135,9 @@ def switching(bench: Bench) -> Iterator[Row]:
         for number in range(_SWITCHES):
             began = time.perf_counter()
             daemon.controller.send(ApplyPreset(f"bench{(number + 1) % 2}")).result(30)
-            look = daemon.controller.on_air.look
-            wait_for(daemon, lambda look=look: look in presenter.look_shown_at)
-            times.append(1000 * (presenter.look_shown_at[look] - began))
+            request_id = daemon.controller.on_air.request_id
+            wait_for(daemon, lambda request_id=request_id: request_id in presenter.first_shown_at)
+            times.append(1000 * (presenter.first_shown_at[request_id] - began))
             time.sleep(0.3)
         missed = daemon.statistics().missed_ticks
     row.figures = [

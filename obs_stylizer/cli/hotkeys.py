@@ -10,10 +10,10 @@ import typer
 
 from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
 from obs_stylizer.cli.presets import open_library
+from obs_stylizer.control.hotkeys.bindings import gather
 from obs_stylizer.control.hotkeys.combination import Modifier
 from obs_stylizer.control.hotkeys.keys import KEYS
 from obs_stylizer.control.hotkeys.report import HotkeyState, Report, read_reports
-from obs_stylizer.control.hotkeys.wishes import gather
 from obs_stylizer.settings import load_settings, runtime_folder
 
 _OFF_AIR = "not on air"
@@ -47,8 +47,8 @@ def _planned(config: Path | None) -> Report:
     settings = load_settings(config)
     trouble = _OFF_AIR if settings.listen_for_keys else "listen_for_keys is false in your settings"
     states = tuple(
-        HotkeyState(wish.keys, wish.text, wish.asked_by, wish.problem)
-        for wish in gather(settings.hotkeys, open_library())
+        HotkeyState(binding.keys, binding.text, binding.asked_by, binding.problem)
+        for binding in gather(settings.hotkeys, open_library())
     )
     return Report(0, 0.0, trouble, states)
 

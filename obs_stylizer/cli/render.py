@@ -1,4 +1,4 @@
-"""``obs-stylizer render``: the stream's look on files, for editors."""
+"""``obs-stylizer render``: the presets of the stream on files, for editors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from obs_stylizer.settings import load_settings
 if TYPE_CHECKING:
     from obs_stylizer.render.file_render import Result
     from obs_stylizer.render.requests import Request
-    from obs_stylizer.render.worklist import Wishes
+    from obs_stylizer.render.worklist import RenderOptions
 
 log = logging.getLogger(__name__)
 
 STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
-_PATIENCE_SECONDS = 0.8
+_GRACE_SECONDS = 0.8
 """After which a stop no longer waits for a thread that is busy."""
 
 _WAIT_SECONDS = 0.1
@@ -97,12 +97,12 @@ def render(
     Example:  obs-stylizer render clip.mp4 -o painted.mp4 --cue 0:10=scream@0.6
     """
     start_logging(log_level)
+    from obs_stylizer.render.cue_presets import Style, find_presets
     from obs_stylizer.render.cues import in_order, load_cues, parse_cue
     from obs_stylizer.render.encoders import Codec
     from obs_stylizer.render.file_render import Output
-    from obs_stylizer.render.look_book import Style, find_presets
     from obs_stylizer.render.requests import plan_requests
-    from obs_stylizer.render.worklist import Wishes
+    from obs_stylizer.render.worklist import RenderOptions
 
     display = Display(as_json=json_progress, stream=sys.stderr if output == "-" else sys.stdout)
     with display.telling():
@@ -128,7 +128,7 @@ def render(
             ),
             process_size=_process_size(process_size or settings.process_size),
         )
-        wishes = Wishes(
+        options = RenderOptions(
             style=style,
             output=Output(
                 codec=Codec(codec),
@@ -146,26 +146,28 @@ def render(
             folder = watch
             _interruptibly(
                 cluster,
-                wishes,
+                options,
                 lambda each: _watch(folder, Path(output), each, container, display, stop),
             )
             return
         requests = plan_requests(inputs or [], output, Codec(codec), container)
-        _interruptibly(cluster, wishes, lambda each: _render_all(requests, each, display, stop))
+        _interruptibly(cluster, options, lambda each: _render_all(requests, each, display, stop))
 
 
-def _interruptibly(cluster: str | None, wishes: Wishes, work: Callable[[Wishes], None]) -> None:
+def _interruptibly(
+    cluster: str | None, options: RenderOptions, work: Callable[[RenderOptions], None]
+) -> None:
     """Do ``work`` in a thread: signals reach the main thread only between its own steps."""
 
     def do() -> None:
         if cluster is None:
-            work(wishes)
+            work(options)
             return
         from obs_stylizer.render.cluster import open_cluster
 
         with open_cluster(cluster) as machines:
             log.info("%s", machines.described)
-            work(machines.over(wishes))
+            work(machines.over(options))
 
     with ThreadPoolExecutor(1, thread_name_prefix="rendering") as pool:
         future = pool.submit(do)
@@ -179,18 +181,18 @@ def _interruptibly(cluster: str | None, wishes: Wishes, work: Callable[[Wishes],
 
 
 def _render_all(
-    requests: list[Request], wishes: Wishes, display: Display, stop: threading.Event
+    requests: list[Request], options: RenderOptions, display: Display, stop: threading.Event
 ) -> None:
     """Render one after another; a failure ends its own and is told, the rest goes on."""
     from obs_stylizer.render.worklist import is_finished
 
     failed = 0
     for request in requests:
-        if is_finished(request, wishes):
+        if is_finished(request, options):
             log.info("%s is there already and left as it is", request.target)
             continue
         try:
-            render_one(request, wishes, display, stop)
+            render_one(request, options, display, stop)
         except StylizerError as error:
             if stop.is_set():
                 _leave(error)
@@ -203,13 +205,15 @@ def _render_all(
         raise StylizerError(f"{failed} of {len(requests)} could not be rendered")
 
 
-def render_one(request: Request, wishes: Wishes, display: Display, stop: threading.Event) -> Result:
+def render_one(
+    request: Request, options: RenderOptions, display: Display, stop: threading.Event
+) -> Result:
     """Render one thing and show how far it is."""
     from obs_stylizer.render.worklist import do_request
 
     with display.of(request) as report:
         try:
-            result = do_request(request, wishes, report, stop)
+            result = do_request(request, options, report, stop)
         except StylizerError as error:
             display.failed(request, error)
             raise
@@ -220,7 +224,7 @@ def render_one(request: Request, wishes: Wishes, display: Display, stop: threadi
 def _watch(
     folder: Path,
     target: Path,
-    wishes: Wishes,
+    options: RenderOptions,
     container: str,
     display: Display,
     stop: threading.Event,
@@ -233,7 +237,7 @@ def _watch(
         watch_folder(
             folder,
             target,
-            wishes,
+            options,
             container,
             lambda request, each: render_one(request, each, display, stop),
             stop,
@@ -261,7 +265,7 @@ def _stop_on_signals() -> threading.Event:
         log.debug("signal %d", number)
         stop.set()
         # Nothing under a final name is ever half written, so leaving like this loses nothing.
-        timer = threading.Timer(_PATIENCE_SECONDS, os._exit, [STOPPED])
+        timer = threading.Timer(_GRACE_SECONDS, os._exit, [STOPPED])
         timer.daemon = True
         timer.start()
 

@@ -89,14 +89,18 @@ def run(
         log.info("%s", line)
 
     # Everything heavy is imported only now, so that a wrong option is answered at once.
-    from obs_stylizer.control.adapters import adapter_makers, open_server
     from obs_stylizer.daemon.app import Daemon
+    from obs_stylizer.daemon.control_surfaces import control_surface_factories, open_server
 
     status = _StatusLine()
     server = open_server(settings.web) if settings.web.enabled else None
-    adapters = adapter_makers(settings, config or config_file(), server)
+    control_surfaces = control_surface_factories(settings, config or config_file(), server)
     daemon = Daemon(
-        chosen.options, library, on_second=status.show, adapters=adapters, server=server
+        chosen.options,
+        library,
+        on_second=status.show,
+        control_surfaces=control_surfaces,
+        server=server,
     )
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -192,7 +192,7 @@ def find_others(missed: RunningDaemon) -> list[RunningDaemon]:
     if missed.given:
         return []
     # Only after a failure, so it may take longer.
-    from obs_stylizer.claims import holder_of
+    from obs_stylizer.locks import holder_of
     from obs_stylizer.settings import runtime_folder
 
     ports = set()

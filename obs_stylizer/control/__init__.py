@@ -1,1 +1,1 @@
-"""Commands and the adapters that send them."""
+"""Commands and the control surfaces that send them."""

@@ -1,4 +1,4 @@
-"""The one set of commands that every adapter sends, and what comes back.
+"""The one set of commands that every control surface sends, and what comes back.
 
 A command that fails answers with a readable reason and changes nothing.
 """

@@ -13,15 +13,15 @@ from typing import Any, Final, Protocol
 
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control import commands
-from obs_stylizer.control.announcements import Announcement, Announcer, Kind
 from obs_stylizer.control.commands import Answer, Command
-from obs_stylizer.control.looks import Air, Looks, check_crossfade
+from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.on_air import OnAir, after
+from obs_stylizer.control.preset_changes import OnAirState, PresetChanges, check_crossfade
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.messages import Event, Order
+from obs_stylizer.realtime.messages import Event, Request
 from obs_stylizer.sources.spec import SourceSpec
 
 log = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ _REFRESH_SECONDS: Final = 1.0
 class Pipeline(Protocol):
     """What the controller needs of the live path. Nothing here blocks."""
 
-    def order(self, order: Order) -> None:
-        """Pass an order to the worker."""
+    def request(self, request: Request) -> None:
+        """Pass a request to the worker."""
 
     def freeze(self, frozen: bool) -> None:
         """Hold the picture that is shown now, or let it go on."""
@@ -76,7 +76,7 @@ class Controller:
         preload: load every preset's generator in idle moments.
         governor: gives the generator less work on a slow machine; None never does.
         on_event: hears every event after the state has taken it in; must not block.
-        announcer: tells adapters what happens.
+        event_bus: tells control surfaces what happens.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class Controller:
         preload: bool,
         governor: Governor | None = None,
         on_event: Callable[[Event], None] | None = None,
-        announcer: Announcer | None = None,
+        event_bus: EventBus | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._library = library
         self._preload = preload
         self._on_event = on_event
-        self._announcer = announcer or Announcer()
-        self._air = Air(OnAir(source=str(source)))
-        self._announced = self._air.on_air
+        self._event_bus = event_bus or EventBus()
+        self._state = OnAirState(OnAir(source=str(source)))
+        self._published = self._state.on_air
         now = (clock or SystemClock()).now
-        self._looks = Looks(pipeline, library, self._air, governor, now)
+        self._preset_changes = PresetChanges(pipeline, library, self._state, governor, now)
         self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | _Made | Event | None] = (
             queue.SimpleQueue()
         )
@@ -109,7 +109,7 @@ class Controller:
     @property
     def on_air(self) -> OnAir:
         """What is on air now."""
-        return self._air.on_air
+        return self._state.on_air
 
     def start(self) -> None:
         """Begin to take commands and events."""
@@ -153,8 +153,8 @@ class Controller:
                     self._event(item)
             except Exception:
                 log.exception("the controller failed at %r", item)
-            self._announce_changes()
-        self._looks.give_up()
+            self._publish_changes()
+        self._preset_changes.give_up()
 
     def _fail_the_rest(self) -> None:
         while True:
@@ -185,22 +185,22 @@ class Controller:
         """Do a command; None where ``future`` is answered later."""
         match command:
             case commands.ApplyPreset(name, strength, crossfade_ms):
-                self._looks.apply(name, strength, crossfade_ms, future)
+                self._preset_changes.apply(name, strength, crossfade_ms, future)
             case commands.WarmPreset(name):
-                return self._looks.warm(name)
+                return self._preset_changes.warm(name)
             case commands.NextPreset():
-                self._looks.step(1, future)
+                self._preset_changes.step(1, future)
             case commands.PreviousPreset():
-                self._looks.step(-1, future)
+                self._preset_changes.step(-1, future)
             case commands.Undo():
-                self._looks.undo(future)
+                self._preset_changes.undo(future)
             case commands.SetStrength(strength):
-                return self._looks.set_strength(strength)
+                return self._preset_changes.set_strength(strength)
             case commands.StepStrength(by):
                 wanted = min(1.0, max(0.0, self.on_air.strength + by))
-                return self._looks.set_strength(round(wanted, 4))
+                return self._preset_changes.set_strength(round(wanted, 4))
             case commands.MixStyles(styles):
-                return self._looks.mix(styles)
+                return self._preset_changes.mix(styles)
             case commands.SetCrossfade(milliseconds):
                 return self._set_crossfade(milliseconds)
             case commands.SetBypass(bypass):
@@ -209,7 +209,7 @@ class Controller:
                 return self._set_freeze(not self.on_air.freeze if freeze is None else freeze)
             case commands.ChangeSource(source):
                 spec = SourceSpec.parse(source)
-                self._pipeline.order(messages.ChangeSource(spec))
+                self._pipeline.request(messages.ChangeSource(spec))
                 return Answer(f"going over to {spec}", {"source": str(spec)})
             case commands.Record(record):
                 return self._record(not self.on_air.recording if record is None else record, future)
@@ -230,18 +230,18 @@ class Controller:
     def _set_crossfade(self, milliseconds: float | None) -> Answer:
         if milliseconds is not None:
             check_crossfade(milliseconds)
-        self._air.change(crossfade_ms=milliseconds)
+        self._state.change(crossfade_ms=milliseconds)
         shown = "as each preset says" if milliseconds is None else f"{milliseconds:g} ms"
         return Answer(f"crossfade {shown}", {"crossfade_ms": milliseconds})
 
     def _set_bypass(self, bypass: bool) -> Answer:
-        self._pipeline.order(messages.SetBypass(bypass))
-        self._air.change(bypass=bypass)
+        self._pipeline.request(messages.SetBypass(bypass))
+        self._state.change(bypass=bypass)
         return Answer("bypass on" if bypass else "bypass off", {"bypass": bypass})
 
     def _set_freeze(self, freeze: bool) -> Answer:
         self._pipeline.freeze(freeze)
-        self._air.change(freeze=freeze)
+        self._state.change(freeze=freeze)
         return Answer("freeze on" if freeze else "freeze off", {"freeze": freeze})
 
     def _record(self, record: bool, future: Future[Answer]) -> Answer | None:
@@ -263,7 +263,7 @@ class Controller:
         def answer(paths: Mapping[str, Path]) -> Answer:
             text = ", ".join(str(path) for path in paths.values())
             details = {name: str(path) for name, path in paths.items()}
-            self._announcer.announce(Announcement(Kind.SNAPSHOT, f"saved {text}", details))
+            self._event_bus.publish(ControlEvent(EventKind.SNAPSHOT, f"saved {text}", details))
             return Answer(f"saved {text}", details)
 
         self._answer_later(self._pipeline.take_snapshot(), future, answer)
@@ -277,83 +277,87 @@ class Controller:
     def _status(self) -> Answer:
         on_air = self.on_air
         trouble = f"; {on_air.trouble}" if on_air.trouble else ""
-        look = "bypass" if on_air.bypass else f"{on_air.preset} at {on_air.strength:.0%}"
-        return Answer(f"{look}, {on_air.source}, {on_air.provider}{trouble}", on_air.as_dict())
+        shown = "bypass" if on_air.bypass else f"{on_air.preset} at {on_air.strength:.0%}"
+        return Answer(f"{shown}, {on_air.source}, {on_air.provider}{trouble}", on_air.as_dict())
 
     # Events.
 
     def _event(self, event: Event) -> None:
         match event:
             case messages.LoadMeasured():
-                self._looks.govern(event)
-            case messages.LookShown():
-                first = self._looks.shown is None
-                self._looks.take_shown(event)
+                self._preset_changes.govern(event)
+            case messages.PresetShown():
+                first = self._preset_changes.shown is None
+                self._preset_changes.take_shown(event)
                 if first:
                     self._send_preload()
-            case messages.LookFailed():
-                self._looks.take_failed(event)
+            case messages.PresetFailed():
+                self._preset_changes.take_failed(event)
             case messages.RecordingStarted():
-                self._air.change(recording=str(event.path))
+                self._state.change(recording=str(event.path))
             case messages.RecordingEnded():
-                self._air.change(recording="")
+                self._state.change(recording="")
             case _:
-                self._air.on_air = after(self._air.on_air, event)
+                self._state.on_air = after(self._state.on_air, event)
         _log_event(event)
         if self._on_event is not None:
             self._on_event(event)
-        announcement = _announcement_of(event)
-        if announcement is not None:
-            self._announce_changes()
-            self._announcer.announce(announcement)
+        control_event = _control_event_of(event)
+        if control_event is not None:
+            self._publish_changes()
+            self._event_bus.publish(control_event)
 
     def _follow_files(self) -> list[str]:
         changed = sorted(self._library.refresh())
         if changed:
             log.info("presets changed: %s", ", ".join(changed))
             self._send_preload()
-            self._looks.renew(changed)
+            self._preset_changes.renew(changed)
             text = f"presets changed: {', '.join(changed)}"
-            self._announcer.announce(Announcement(Kind.PRESETS_CHANGED, text, {"presets": changed}))
+            self._event_bus.publish(
+                ControlEvent(EventKind.PRESETS_CHANGED, text, {"presets": changed})
+            )
         return changed
 
     def _send_preload(self) -> None:
         if self._preload:
-            self._pipeline.order(messages.Preload(tuple(self._library.all())))
+            self._pipeline.request(messages.Preload(tuple(self._library.all())))
 
-    def _announce_changes(self) -> None:
+    def _publish_changes(self) -> None:
         on_air = self.on_air
-        changed = on_air.changed_since(self._announced)
+        changed = on_air.changed_since(self._published)
         if changed:
-            self._announced = on_air
+            self._published = on_air
             details = {**on_air.as_dict(), "changed": changed}
-            self._announcer.announce(Announcement(Kind.STATE, "", details))
+            self._event_bus.publish(ControlEvent(EventKind.STATE, "", details))
 
 
-def _announcement_of(event: Event) -> Announcement | None:
+def _control_event_of(event: Event) -> ControlEvent | None:
     """Return what people should hear of an event, beyond the state that it changed."""
     match event:
-        case messages.LookFailed(_, name, error):
+        case messages.PresetFailed(_, name, error):
             details = {"preset": name, "message": error.message, "remedy": error.remedy}
-            return Announcement(Kind.PRESET_FAILED, f"preset {name}: {error}", details)
+            return ControlEvent(EventKind.PRESET_FAILED, f"preset {name}: {error}", details)
         case messages.SourceLost(source, error):
-            return Announcement(Kind.SOURCE_LOST, str(error), {"source": str(source)})
+            return ControlEvent(EventKind.SOURCE_LOST, str(error), {"source": str(source)})
         case messages.SourceFailed(source, error):
-            return Announcement(Kind.SOURCE_FAILED, str(error), {"source": str(source)})
+            return ControlEvent(EventKind.SOURCE_FAILED, str(error), {"source": str(source)})
         case messages.SourceEnded(source):
-            return Announcement(Kind.SOURCE_ENDED, f"{source} has ended", {"source": str(source)})
+            return ControlEvent(
+                EventKind.SOURCE_ENDED, f"{source} has ended", {"source": str(source)}
+            )
         case messages.WorkerLost(reason, pause):
             text = f"the worker is lost: {reason}"
-            return Announcement(Kind.WORKER_LOST, text, {"reason": reason, "pause": pause})
+            return ControlEvent(EventKind.WORKER_LOST, text, {"reason": reason, "pause": pause})
         case messages.WorkerStarted(pid, restarts):
-            return Announcement(Kind.WORKER_STARTED, "", {"pid": pid, "restarts": restarts})
+            return ControlEvent(EventKind.WORKER_STARTED, "", {"pid": pid, "restarts": restarts})
         case messages.GpuGivenUp(failures, action):
             text = f"the GPU failed {failures} times in a row"
-            return Announcement(Kind.GPU_GIVEN_UP, text, {"action": action})
+            return ControlEvent(EventKind.GPU_GIVEN_UP, text, {"action": action})
         case messages.RecordingEnded(path, reason):
             text = f"recorded {path}" + (f" ({reason})" if reason else "")
             details = {"path": str(path), "reason": reason}
-            return Announcement(Kind.RECORDING_ENDED, text, details)
+            return ControlEvent(EventKind.RECORDING_ENDED, text, details)
     return None
 
 

@@ -17,7 +17,7 @@ class OnAir:
     The troubles say in a few words what keeps a styled picture away; "" while all is well.
 
     Attributes:
-        look: number of the order that brought the preset.
+        request_id: number of the request that brought the preset.
         styles: weight of each style of the generator, in its order; empty where it has none.
         crossfade_ms: of every change of preset; None where each preset has its own.
         recording: path of the recording that is being made, "" for none.
@@ -25,7 +25,7 @@ class OnAir:
 
     preset: str = ""
     title: str = ""
-    look: int = -1
+    request_id: int = -1
     strength: float = 1.0
     styles: Mapping[str, float] = field(default_factory=dict)
     crossfade_ms: float | None = None

@@ -41,7 +41,7 @@ WORDS: Final[Mapping[str, Word]] = {
     "preset": Word(commands.ApplyPreset, "preset great-wave", "go over to a preset"),
     "next": Word(commands.NextPreset, "next", "go over to the next preset"),
     "previous": Word(commands.PreviousPreset, "previous", "go over to the preset before"),
-    "undo": Word(commands.Undo, "undo", "take back the last change of the look"),
+    "undo": Word(commands.Undo, "undo", "take back the last change of preset, strength or mix"),
     "strength": Word(commands.SetStrength, "strength 0.5", "0 plain to 1 fully styled"),
     "strength-step": Word(commands.StepStrength, "strength +0.1", "more or less strength"),
     "mix": Word(commands.MixStyles, "mix great-wave=0.5 scream=0.5", "weights of the styles"),

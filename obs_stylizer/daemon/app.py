@@ -16,12 +16,13 @@ from typing import Final
 import psutil
 
 from obs_stylizer.clock import Clock, SystemClock
-from obs_stylizer.control.announcements import Announcement, Announcer, Kind
+from obs_stylizer.control.api import ControlSurfaceFactory
 from obs_stylizer.control.commands import Answer, ApplyPreset
 from obs_stylizer.control.controller import Controller
-from obs_stylizer.control.desk import AdapterMaker
-from obs_stylizer.daemon.desk import Adapters, LiveDesk
+from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
+from obs_stylizer.daemon.control_api import ControlSurfaces, DaemonControlApi
 from obs_stylizer.daemon.launch import prepare_launching
+from obs_stylizer.daemon.make_sink import make_sink
 from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.daemon.plain_frames import PlainFrames
 from obs_stylizer.daemon.presenter import Presenter
@@ -36,7 +37,7 @@ from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.messages import (
     Event,
     LoadMeasured,
-    Order,
+    Request,
     SourceEnded,
     SourceFailed,
     WorkerConfig,
@@ -44,15 +45,14 @@ from obs_stylizer.realtime.messages import (
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
-from obs_stylizer.sinks.open import make_sink
-from obs_stylizer.sinks.shared_server import SharedServer
+from obs_stylizer.web.shared_server import SharedServer
 
 log = logging.getLogger(__name__)
 
 _OPEN_SECONDS: Final = 3.0
 _LAST_FRAME_SECONDS: Final = 5.0
 _EVERY_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 _MEMORY_SECONDS: Final = 10.0
 
 
@@ -61,8 +61,8 @@ class Daemon:
 
     Args:
         on_second: hears the statistics once a second.
-        adapters: make the doors to the commands; started once on air, ended first.
-        server: where a stream at its port shows itself, beside what an adapter shows there.
+        control_surfaces: what makes them; started once on air, ended first.
+        server: where a stream at its port shows itself, beside what a control surface shows there.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         on_second: Callable[[Statistics], None] | None = None,
-        adapters: Sequence[AdapterMaker] = (),
+        control_surfaces: Sequence[ControlSurfaceFactory] = (),
         server: SharedServer | None = None,
     ) -> None:
         self.options = options
@@ -86,7 +86,7 @@ class Daemon:
         self._counting_since = self._started_at
         self.path = PathStatistics()
         self.mailbox = SharedMailbox.create(options.size)
-        self.plain = PlainFrames(options.size, self.order, self._clock)
+        self.plain = PlainFrames(options.size, self.request, self._clock)
         config = WorkerConfig(
             mailbox=self.mailbox.name,
             plain_mailbox=self.plain.mailbox.name,
@@ -100,7 +100,7 @@ class Daemon:
         )
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library
-        self.announcer = Announcer()
+        self.event_bus = EventBus()
         self.controller = Controller(
             self,
             library,
@@ -108,11 +108,11 @@ class Daemon:
             preload=options.preload,
             governor=Governor() if options.adapt else None,
             on_event=self._watch_event,
-            announcer=self.announcer,
+            event_bus=self.event_bus,
             clock=self._clock,
         )
         self._runners: list[SinkRunner] = []
-        self._adapters = Adapters(adapters)
+        self._control_surfaces = ControlSurfaces(control_surfaces)
         self._server = server
         self.presenter: Presenter | None = None
         self._recorder: Recorder | None = None
@@ -137,7 +137,7 @@ class Daemon:
             self._first = self.controller.send(
                 ApplyPreset(self.options.preset, self.options.strength, 0.0)
             )
-            self._first.add_done_callback(self._first_look)
+            self._first.add_done_callback(self._first_preset)
             self._open_sinks()
             self.presenter = Presenter(
                 self.mailbox,
@@ -154,7 +154,7 @@ class Daemon:
             self.presenter.start()
             self._started_at = self._counting_since = self._clock.now()
             self._seconds.start()
-            self._adapters.start(self._desk(self.presenter))
+            self._control_surfaces.start(self._api(self.presenter))
         except BaseException:
             self.close()
             raise
@@ -172,9 +172,9 @@ class Daemon:
             self._clock,
         )
 
-    def _desk(self, presenter: Presenter) -> LiveDesk:
-        return LiveDesk(
-            self.controller, self.announcer, self.library, presenter, self.plain, self.statistics
+    def _api(self, presenter: Presenter) -> DaemonControlApi:
+        return DaemonControlApi(
+            self.controller, self.event_bus, self.library, presenter, self.plain, self.statistics
         )
 
     def _open_sinks(self) -> None:
@@ -200,9 +200,9 @@ class Daemon:
         """Ask the daemon to end; :meth:`wait` returns."""
         self._ending.set()
 
-    def order(self, order: Order) -> None:
-        """Pass an order to the worker (the controller's way to the pipeline)."""
-        self.supervisor.order(order)
+    def request(self, request: Request) -> None:
+        """Pass a request to the worker (the controller's way to the pipeline)."""
+        self.supervisor.request(request)
 
     # What the controller needs of the live path.
 
@@ -231,7 +231,7 @@ class Daemon:
     def close(self) -> None:
         """End all threads and the worker, close every device, remove the shared memory."""
         self._ending.set()
-        self._adapters.stop()
+        self._control_surfaces.stop()
         if self._recorder is not None:
             self._recorder.close()
         if self.presenter is not None:
@@ -299,7 +299,7 @@ class Daemon:
     def _tell(self, event: Event) -> None:
         self.controller.tell(event)
 
-    def _first_look(self, first: Future[Answer]) -> None:
+    def _first_preset(self, first: Future[Answer]) -> None:
         error = first.exception()
         # A provider that was asked for by name and cannot run is an answer, not a fault: nothing
         # was on air in it yet. Everything else stays on air and is repaired there.
@@ -320,7 +320,7 @@ class Daemon:
 
     def _every_second(self) -> None:
         next_second = self._clock.now()
-        while not self._ending.wait(_LOOK_SECONDS):
+        while not self._ending.wait(_POLL_SECONDS):
             if self._over(self._clock.now()):
                 self._ending.set()
             if self._clock.now() < next_second:
@@ -332,7 +332,7 @@ class Daemon:
             self.plain.rest_if_unwanted()
             if self._recorder is not None:
                 self._recorder.check()
-            self.announcer.announce(Announcement(Kind.STATISTICS, "", statistics.as_dict()))
+            self.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", statistics.as_dict()))
             if self._on_second is not None:
                 self._on_second(statistics)
         self.last_statistics = self.statistics()

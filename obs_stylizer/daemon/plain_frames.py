@@ -9,7 +9,7 @@ from typing import Final
 from obs_stylizer.clock import Clock
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import GivePlain, Order
+from obs_stylizer.realtime.messages import GivePlain, Request
 
 _WANTED_SECONDS: Final = 2.0
 
@@ -18,12 +18,12 @@ class PlainFrames:
     """Has the worker give plain frames while :meth:`newest` is called, and no longer.
 
     Args:
-        order: the way to the worker.
+        request: the way to the worker.
     """
 
-    def __init__(self, size: FrameSize, order: Callable[[Order], None], clock: Clock) -> None:
+    def __init__(self, size: FrameSize, request: Callable[[Request], None], clock: Clock) -> None:
         self.mailbox = SharedMailbox.create(size)
-        self._order = order
+        self._request = request
         self._clock = clock
         self._lock = threading.Lock()
         self._wanted_at: float | None = None
@@ -39,7 +39,7 @@ class PlainFrames:
             if self._wanted_at is None:
                 # What lies in the mailbox is from the last time that somebody looked.
                 self._newest, self._seen = None, self.mailbox.published
-                self._order(GivePlain(give=True))
+                self._request(GivePlain(give=True))
             self._wanted_at = self._clock.now()
             published = self.mailbox.published
             if published != self._seen:
@@ -54,7 +54,7 @@ class PlainFrames:
             wanted_at = self._wanted_at
             if wanted_at is not None and self._clock.now() - wanted_at > _WANTED_SECONDS:
                 self._wanted_at = self._newest = None
-                self._order(GivePlain(give=False))
+                self._request(GivePlain(give=False))
 
     def close(self) -> None:
         """Let go of the memory."""

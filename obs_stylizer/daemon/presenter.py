@@ -31,7 +31,7 @@ class Presenter:
         runners: the sinks, already started.
         fps: ticks a second.
         standby_seconds: age of the newest frame from which the standby picture is shown.
-        excuse: what the standby picture says; asked only when it is shown.
+        trouble_text: what the standby picture says; asked only when it is shown.
         frames: end after so many ticks, counted from the first styled frame; None to go on.
     """
 
@@ -43,7 +43,7 @@ class Presenter:
         standby_seconds: float,
         statistics: PathStatistics,
         clock: Clock,
-        excuse: Callable[[], str],
+        trouble_text: Callable[[], str],
         frames: int | None = None,
     ) -> None:
         self._mailbox = mailbox
@@ -52,7 +52,7 @@ class Presenter:
         self._standby_seconds = standby_seconds
         self._statistics = statistics
         self._clock = clock
-        self._excuse = excuse
+        self._trouble_text = trouble_text
         self._standby = StandbyPicture(mailbox.size)
         self._frames = frames
         self._stopping = threading.Event()
@@ -62,8 +62,8 @@ class Presenter:
         self._fresh_at = float("-inf")
         self._frozen: Frame | None = None
         self.picture: Picture = "standby"
-        self.look_shown_at: dict[int, float] = {}
-        """When the first frame of each look was sent, on the shared clock; the last few only."""
+        self.first_shown_at: dict[int, float] = {}
+        """When the first frame of each request was sent, on the shared clock; the last few only."""
 
     def start(self) -> None:
         """Begin to tick."""
@@ -107,7 +107,7 @@ class Presenter:
             captured_at = fresh.frame.captured_at
             metronome.arrived(due - captured_at, fresh.published_at - captured_at)
             self._statistics.stages.add(fresh)
-            self._note_look(fresh)
+            self._note_request(fresh)
         frame = self._choose(due)
         for runner in self._runners:
             runner.offer(frame, due=due)
@@ -138,14 +138,14 @@ class Presenter:
         if self.picture != "standby":
             log.warning("no fresh frame for %.1f s: standby picture", self._standby_seconds)
         self.picture = "standby"
-        pixels: Pixels = self._standby.at(due, self._excuse())
+        pixels: Pixels = self._standby.at(due, self._trouble_text())
         return Frame(pixels, STANDBY_SEQUENCE, now)
 
-    def _note_look(self, styled: StyledFrame) -> None:
-        if styled.look not in self.look_shown_at:
-            while len(self.look_shown_at) >= 64:
-                del self.look_shown_at[next(iter(self.look_shown_at))]
-            self.look_shown_at[styled.look] = self._clock.now()
+    def _note_request(self, styled: StyledFrame) -> None:
+        if styled.request_id not in self.first_shown_at:
+            while len(self.first_shown_at) >= 64:
+                del self.first_shown_at[next(iter(self.first_shown_at))]
+            self.first_shown_at[styled.request_id] = self._clock.now()
 
     def freeze(self, *, frozen: bool) -> None:
         """Hold the newest picture, whatever happens behind it, or let it go on."""

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _OPEN_SECONDS: Final = 5.0
 _PLAIN_SECONDS: Final = 1.5
-_LOOK_SECONDS: Final = 0.01
+_POLL_SECONDS: Final = 0.01
 _PAIRED: Final = 4
 
 
@@ -38,7 +38,7 @@ class Recorder:
         folder: for recordings; made when it is needed.
         suffix: ".mkv", ".mp4" or ".mov".
         pictures: folder for snapshots.
-        plain: gives the newest frame without a style, as :meth:`Desk.plain`.
+        plain: gives the newest frame without a style, as :meth:`ControlApi.plain`.
         tell: hears that a recording began or ended.
     """
 
@@ -142,7 +142,7 @@ class Recorder:
                 return seen[plain.sequence], plain
             if self._clock.now() > until:
                 return styled, plain
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
 
 def _make_folder(folder: Path, what: str) -> None:

@@ -22,13 +22,13 @@ from obs_stylizer.realtime.messages import (
     Event,
     GpuGivenUp,
     LogLine,
-    LookFailed,
-    LookShown,
-    Order,
+    PresetFailed,
+    PresetShown,
+    Request,
     SetBypass,
     SetStrength,
     SetStyles,
-    ShowLook,
+    ShowPreset,
     SourceFailed,
     SourceLost,
     SourceOpened,
@@ -44,13 +44,13 @@ log = logging.getLogger(__name__)
 
 State = Literal["starting", "running", "waiting", "stopped"]
 
-_LOOK_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.1
 _LEAVE_SECONDS: Final = 2.5
 _SLOWER_BY: Final = 5.0
 
 
 class Supervisor:
-    """Keeps one worker alive and gives each new one the orders that still hold.
+    """Keeps one worker alive and gives each new one the requests that still hold.
 
     Args:
         config: how a worker is started.
@@ -72,8 +72,8 @@ class Supervisor:
         self._clock = clock
         self._policy = RestartPolicy(settings.gpu_failures)
         self._lock = threading.Lock()
-        self._standing: dict[type[Order], Order] = {}
-        self._good_look: ShowLook | None = None
+        self._standing: dict[type[Request], Request] = {}
+        self._good_request: ShowPreset | None = None
         self._pipe: Connection | None = None
         self._process: BaseProcess | None = None
         self._pid: int | None = None
@@ -90,15 +90,15 @@ class Supervisor:
         """Start the first worker."""
         self._thread.start()
 
-    def order(self, order: Order) -> None:
-        """Pass an order on, now and to every later worker until a newer one replaces it."""
+    def request(self, request: Request) -> None:
+        """Pass a request on, now and to every later worker until a newer one replaces it."""
         with self._lock:
-            if isinstance(order, ShowLook):
-                # A new look comes with a strength of its own.
+            if isinstance(request, ShowPreset):
+                # A new preset comes with a strength of its own.
                 self._standing.pop(SetStrength, None)
                 self._standing.pop(SetStyles, None)
-            self._standing[type(order)] = order
-            self._send(order)
+            self._standing[type(request)] = request
+            self._send(request)
 
     @property
     def pid(self) -> int | None:
@@ -113,13 +113,13 @@ class Supervisor:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def _send(self, order: Order) -> None:
+    def _send(self, request: Request) -> None:
         if self._pipe is None:
             return
         try:
-            self._pipe.send(order)
+            self._pipe.send(request)
         except (OSError, ValueError):
-            log.debug("the worker is gone; it gets its orders when it is back")
+            log.debug("the worker is gone; it gets its requests when it is back")
 
     def _run(self) -> None:
         while not self._stopping.is_set() and self.state != "stopped":
@@ -146,10 +146,10 @@ class Supervisor:
         theirs.close()
         with self._lock:
             self._process, self._pipe, self._pid = process, ours, process.pid
-            for order in self._standing.values():
-                if isinstance(order, ShowLook):
-                    order = replace(order, crossfade_ms=0.0)
-                self._send(order)
+            for request in self._standing.values():
+                if isinstance(request, ShowPreset):
+                    request = replace(request, crossfade_ms=0.0)
+                self._send(request)
         self._tell(WorkerStarted(process.pid or 0, self.restarts))
 
     def _watch(self) -> str:
@@ -159,7 +159,7 @@ class Supervisor:
         assert pipe is not None
         began = self._clock.now()
         while not self._stopping.is_set():
-            for ready in wait([pipe, process.sentinel], _LOOK_SECONDS):
+            for ready in wait([pipe, process.sentinel], _POLL_SECONDS):
                 if ready is pipe and not self._hear(pipe):
                     process.join(1.0)
                     return self._why or _exit_reason(process.exitcode)
@@ -193,14 +193,14 @@ class Supervisor:
         if isinstance(event, WorkerFailed):
             self._why = str(event.error)
             self._on_gpu = self._on_gpu or event.on_gpu
-        elif isinstance(event, LookShown):
+        elif isinstance(event, PresetShown):
             self._remember(event)
             self._frame_seconds = event.frame_seconds
             runs_on = event.runs_on
             self._on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
         elif isinstance(event, AdapterTried):
             self._on_gpu = self._on_gpu or event.on_gpu
-        elif isinstance(event, LookFailed):
+        elif isinstance(event, PresetFailed):
             self._forget(event)
         elif isinstance(event, SourceOpened):
             self._config = replace(self._config, source=event.source)
@@ -210,22 +210,22 @@ class Supervisor:
         self._tell(event)
         return True
 
-    def _remember(self, event: LookShown) -> None:
+    def _remember(self, event: PresetShown) -> None:
         with self._lock:
-            order = self._standing.get(ShowLook)
-            if isinstance(order, ShowLook) and order.look == event.look:
-                self._good_look = order
+            request = self._standing.get(ShowPreset)
+            if isinstance(request, ShowPreset) and request.request_id == event.request_id:
+                self._good_request = request
 
-    def _forget(self, event: LookFailed) -> None:
-        """Give a later worker the last look that could be loaded, not this one."""
+    def _forget(self, event: PresetFailed) -> None:
+        """Give a later worker the last preset that could be loaded, not this one."""
         with self._lock:
-            order = self._standing.get(ShowLook)
-            if not isinstance(order, ShowLook) or order.look != event.look:
+            request = self._standing.get(ShowPreset)
+            if not isinstance(request, ShowPreset) or request.request_id != event.request_id:
                 return
-            if self._good_look is None:
-                del self._standing[ShowLook]
+            if self._good_request is None:
+                del self._standing[ShowPreset]
             else:
-                self._standing[ShowLook] = self._good_look
+                self._standing[ShowPreset] = self._good_request
 
     def _end_worker(self) -> None:
         process = self._process

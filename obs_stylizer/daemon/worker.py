@@ -1,6 +1,6 @@
 """The worker process: owns the capture device and the GPU, and may die at any moment.
 
-Threads: ``capture`` reads the source; ``orders`` hears the daemon; ``loader`` loads looks; the
+Threads: ``capture`` reads the source; ``requests`` hears the daemon; ``loader`` loads presets; the
 main thread styles frames and leaves a sign of life on every turn. When the daemon is gone, the
 pipe ends and so does the worker.
 """
@@ -22,7 +22,7 @@ from obs_stylizer.frames import Frame
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.presets import NamedPreset
-from obs_stylizer.realtime.governor import FULL, Effort
+from obs_stylizer.realtime.governor import FULL, QualityLevel
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import (
     give_back_what_is_free,
@@ -35,23 +35,23 @@ from obs_stylizer.realtime.messages import (
     Event,
     GivePlain,
     LogLine,
-    LookFailed,
-    LookShown,
-    Order,
     Preload,
     Preloaded,
+    PresetFailed,
+    PresetShown,
+    Request,
     SetBypass,
     SetStrength,
     SetStyles,
-    ShowLook,
+    ShowPreset,
     Stop,
     Warm,
     WorkerConfig,
     WorkerFailed,
 )
 from obs_stylizer.sources.base import SourceOptions
-from obs_stylizer.styling.look import Look
-from obs_stylizer.styling.look_loader import LookLoader
+from obs_stylizer.styling.loaded_preset import LoadedPreset
+from obs_stylizer.styling.preset_loader import PresetLoader
 from obs_stylizer.styling.stylizer import Stylizer
 
 log = logging.getLogger(__name__)
@@ -83,17 +83,19 @@ class Worker:
         self._plain = SharedMailbox.attach(config.plain_mailbox, config.size)
         self._gives_plain = False
         self._stylizer = Stylizer(config.size)
-        self._loader = LookLoader(
+        self._loader = PresetLoader(
             config.size, config.session, config.process_size, self._about_to_try
         )
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
-        self._to_load: queue.SimpleQueue[ShowLook | Preload | Warm] = queue.SimpleQueue()
-        self._to_do: queue.SimpleQueue[Order | tuple[ShowLook, Look]] = queue.SimpleQueue()
-        self._for_next_look: dict[type[Order], SetStrength | SetStyles] = {}
+        self._to_load: queue.SimpleQueue[ShowPreset | Preload | Warm] = queue.SimpleQueue()
+        self._to_do: queue.SimpleQueue[Request | tuple[ShowPreset, LoadedPreset]] = (
+            queue.SimpleQueue()
+        )
+        self._for_next_preset: dict[type[Request], SetStrength | SetStyles] = {}
         self._stopping = threading.Event()
-        self._newest_order = -1
-        self._look_number = -1
+        self._newest_request = -1
+        self._request_id = -1
         self._overwritten = 0
         self._captured = 0
         self._source_changes = 0
@@ -111,13 +113,13 @@ class Worker:
 
     def run(self) -> None:
         """Style frames until told to stop."""
-        for target in (self._hear_orders, self._load_looks):
+        for target in (self._receive_requests, self._load_presets):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         self._capture.start()
         try:
             while not self._stopping.is_set():
                 self._mailbox.beat(time.perf_counter())
-                self._do_orders()
+                self._do_requests()
                 self._style_next()
         finally:
             self._stopping.set()
@@ -126,7 +128,7 @@ class Worker:
     def _style_next(self) -> None:
         frame = self._capture.slot.take(_TURN_SECONDS)
         self._count()
-        if frame is None or self._stylizer.look is None:
+        if frame is None or self._stylizer.loaded is None:
             return
         if self._source_changes != self._capture.changes:
             self._source_changes = self._capture.changes
@@ -139,10 +141,10 @@ class Worker:
         self._stylizer.process(frame.pixels, frame.captured_at, target)
         stages = self._stylizer.stages
         times = (began - frame.captured_at, stages.prepare, stages.generate, stages.finish)
-        self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
-        if self._gives_plain and self._stylizer.look is not None:
-            self._stylizer.look.plain(frame.pixels, self._plain.begin())
-            self._plain.publish(StyledFrame(frame, time.perf_counter(), self._look_number, times))
+        self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._request_id, times))
+        if self._gives_plain and self._stylizer.loaded is not None:
+            self._stylizer.loaded.plain(frame.pixels, self._plain.begin())
+            self._plain.publish(StyledFrame(frame, time.perf_counter(), self._request_id, times))
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.overtaken
@@ -151,86 +153,86 @@ class Worker:
         )
         self._captured, self._overwritten = captured, overwritten
 
-    def _do_orders(self) -> None:
+    def _do_requests(self) -> None:
         while True:
             try:
-                order = self._to_do.get_nowait()
+                request = self._to_do.get_nowait()
             except queue.Empty:
                 return
-            if isinstance(order, tuple):
-                self._switch(*order)
-            elif isinstance(order, SetBypass):
-                self._stylizer.bypass = order.bypass
-            elif isinstance(order, GivePlain):
-                self._gives_plain = order.give
-            elif isinstance(order, ShowLook):
-                self._for_next_look.clear()
-            elif isinstance(order, SetStrength | SetStyles):
-                # A look that is still being loaded was meant too.
-                self._for_next_look[type(order)] = order
-                if self._stylizer.look is not None:
-                    _adjust(self._stylizer.look, order)
+            if isinstance(request, tuple):
+                self._switch(*request)
+            elif isinstance(request, SetBypass):
+                self._stylizer.bypass = request.bypass
+            elif isinstance(request, GivePlain):
+                self._gives_plain = request.give
+            elif isinstance(request, ShowPreset):
+                self._for_next_preset.clear()
+            elif isinstance(request, SetStrength | SetStyles):
+                # A preset that is still being loaded was meant too.
+                self._for_next_preset[type(request)] = request
+                if self._stylizer.loaded is not None:
+                    _adjust(self._stylizer.loaded, request)
 
-    def _switch(self, order: ShowLook, look: Look) -> None:
-        if order.look < self._newest_order:
+    def _switch(self, request: ShowPreset, loaded: LoadedPreset) -> None:
+        if request.request_id < self._newest_request:
             return
-        for later in self._for_next_look.values():
-            _adjust(look, later)
-        fade = order.crossfade_ms
-        self._stylizer.switch_to(look, look.preset.crossfade_ms if fade is None else fade)
-        self._look_number = order.look
-        runs_on = look.generator.runs_on if look.generator else None
+        for later in self._for_next_preset.values():
+            _adjust(loaded, later)
+        fade = request.crossfade_ms
+        self._stylizer.switch_to(loaded, loaded.preset.crossfade_ms if fade is None else fade)
+        self._request_id = request.request_id
+        runs_on = loaded.generator.runs_on if loaded.generator else None
         self.tell(
-            LookShown(
-                order.look,
-                order.preset.name,
+            PresetShown(
+                request.request_id,
+                request.preset.name,
                 runs_on,
-                look.process_size,
-                look.frame_seconds,
-                look.styles,
-                look.generator.path.stem if look.generator else "",
+                loaded.process_size,
+                loaded.frame_seconds,
+                loaded.styles,
+                loaded.generator.path.stem if loaded.generator else "",
             )
         )
 
-    def _hear_orders(self) -> None:
-        """Thread: take orders off the pipe. The pipe's end means that the daemon is gone."""
+    def _receive_requests(self) -> None:
+        """Thread: take requests off the pipe. The pipe's end means that the daemon is gone."""
         while not self._stopping.is_set():
             try:
-                order: Order = self._pipe.recv()
+                request: Request = self._pipe.recv()
             except (EOFError, OSError):
                 break
-            if isinstance(order, Stop):
+            if isinstance(request, Stop):
                 break
-            if isinstance(order, ShowLook):
-                self._newest_order = order.look
-                self._to_do.put(order)
-                self._to_load.put(order)
-            elif isinstance(order, Preload | Warm):
-                self._to_load.put(order)
-            elif isinstance(order, ChangeSource):
-                self._capture.change(order.source)
+            if isinstance(request, ShowPreset):
+                self._newest_request = request.request_id
+                self._to_do.put(request)
+                self._to_load.put(request)
+            elif isinstance(request, Preload | Warm):
+                self._to_load.put(request)
+            elif isinstance(request, ChangeSource):
+                self._capture.change(request.source)
             else:
-                self._to_do.put(order)
+                self._to_do.put(request)
         self._stopping.set()
         # A driver that hangs in its own clean-up must not leave a process behind.
         time.sleep(_LEAVE_SECONDS)
         os._exit(0)
 
-    def _load_looks(self) -> None:
-        """Thread: load looks one after another, those asked for before those preloaded."""
+    def _load_presets(self) -> None:
+        """Thread: load presets one after another, those asked for before those preloaded."""
         waiting: list[Preload] = []
         while not self._stopping.is_set():
             try:
-                order = self._to_load.get(timeout=None if not waiting else 0.05)
+                request = self._to_load.get(timeout=None if not waiting else 0.05)
             except queue.Empty:
                 waiting = self._preload_one(waiting)
                 continue
-            if isinstance(order, Preload):
-                waiting = [order]
-            elif isinstance(order, Warm):
-                self._load_ahead(order.preset, order.effort)
-            elif order.look == self._newest_order:
-                self._load(order)
+            if isinstance(request, Preload):
+                waiting = [request]
+            elif isinstance(request, Warm):
+                self._load_ahead(request.preset, request.quality)
+            elif request.request_id == self._newest_request:
+                self._load(request)
 
     def _preload_one(self, waiting: list[Preload]) -> list[Preload]:
         """Load one preset's generator; return what is left to do."""
@@ -239,55 +241,55 @@ class Worker:
             give_back_what_is_free()
             self.tell(Preloaded())
             return []
-        if self._stylizer.look is None:
+        if self._stylizer.loaded is None:
             return waiting
         self._load_ahead(presets[0], FULL)
         return [Preload(presets[1:])]
 
-    def _load_ahead(self, named: NamedPreset, effort: Effort) -> None:
+    def _load_ahead(self, named: NamedPreset, quality: QualityLevel) -> None:
         try:
-            self._loader.load(named, effort.scale, effort.lite)
+            self._loader.load(named, quality.scale, quality.lite)
         except StylizerError as error:
             log.warning("preset %s cannot be used: %s", named.name, error)
         except Exception:
             log.exception("preset %s cannot be used", named.name)
 
-    def _load(self, order: ShowLook) -> None:
+    def _load(self, request: ShowPreset) -> None:
         try:
-            look = self._loader.load(order.preset, order.effort.scale, order.effort.lite)
-            if order.styles is not None:
-                look.with_styles(order.styles)
+            loaded = self._loader.load(request.preset, request.quality.scale, request.quality.lite)
+            if request.styles is not None:
+                loaded.with_styles(request.styles)
         except DeviceLostError as error:
             self.fail(error)
         except StylizerError as error:
-            self.tell(LookFailed(order.look, order.preset.name, error))
+            self.tell(PresetFailed(request.request_id, request.preset.name, error))
         except Exception as error:
-            log.debug("preset %s", order.preset.name, exc_info=True)
-            failure = ModelError(f"preset {order.preset.name} cannot be loaded: {error}")
-            self.tell(LookFailed(order.look, order.preset.name, failure))
+            log.debug("preset %s", request.preset.name, exc_info=True)
+            failure = ModelError(f"preset {request.preset.name} cannot be loaded: {error}")
+            self.tell(PresetFailed(request.request_id, request.preset.name, failure))
         else:
-            if order.strength is not None:
-                look.with_strength(order.strength)
-            if self._stylizer.look is None:
+            if request.strength is not None:
+                loaded.with_strength(request.strength)
+            if self._stylizer.loaded is None:
                 settle_objects()
             give_back_what_is_free()
-            self._to_do.put((order, look))
+            self._to_do.put((request, loaded))
 
     def fail(self, error: StylizerError) -> None:
         """Tell the daemon why and end at once, whatever the driver is doing."""
-        look = self._stylizer.look
-        runs_on = look.generator.runs_on if look and look.generator else None
+        loaded = self._stylizer.loaded
+        runs_on = loaded.generator.runs_on if loaded and loaded.generator else None
         on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
         self.tell(WorkerFailed(error, on_gpu))
         os._exit(_FAILED)
 
 
-def _adjust(look: Look, order: SetStrength | SetStyles) -> None:
-    if isinstance(order, SetStrength):
-        look.with_strength(order.strength)
+def _adjust(loaded: LoadedPreset, request: SetStrength | SetStyles) -> None:
+    if isinstance(request, SetStrength):
+        loaded.with_strength(request.strength)
         return
     try:
-        look.with_styles(order.styles)
+        loaded.with_styles(request.styles)
     except ModelError as error:
         log.debug("the mix was meant for another generator: %s", error)
 

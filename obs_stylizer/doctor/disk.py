@@ -60,8 +60,8 @@ def judge(notes: Notes, name: str, folder: Path, free: int) -> Finding:
             "give it more:",
             "sudo mount -o remount,size=1G /dev/shm",
         )
-    look = () if sys.platform == "win32" else (_largest(folder),)
-    return make(name, f"{seen}, less than {_in_words(enough)}", "make room; the largest:", *look)
+    command = () if sys.platform == "win32" else (_largest(folder),)
+    return make(name, f"{seen}, less than {_in_words(enough)}", "make room; the largest:", *command)
 
 
 def _largest(folder: Path) -> str:

@@ -133,8 +133,11 @@ def _named_things(notes: Notes, settings: ObsSettings, seen: Visit) -> Iterator[
 
 
 def _named_presets(notes: Notes, settings: ObsSettings) -> Iterator[Finding]:
-    looks = [*settings.scenes.values(), settings.default]
-    named = [*(look.preset for look in looks if look.preset), *settings.presets]
+    scene_presets = [*settings.scenes.values(), settings.default]
+    named = [
+        *(scene_preset.preset for scene_preset in scene_presets if scene_preset.preset),
+        *settings.presets,
+    ]
     if not named:
         return
     names = PresetLibrary(preset_folders()).names()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from obs_stylizer.claims import Holder, holder_of
 from obs_stylizer.errors import SettingsError
+from obs_stylizer.locks import Holder, holder_of
 from obs_stylizer.settings import Settings, config_file, load_settings, runtime_folder
 
 log = logging.getLogger(__name__)
@@ -50,14 +50,14 @@ def look_around(config: Path | None, scratch: Path) -> Situation:
         settings = load_settings(config)
     except SettingsError as caught:
         error = caught
-    on_air = claims_held()
+    on_air = locks_held()
     if on_air:
         _yield_the_processor()
     return Situation(settings, file, error, on_air, scratch)
 
 
-def claims_held() -> dict[str, Holder]:
-    """Everything that running daemons have claimed, and by whom."""
+def locks_held() -> dict[str, Holder]:
+    """Everything that running daemons have locked, and by whom."""
     held = {}
     for note in sorted(runtime_folder().glob("*.json")):
         try:

@@ -13,7 +13,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class QualityLevel:
     """How much work a generator is given for a frame.
 
     Attributes:
@@ -28,14 +28,14 @@ class Effort:
         return f"{'the lite generator at ' if self.lite else ''}{100 * self.scale:.0f} %"
 
 
-FULL: Final = Effort()
+FULL: Final = QualityLevel()
 """What a preset asks for."""
 
 _SCALES: Final = (1.0, 0.8, 0.65, 0.5)
-EFFORTS: Final = tuple(Effort(scale) for scale in _SCALES)
+QUALITY_LEVELS: Final = tuple(QualityLevel(scale) for scale in _SCALES)
 """From the most work to the least, for a generator that has no lite variant."""
 
-LITE_EFFORTS: Final = (FULL, *(Effort(scale, lite=True) for scale in _SCALES))
+LITE_QUALITY_LEVELS: Final = (FULL, *(QualityLevel(scale, lite=True) for scale in _SCALES))
 """The same for one that has: the lite one at full size is sharper than the full one at half."""
 
 _LITE_WORK: Final = 0.5
@@ -44,33 +44,33 @@ _LITE_WORK: Final = 0.5
 
 _TOO_BUSY: Final = 1.0
 _FITS: Final = 0.85
-_ROOMY: Final = 0.7
+_HEADROOM: Final = 0.7
 _SLOW_SECONDS: Final = 2.0
-_ROOMY_SECONDS: Final = 10.0
-_MOST_PATIENCE: Final = 300.0
+_HEADROOM_SECONDS: Final = 10.0
+_LONGEST_BACKOFF: Final = 300.0
 
 
 class Governor:
-    """Chooses one of :data:`EFFORTS` or :data:`LITE_EFFORTS` for each generator.
+    """Chooses one of :data:`QUALITY_LEVELS` or :data:`LITE_QUALITY_LEVELS` for each generator.
 
-    Going up again is tried with growing patience: a machine that was too slow for a size once is
+    Going up again is tried with growing back-off: a machine that was too slow for a size once is
     likely to be so the next time.
     """
 
     def __init__(self) -> None:
-        self._efforts: dict[str, Effort] = {}
-        self._patience: dict[str, float] = {}
+        self._qualities: dict[str, QualityLevel] = {}
+        self._backoff: dict[str, float] = {}
         self._generator = ""
         self._slow_since: float | None = None
-        self._roomy_since: float | None = None
+        self._headroom_since: float | None = None
 
-    def effort_for(self, generator: str) -> Effort:
-        """Return the effort with which that generator is to start, as last found out."""
-        return self._efforts.get(generator, FULL)
+    def quality_for(self, generator: str) -> QualityLevel:
+        """Return the quality with which that generator is to start, as last found out."""
+        return self._qualities.get(generator, FULL)
 
     def observe(
         self, now: float, generator: str, busy: float, wanted_fps: float, has_lite: bool = False
-    ) -> Effort | None:
+    ) -> QualityLevel | None:
         """Learn that a frame takes ``busy`` seconds of the worker's time.
 
         Args:
@@ -81,55 +81,55 @@ class Governor:
             has_lite: whether the generator has a lite variant.
 
         Returns:
-            The effort to go over to, or None to stay.
+            The quality to go over to, or None to stay.
         """
         if generator != self._generator:
             self._generator = generator
-            self._slow_since = self._roomy_since = None
+            self._slow_since = self._headroom_since = None
         if busy <= 0 or wanted_fps <= 0:
             return None
-        ladder = LITE_EFFORTS if has_lite else EFFORTS
-        effort = self.effort_for(generator)
-        # A lite variant that came or went meanwhile leaves an effort that is on neither.
-        level = ladder.index(effort) if effort in ladder else 0
+        ladder = LITE_QUALITY_LEVELS if has_lite else QUALITY_LEVELS
+        quality = self.quality_for(generator)
+        # A lite variant that came or went meanwhile leaves a quality that is on neither.
+        level = ladder.index(quality) if quality in ladder else 0
         load = busy * wanted_fps
         if load > _TOO_BUSY:
-            self._roomy_since = None
+            self._headroom_since = None
             self._slow_since = now if self._slow_since is None else self._slow_since
             if now - self._slow_since >= _SLOW_SECONDS:
                 return self._go(generator, _fitting(ladder, level, load))
             return None
         self._slow_since = None
-        if level and load * _grown(ladder[level], ladder[level - 1]) < _ROOMY:
-            self._roomy_since = now if self._roomy_since is None else self._roomy_since
-            if now - self._roomy_since >= self._patience.get(generator, _ROOMY_SECONDS):
-                patience = self._patience.get(generator, _ROOMY_SECONDS)
-                self._patience[generator] = min(_MOST_PATIENCE, 2 * patience)
+        if level and load * _grown(ladder[level], ladder[level - 1]) < _HEADROOM:
+            self._headroom_since = now if self._headroom_since is None else self._headroom_since
+            if now - self._headroom_since >= self._backoff.get(generator, _HEADROOM_SECONDS):
+                backoff = self._backoff.get(generator, _HEADROOM_SECONDS)
+                self._backoff[generator] = min(_LONGEST_BACKOFF, 2 * backoff)
                 return self._go(generator, ladder[level - 1])
         else:
-            self._roomy_since = None
+            self._headroom_since = None
         return None
 
-    def _go(self, generator: str, effort: Effort) -> Effort | None:
-        self._slow_since = self._roomy_since = None
-        if effort == self.effort_for(generator):
+    def _go(self, generator: str, quality: QualityLevel) -> QualityLevel | None:
+        self._slow_since = self._headroom_since = None
+        if quality == self.quality_for(generator):
             return None
-        self._efforts[generator] = effort
-        return effort
+        self._qualities[generator] = quality
+        return quality
 
 
-def _work(effort: Effort) -> float:
+def _work(quality: QualityLevel) -> float:
     """Work as a share of the full generator's at full size: it grows with the area."""
-    return effort.scale**2 * (_LITE_WORK if effort.lite else 1.0)
+    return quality.scale**2 * (_LITE_WORK if quality.lite else 1.0)
 
 
-def _grown(effort: Effort, other: Effort) -> float:
-    """Work of ``other`` for one unit of work of ``effort``."""
-    return _work(other) / _work(effort)
+def _grown(quality: QualityLevel, other: QualityLevel) -> float:
+    """Work of ``other`` for one unit of work of ``quality``."""
+    return _work(other) / _work(quality)
 
 
-def _fitting(ladder: tuple[Effort, ...], level: int, load: float) -> Effort:
-    """Return the first effort below ``level`` that fits, or the last there is."""
+def _fitting(ladder: tuple[QualityLevel, ...], level: int, load: float) -> QualityLevel:
+    """Return the first quality below ``level`` that fits, or the last there is."""
     for other in ladder[level + 1 :]:
         if load * _grown(ladder[level], other) <= _FITS:
             return other

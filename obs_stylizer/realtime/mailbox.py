@@ -29,7 +29,7 @@ _SLOT_HEADER = np.dtype(
         ("sequence", "<u8"),
         ("captured_at", "<f8"),
         ("published_at", "<f8"),
-        ("look", "<u8"),
+        ("request_id", "<u8"),
         ("stages", "<f8", len(STAGES)),
     ]
 )
@@ -110,13 +110,13 @@ class StyledFrame:
     Attributes:
         frame: the picture; its pixels belong to whoever got it.
         published_at: when the worker laid it into the mailbox, on the shared clock.
-        look: number of the preset, as given when it was applied.
+        request_id: number of the preset, as given when it was applied.
         stages: seconds in each of :data:`STAGES`.
     """
 
     frame: Frame
     published_at: float
-    look: int
+    request_id: int
     stages: tuple[float, ...]
 
 
@@ -211,7 +211,7 @@ class SharedMailbox:
         header["sequence"] = styled.frame.sequence
         header["captured_at"] = styled.frame.captured_at
         header["published_at"] = styled.published_at
-        header["look"] = styled.look
+        header["request_id"] = styled.request_id
         header["stages"] = styled.stages
         header["finished"] = header["begun"]
         self._order()
@@ -256,7 +256,7 @@ class SharedMailbox:
                 frame = Frame(pixels, int(header["sequence"]), float(header["captured_at"]))
                 stages = tuple(float(seconds) for seconds in header["stages"])
                 return StyledFrame(
-                    frame, float(header["published_at"]), int(header["look"]), stages
+                    frame, float(header["published_at"]), int(header["request_id"]), stages
                 )
         return None
 

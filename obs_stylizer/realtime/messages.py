@@ -10,7 +10,7 @@ from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import RunsOn, SessionOptions
 from obs_stylizer.presets import NamedPreset
-from obs_stylizer.realtime.governor import FULL, Effort
+from obs_stylizer.realtime.governor import FULL, QualityLevel
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
 
@@ -46,31 +46,31 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowLook:
-    """Load a preset and go over to it. ``look`` numbers this order; a newer one overtakes it.
+class ShowPreset:
+    """Load a preset and go over to it. A newer ``request_id`` overtakes it.
 
-    ``effort`` is less than the preset asks for on a slow machine; ``styles`` are weights in
+    ``quality`` is less than the preset asks for on a slow machine; ``styles`` are weights in
     place of the preset's own.
     """
 
-    look: int
+    request_id: int
     preset: NamedPreset
     strength: float | None = None
     crossfade_ms: float | None = None
-    effort: Effort = FULL
+    quality: QualityLevel = FULL
     styles: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SetStrength:
-    """Change the strength of the look on air, 0 to 1."""
+    """Change the strength of the preset on air, 0 to 1."""
 
     strength: float
 
 
 @dataclass(frozen=True, slots=True)
 class SetStyles:
-    """Change the weights of the styles of the look on air; those not named become 0."""
+    """Change the weights of the styles of the preset on air; those not named become 0."""
 
     styles: Mapping[str, float]
 
@@ -93,11 +93,11 @@ class Preload:
 class Warm:
     """Load the generator of this preset soon; it is likely to be shown next.
 
-    ``effort`` as in :class:`ShowLook`.
+    ``quality`` as in :class:`ShowLook`.
     """
 
     preset: NamedPreset
-    effort: Effort = FULL
+    quality: QualityLevel = FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ class Stop:
     """Close the source and end."""
 
 
-Order = (
-    ShowLook
+Request = (
+    ShowPreset
     | SetStrength
     | SetStyles
     | SetBypass
@@ -136,15 +136,15 @@ Order = (
 
 
 @dataclass(frozen=True, slots=True)
-class LookShown:
-    """The look of an order is loaded and goes on air with the next frame.
+class PresetShown:
+    """The preset of a request is loaded and goes on air with the next frame.
 
     ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator;
     ``styles`` are the weights of the generator's styles, empty where it has none; ``generator``
     is its file's name without the suffix.
     """
 
-    look: int
+    request_id: int
     name: str
     runs_on: RunsOn | None
     process_size: FrameSize
@@ -154,10 +154,10 @@ class LookShown:
 
 
 @dataclass(frozen=True, slots=True)
-class LookFailed:
+class PresetFailed:
     """A preset could not be loaded; what was on air stays."""
 
-    look: int
+    request_id: int
     name: str
     error: StylizerError
 
@@ -285,8 +285,8 @@ Event = (
     | WorkerLost
     | GpuGivenUp
     | AdapterTried
-    | LookShown
-    | LookFailed
+    | PresetShown
+    | PresetFailed
     | SourceOpened
     | SourceLost
     | SourceFailed

@@ -154,7 +154,7 @@ class SinkReport:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """One second's look at everything; the same numbers feed ``--stats``, panel and bench.
+    """One second of everything; the same numbers feed ``--stats``, panel and bench.
 
     Attributes:
         uptime_s: seconds since the daemon went on air.

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.errors import ProviderError, SourceError, UsageError, WorkerError
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.render.belt import Crew
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Clip, Footage
+from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
 from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
 from obs_stylizer.render.encoders import EncoderPlan
 from obs_stylizer.render.file_render import (
@@ -36,13 +36,13 @@ from obs_stylizer.render.file_render import (
     render_file,
     stopped,
 )
-from obs_stylizer.render.look_book import LookBook, RunsOn, Style
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.pipeline import SEGMENT_FRAMES, Stretch, render_stretch, segment_of
 from obs_stylizer.render.progress import Pace, Report
 from obs_stylizer.render.segment_file import SegmentNote, note_path, packets_path, write_whole
+from obs_stylizer.render.thread_group import ThreadGroup
 from obs_stylizer.render.work_folder import WorkFolder
-from obs_stylizer.render.worklist import Wishes
+from obs_stylizer.render.worklist import RenderOptions
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class SegmentJob:
     Attributes:
         clip: path of the clip, the same on every machine.
         stamp: what tells whether it is the same file.
-        style: how it is to look.
+        style: the presets and what runs them.
         facts: fingerprint of presets and models.
         runs_on: what each preset must run on.
         size: of the pictures.
@@ -104,11 +104,11 @@ class _Station:
                 "a worker has other models than this machine",
                 "install the same version there, and the same models",
             )
-        self.book = LookBook(job.style, job.size, job.runs_on)
+        self.cue_presets = CuePresets(job.style, job.size, job.runs_on)
 
     def close(self) -> None:
         self.clip.close()
-        self.book.close()
+        self.cue_presets.close()
 
 
 _station: _Station | None = None
@@ -136,7 +136,7 @@ def render_segment(job: SegmentJob, number: int, memory: bytes | None) -> Render
 
 def _render(station: _Station, number: int, memory: Memory | None) -> RenderedSegment:
     job = station.job
-    director = Director(job.style.cues, station.book.look, job.size)
+    director = Director(job.style.cues, station.cue_presets.load, job.size)
     kept: list[tuple[SegmentNote, Memory]] = []
     with tempfile.TemporaryDirectory(prefix="obs-stylizer-segment-") as name:
         folder = Path(name)
@@ -145,9 +145,9 @@ def _render(station: _Station, number: int, memory: Memory | None) -> RenderedSe
         stretch = Stretch(
             first, first + SEGMENT_FRAMES, _begin(station.clip, job.style, first), memory
         )
-        crew = Crew()
-        render_stretch(crew, station.clip, director, stretch, taker, taker.leave)
-        while not crew.wait(1.0):
+        group = ThreadGroup()
+        render_stretch(group, station.clip, director, stretch, taker, taker.leave)
+        while not group.wait(1.0):
             pass
         if len(kept) != 1:
             raise WorkerError(f"segment {number} came out as {len(kept)}")
@@ -180,9 +180,9 @@ class Machines:
         self._client = client
         self.described = described
 
-    def over(self, wishes: Wishes) -> Wishes:
-        """Return ``wishes`` with files rendered by these machines."""
-        return replace(wishes, render_file=self.render_file)
+    def over(self, options: RenderOptions) -> RenderOptions:
+        """Return ``options`` with files rendered by these machines."""
+        return replace(options, render_file=self.render_file)
 
     def render_file(
         self,
@@ -198,7 +198,7 @@ class Machines:
             log.warning("%s cannot be spread over machines; it is rendered here", footage.name)
             return render_file(footage, target, style, output, report, stop)
         began = time.perf_counter()
-        claim = Claim.take(f"rendering {target.absolute()}", remedy="wait for it, or stop it")
+        lock = ResourceLock.take(f"rendering {target.absolute()}", remedy="wait for it, or stop it")
         try:
             rendering = prepare(footage, target, style, output)
             try:
@@ -207,9 +207,9 @@ class Machines:
                 frames = sum(note.frames for note in notes)
                 finish(rendering, notes, report, stop)
             finally:
-                rendering.book.close()
+                rendering.cue_presets.close()
         finally:
-            claim.release()
+            lock.release()
         return Result(target, frames, frames - done, time.perf_counter() - began)
 
     def _render_segments(
@@ -222,7 +222,7 @@ class Machines:
             stamp=clip.stamp(),
             style=style,
             facts=style.facts(),
-            runs_on=rendering.book.runs_on,
+            runs_on=rendering.cue_presets.runs_on,
             size=rendering.size,
             plan=rendering.plan,
         )

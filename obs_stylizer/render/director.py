@@ -12,11 +12,11 @@ import numpy as np
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.render.cues import Cue
 from obs_stylizer.render.memory import Memory, recall, remember
-from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
 
-LookMaker = Callable[[int], Look]
-"""Makes the look of the cue of that number; a fresh one at every call, as live."""
+CueLoader = Callable[[int], LoadedPreset]
+"""Loads the preset of the cue of that number; a fresh one at every call, as live."""
 
 # What is left of a forgotten picture's share when it no longer changes one value in a picture.
 _FORGOTTEN: Final = 1e-9
@@ -28,17 +28,17 @@ class Director:
 
     Args:
         cues: by time; the first is for the beginning.
-        make_look: gives the look of a cue.
+        load_cue: gives the loaded preset of a cue.
         size: of the pictures made.
     """
 
-    def __init__(self, cues: Sequence[Cue], make_look: LookMaker, size: FrameSize) -> None:
+    def __init__(self, cues: Sequence[Cue], load_cue: CueLoader, size: FrameSize) -> None:
         self._cues = cues
-        self._make_look = make_look
+        self._load_cue = load_cue
         self._times = [cue.seconds for cue in cues]
         self._stylizer = Stylizer(size)
         self._shown: int | None = None
-        self._looks: dict[int, Look] = {}
+        self._loaded: dict[int, LoadedPreset] = {}
         self._order: list[int] = []
 
     def style(self, pixels: Pixels, seconds: float) -> Pixels:
@@ -57,22 +57,22 @@ class Director:
 
     def memory(self) -> Memory:
         """Return all that the next picture depends on besides its own frame."""
-        return remember(self._stylizer, self._shown, self._looks, self._order)
+        return remember(self._stylizer, self._shown, self._loaded, self._order)
 
     def go_on_from(self, memory: Memory) -> None:
         """Continue where another director was when it gave its memory."""
-        self._looks = {number: self._make_look(number) for number in memory.order}
+        self._loaded = {number: self._load_cue(number) for number in memory.order}
         self._order = list(memory.order)
         self._shown = memory.shown
-        recall(memory, self._stylizer, self._looks)
+        recall(memory, self._stylizer, self._loaded)
 
     def _take(self, number: int) -> None:
         self._shown = number
-        look = self._make_look(number)
-        self._stylizer.switch_to(look, look.preset.crossfade_ms)
+        loaded = self._load_cue(number)
+        self._stylizer.switch_to(loaded, loaded.preset.crossfade_ms)
         # The one that is faded from, and the one that is shown.
         self._order = [*self._order[-1:], number]
-        self._looks = {kept: self._looks.get(kept, look) for kept in self._order}
+        self._loaded = {kept: self._loaded.get(kept, loaded) for kept in self._order}
 
 
 def warm_up_frames(shares: Sequence[float]) -> int:

@@ -15,11 +15,11 @@ from typing import Final
 
 import av
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.errors import SinkError, StylizerError
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.render.belt import Crew
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Footage
+from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.encoders import (
     DEFAULT_QUALITY,
@@ -28,9 +28,8 @@ from obs_stylizer.render.encoders import (
     encoder_for,
     plan_encoder,
 )
-from obs_stylizer.render.joining import OtherStream, check_container, join
-from obs_stylizer.render.look_book import LookBook, RunsOn, Style
 from obs_stylizer.render.memory import Memory
+from obs_stylizer.render.muxing import OtherStream, check_container, mux
 from obs_stylizer.render.pipeline import (
     SEGMENT_FRAMES,
     Boundary,
@@ -41,6 +40,7 @@ from obs_stylizer.render.pipeline import (
 )
 from obs_stylizer.render.progress import Pace, Report
 from obs_stylizer.render.segment_file import SegmentNote, SegmentWriter
+from obs_stylizer.render.thread_group import ThreadGroup
 from obs_stylizer.render.work_folder import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,8 @@ class Rendering:
 
     Attributes:
         clip: what is rendered.
-        style: how it is to look.
-        book: its looks, loaded.
+        style: the presets and what runs them.
+        cue_presets: its presets, loaded.
         plan: how it is encoded.
         others: streams that are copied.
         folder: where it is kept until it is whole.
@@ -96,7 +96,7 @@ class Rendering:
 
     clip: Footage
     style: Style
-    book: LookBook
+    cue_presets: CuePresets
     size: FrameSize
     plan: EncoderPlan
     others: list[OtherStream]
@@ -131,7 +131,7 @@ def render_file(
     Args:
         clip: the input, freshly opened.
         target: the file to make.
-        style: how it is to look.
+        style: the presets and what runs them.
         output: codec and the like.
         report: is told how far it is, from this thread.
         stop: set from anywhere to end early.
@@ -141,7 +141,7 @@ def render_file(
         StylizerError: something is wrong with the clip, the style or the target.
     """
     began = time.perf_counter()
-    claim = Claim.take(f"rendering {target.absolute()}", remedy="wait for it, or stop it")
+    lock = ResourceLock.take(f"rendering {target.absolute()}", remedy="wait for it, or stop it")
     try:
         rendering = prepare(clip, target, style, output)
         try:
@@ -150,9 +150,9 @@ def render_file(
             frames = sum(note.frames for note in notes)
             finish(rendering, notes, report, stop)
         finally:
-            rendering.book.close()
+            rendering.cue_presets.close()
     finally:
-        claim.release()
+        lock.release()
     return Result(target, frames, frames - done, time.perf_counter() - began)
 
 
@@ -169,9 +169,9 @@ def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Render
     before = folder.facts() if output.resume else None
     plan = _plan(clip, target, output, size)
     others = check_container(clip, target.suffix.lower(), plan, output.dropped)
-    book = LookBook(style, size, _runs_on(before))
+    cue_presets = CuePresets(style, size, _runs_on(before))
     try:
-        facts = _facts(clip, style, plan, size, others, book.runs_on)
+        facts = _facts(clip, style, plan, size, others, cue_presets.runs_on)
         finished: list[SegmentNote] = []
         if before is None:
             folder.begin(facts)
@@ -180,11 +180,11 @@ def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Render
             folder.clear_partial()
             finished = folder.finished()
     except BaseException:
-        book.close()
+        cue_presets.close()
         raise
-    for name, text in book.described.items():
+    for name, text in cue_presets.described.items():
         log.info("preset %s: %s", name, text)
-    return Rendering(clip, style, book, size, plan, others, folder, facts, finished)
+    return Rendering(clip, style, cue_presets, size, plan, others, folder, facts, finished)
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -339,20 +339,20 @@ def _render_segments(
         return notes
     keep = KeepSegment(folder, notes)
     taker = SegmentTaker(folder.path, rendering.plan, keep)
-    director = Director(rendering.style.cues, rendering.book.look, rendering.size)
-    crew = Crew()
+    director = Director(rendering.style.cues, rendering.cue_presets.load, rendering.size)
+    group = ThreadGroup()
     pace = Pace(frames)
-    render_stretch(crew, clip, director, Stretch(first=first, memory=memory), taker, taker.leave)
+    render_stretch(group, clip, director, Stretch(first=first, memory=memory), taker, taker.leave)
     try:
-        while not crew.wait(_REPORT_SECONDS):
+        while not group.wait(_REPORT_SECONDS):
             report(pace.at(time.perf_counter(), first + taker.done))
             if stop.is_set():
                 raise stopped(folder)
     except BaseException:
-        crew.stop()
+        group.stop()
         # Long enough to clean up, too short for anybody to wait for a slow generator.
         with contextlib.suppress(StylizerError):
-            crew.wait(_LEAVE_SECONDS)
+            group.wait(_LEAVE_SECONDS)
         raise
     report(pace.at(time.perf_counter(), first + taker.done))
     return keep.notes
@@ -369,29 +369,29 @@ def finish(
     """
     folder, frames = rendering.folder, sum(note.frames for note in notes)
     pace = Pace(frames)
-    crew = Crew()
+    group = ThreadGroup()
 
     def work() -> None:
-        join(
+        mux(
             rendering.clip,
             folder.path,
             notes,
             rendering.plan,
             rendering.others,
-            folder.joined_path(),
-            crew.check,
+            folder.muxed_path(),
+            group.check,
         )
 
-    crew.start("joining", work)
+    group.start("muxing", work)
     try:
-        while not crew.wait(_REPORT_SECONDS):
-            report(pace.at(time.perf_counter(), frames, "joining"))
+        while not group.wait(_REPORT_SECONDS):
+            report(pace.at(time.perf_counter(), frames, "muxing"))
             if stop.is_set():
                 raise stopped(folder)
         if stop.is_set():
             raise stopped(folder)
     except BaseException:
-        crew.stop()
+        group.stop()
         raise
     folder.publish()
 

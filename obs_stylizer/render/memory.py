@@ -15,7 +15,7 @@ from io import BytesIO
 import numpy as np
 
 from obs_stylizer.frames import Pixels
-from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
 from obs_stylizer.styling.temporal import Past
 
@@ -26,10 +26,10 @@ class Memory:
 
     Attributes:
         shown: number of the cue that is shown; None before the first frame.
-        order: numbers of the cues whose looks are held, the one on air last.
+        order: numbers of the cues whose presets are held, the one on air last.
         fade: begin and length in seconds of a crossfade in progress, else None.
         last_seconds: time of the last frame.
-        pictures: what the temporal smoothing of each look holds.
+        pictures: what the temporal smoothing of each preset holds.
     """
 
     shown: int | None
@@ -91,12 +91,15 @@ class Memory:
 
 
 def remember(
-    stylizer: Stylizer, shown: int | None, looks: Mapping[int, Look], order: Sequence[int]
+    stylizer: Stylizer,
+    shown: int | None,
+    loaded_presets: Mapping[int, LoadedPreset],
+    order: Sequence[int],
 ) -> Memory:
-    """Return what ``stylizer`` remembers. ``looks`` are those of the cues in ``order``."""
+    """Return what ``stylizer`` remembers. ``loaded_presets`` are those of the cues in ``order``."""
     fade = stylizer.crossfade
     held = tuple(order if fade is not None else order[-1:])
-    pasts = {number: looks[number].memory() for number in held}
+    pasts = {number: loaded_presets[number].memory() for number in held}
     return Memory(
         shown=shown,
         order=held,
@@ -106,8 +109,10 @@ def remember(
     )
 
 
-def recall(memory: Memory, stylizer: Stylizer, looks: Mapping[int, Look]) -> None:
-    """Make ``stylizer`` remember ``memory``; ``looks`` are fresh ones of the same cues."""
+def recall(memory: Memory, stylizer: Stylizer, loaded_presets: Mapping[int, LoadedPreset]) -> None:
+    """Make ``stylizer`` remember ``memory``; ``loaded_presets`` are fresh ones of the same cues."""
     for number, past in memory.pictures.items():
-        looks[number].recall(past)
-    stylizer.go_on([looks[number] for number in memory.order], memory.fade, memory.last_seconds)
+        loaded_presets[number].recall(past)
+    stylizer.go_on(
+        [loaded_presets[number] for number in memory.order], memory.fade, memory.last_seconds
+    )

@@ -19,9 +19,9 @@ from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.pictures import SUFFIXES, is_leftover, is_picture, read_picture
 from obs_stylizer.render.clip import ClipFrame, ClipInfo, Footage
 from obs_stylizer.render.colour import Colour
+from obs_stylizer.render.cue_presets import CuePresets, Style
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.frame_index import FrameIndex
-from obs_stylizer.render.look_book import LookBook, Style
 from obs_stylizer.render.segment_file import write_whole
 from obs_stylizer.sources.video_decoder import DecodedFrame
 
@@ -133,11 +133,11 @@ def render_picture(source: Path, target: Path, style: Style, size: FrameSize | N
     """
     picture = read_still(source)
     out_size = size or size_of(picture)
-    book = LookBook(style, out_size)
+    cue_presets = CuePresets(style, out_size)
     try:
-        write_picture(target, Director(style.cues, book.look, out_size).style(picture, 0.0))
+        write_picture(target, Director(style.cues, cue_presets.load, out_size).style(picture, 0.0))
     finally:
-        book.close()
+        cue_presets.close()
 
 
 class PictureFilm(Footage):

@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 
 from obs_stylizer.frames import Pixels
-from obs_stylizer.render.belt import Belt, Crew
 from obs_stylizer.render.clip import ClipFrame, Footage
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.memory import Memory
+from obs_stylizer.render.thread_group import BoundedQueue, ThreadGroup
 
 SEGMENT_FRAMES: Final = 240
 """Frames of a segment: what an interrupted rendering loses at most."""
 
-_BELT_LENGTH: Final = 3
+_QUEUE_LENGTH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,30 +71,30 @@ def segment_of(ordinal: int) -> int:
 
 
 def render_stretch(
-    crew: Crew,
+    group: ThreadGroup,
     clip: Footage,
     director: Director,
     stretch: Stretch,
     take: Callable[[Styled | Boundary], None],
     leave: Callable[[], None] | None = None,
 ) -> None:
-    """Start the work on a stretch in threads of ``crew``; returns at once.
+    """Start the work on a stretch in threads of ``group``; returns at once.
 
     Args:
-        crew: to be waited for, and to be stopped if need be.
+        group: to be waited for, and to be stopped if need be.
         clip: nobody else may use it meanwhile.
         director: nobody else may use it meanwhile.
         stretch: which frames.
         take: is given boundaries and pictures in order, in a thread of its own.
         leave: called by that thread at the end, however it comes.
     """
-    decoded: Belt[tuple[ClipFrame, Pixels]] = Belt(crew, _BELT_LENGTH)
-    finished: Belt[Styled | Boundary] = Belt(crew, _BELT_LENGTH)
+    decoded: BoundedQueue[tuple[ClipFrame, Pixels]] = BoundedQueue(group, _QUEUE_LENGTH)
+    finished: BoundedQueue[Styled | Boundary] = BoundedQueue(group, _QUEUE_LENGTH)
     begin = stretch.first if stretch.memory is not None else stretch.begin
 
     def decode() -> None:
         for frame in clip.frames(begin):
-            crew.check()
+            group.check()
             if stretch.end is not None and frame.ordinal >= stretch.end:
                 break
             decoded.put((frame, frame.picture.to_rgb()))
@@ -124,9 +124,9 @@ def render_stretch(
             if leave is not None:
                 leave()
 
-    crew.start("decoding", decode)
-    crew.start("styling", style)
-    crew.start("encoding", hand_over)
+    group.start("decoding", decode)
+    group.start("styling", style)
+    group.start("encoding", hand_over)
 
 
 def _same(one: Pixels, other: Pixels) -> bool:

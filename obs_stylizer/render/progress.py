@@ -19,7 +19,7 @@ class Progress:
         frames: in all; None where the clip does not say.
         fps: frames a second lately; 0 at the beginning.
         seconds_left: None where it cannot be said.
-        stage: ``rendering`` or ``joining``.
+        stage: ``rendering`` or ``muxing``.
     """
 
     frame: int

@@ -17,7 +17,7 @@ from obs_stylizer.render.file_render import RenderStoppedError, Result
 from obs_stylizer.render.pictures import written_name
 from obs_stylizer.render.requests import Kind, Request, checked_container, container_for
 from obs_stylizer.render.segment_file import write_whole
-from obs_stylizer.render.worklist import Wishes
+from obs_stylizer.render.worklist import RenderOptions
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LEDGER: Final = ".obs-stylizer-watch.json"
 SETTLE_SECONDS: Final = 3.0
 """How long a file must not have changed to count as whole."""
 
-_LOOK_SECONDS: Final = 0.5
+_POLL_SECONDS: Final = 0.5
 _VIDEOS: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
     | {".flv", ".wmv", ".ogv", ".3gp", ".mxf", ".y4m"}
@@ -96,9 +96,9 @@ class Ledger:
 def watch_folder(
     folder: Path,
     target: Path,
-    wishes: Wishes,
+    options: RenderOptions,
     container: str,
-    render: Callable[[Request, Wishes], Result],
+    render: Callable[[Request, RenderOptions], Result],
     stop: threading.Event,
     *,
     clock: Clock | None = None,
@@ -112,7 +112,7 @@ def watch_folder(
         RenderStoppedError: ``stop`` was set in the middle of a file.
         UsageError: the folders do not go together.
     """
-    suffix = checked_container(container, wishes.output.codec)
+    suffix = checked_container(container, options.output.codec)
     if not folder.is_dir():
         raise SourceError(f"there is no folder {folder}", "make it first")
     if target.exists() and not target.is_dir():
@@ -125,33 +125,33 @@ def watch_folder(
     seen: dict[str, _Seen] = {}
     while not stop.is_set():
         for path in _whole_files(folder, seen, ledger, now()):
-            _render_one(path, seen[path.name].stamp, target, wishes, suffix, ledger, render)
+            _render_one(path, seen[path.name].stamp, target, options, suffix, ledger, render)
             if stop.is_set():
                 return
-        stop.wait(_LOOK_SECONDS)
+        stop.wait(_POLL_SECONDS)
 
 
 def _render_one(
     path: Path,
     stamp: _Stamp,
     target: Path,
-    wishes: Wishes,
+    options: RenderOptions,
     suffix: str,
     ledger: Ledger,
-    render: Callable[[Request, Wishes], Result],
+    render: Callable[[Request, RenderOptions], Result],
 ) -> None:
-    request = _request(path, target, wishes, suffix)
+    request = _request(path, target, options, suffix)
     begun = ledger.has_begun(path.name, stamp)
     if begun and request.target is not None and request.target.exists():
         # It got its final name, and then there was no time left to note it.
         ledger.note(path.name, stamp, _DONE)
         return
     # The result of an earlier file of that name may be replaced, nobody else's may.
-    output = replace(wishes.output, resume=begun, overwrite=ledger.has_done(path.name))
+    output = replace(options.output, resume=begun, overwrite=ledger.has_done(path.name))
     if not output.overwrite:
         ledger.note(path.name, stamp, _BEGUN)
     try:
-        render(request, replace(wishes, output=output))
+        render(request, replace(options, output=output))
     except RenderStoppedError:
         raise
     except StylizerError as error:
@@ -188,8 +188,8 @@ def _whole_files(folder: Path, seen: dict[str, _Seen], ledger: Ledger, moment: f
     return ready
 
 
-def _request(path: Path, target: Path, wishes: Wishes, suffix: str) -> Request:
+def _request(path: Path, target: Path, options: RenderOptions, suffix: str) -> Request:
     if is_picture(path):
         return Request(Kind.PICTURE, path, target / written_name(path))
-    name = f"{path.stem}{container_for(path, wishes.output.codec, suffix)}"
+    name = f"{path.stem}{container_for(path, options.output.codec, suffix)}"
     return Request(Kind.CLIP, path, target / name)

@@ -110,7 +110,7 @@ class WorkFolder:
         except OSError as error:
             log.warning("%s cannot be deleted: %s", self.path, error)
 
-    def joined_path(self) -> Path:
+    def muxed_path(self) -> Path:
         """Where the finished file is put together."""
         return self.path / f"joined{self.target.suffix.lower()}"
 
@@ -121,11 +121,11 @@ class WorkFolder:
             SinkError: the name cannot be given.
         """
         try:
-            self.joined_path().replace(self.target)
+            self.muxed_path().replace(self.target)
         except OSError as error:
             raise SinkError(
                 f"cannot write {self.target}: {error.strerror}",
-                f"the finished file is {self.joined_path()}",
+                f"the finished file is {self.muxed_path()}",
             ) from error
         self.remove()
 

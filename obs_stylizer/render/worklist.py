@@ -14,8 +14,8 @@ from typing import Final
 from obs_stylizer.errors import SinkError
 from obs_stylizer.render.animation import Animation
 from obs_stylizer.render.clip import Clip, Footage
+from obs_stylizer.render.cue_presets import Style
 from obs_stylizer.render.file_render import Output, Result, check_target, render_file
-from obs_stylizer.render.look_book import Style
 from obs_stylizer.render.pictures import PictureFilm, render_picture
 from obs_stylizer.render.progress import Progress, Report
 from obs_stylizer.render.requests import Kind, Request
@@ -31,11 +31,11 @@ FileRenderer = Callable[..., Result]
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class RenderOptions:
     """What holds for every piece of work.
 
     Attributes:
-        style: how it is to look.
+        style: the presets and what runs them.
         output: codec and the like.
         film_rate: frames a second of folders of pictures.
         render_file: what makes files: this machine, or several.
@@ -47,7 +47,9 @@ class Wishes:
     render_file: FileRenderer = render_file
 
 
-def do_request(request: Request, wishes: Wishes, report: Report, stop: threading.Event) -> Result:
+def do_request(
+    request: Request, options: RenderOptions, report: Report, stop: threading.Event
+) -> Result:
     """Render one thing.
 
     Raises:
@@ -57,41 +59,41 @@ def do_request(request: Request, wishes: Wishes, report: Report, stop: threading
     if request.target is not None:
         _make_folder(request)
     if request.kind is Kind.PICTURE:
-        return _do_picture(request, wishes, report)
-    with _open(request, wishes) as footage:
+        return _do_picture(request, options, report)
+    with _open(request, options) as footage:
         if request.target is None:
-            size = wishes.output.size
+            size = options.output.size
             stream = sys.stdout.buffer
-            return render_to_stream(footage, stream, wishes.style, size, report, stop)
-        return wishes.render_file(
-            footage, request.target, wishes.style, wishes.output, report, stop
+            return render_to_stream(footage, stream, options.style, size, report, stop)
+        return options.render_file(
+            footage, request.target, options.style, options.output, report, stop
         )
 
 
-def is_finished(request: Request, wishes: Wishes) -> bool:
+def is_finished(request: Request, options: RenderOptions) -> bool:
     """Whether an earlier run, which is gone on with, came to the end of this one."""
-    target, output = request.target, wishes.output
+    target, output = request.target, options.output
     if target is None or not output.resume or output.overwrite:
         return False
     return target.exists() and not WorkFolder(target).path.exists()
 
 
-def _open(request: Request, wishes: Wishes) -> Footage:
+def _open(request: Request, options: RenderOptions) -> Footage:
     if request.source is None:
         return Clip(sys.stdin.buffer, "stdin", FORM)
     if request.kind is Kind.ANIMATION:
         return Animation(request.source)
     if request.kind is Kind.FILM:
-        return PictureFilm(request.source, wishes.film_rate)
+        return PictureFilm(request.source, options.film_rate)
     return Clip(request.source)
 
 
-def _do_picture(request: Request, wishes: Wishes, report: Report) -> Result:
+def _do_picture(request: Request, options: RenderOptions, report: Report) -> Result:
     assert request.source is not None
     assert request.target is not None
     began = time.perf_counter()
-    check_target(request.target, overwrite=wishes.output.overwrite)
-    render_picture(request.source, request.target, wishes.style, wishes.output.size)
+    check_target(request.target, overwrite=options.output.overwrite)
+    render_picture(request.source, request.target, options.style, options.output.size)
     seconds = time.perf_counter() - began
     report(Progress(1, 1, 1 / seconds, 0.0))
     return Result(request.target, 1, 1, seconds)

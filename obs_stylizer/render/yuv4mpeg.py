@@ -13,14 +13,14 @@ from av.video.frame import VideoFrame
 
 from obs_stylizer.errors import SinkEndedError
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.render.belt import Crew
 from obs_stylizer.render.clip import Footage
 from obs_stylizer.render.colour import Colour, ToVideo
+from obs_stylizer.render.cue_presets import CuePresets, Style
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.file_render import RenderStoppedError, Result
-from obs_stylizer.render.look_book import LookBook, Style
 from obs_stylizer.render.pipeline import Boundary, Stretch, Styled, render_stretch
 from obs_stylizer.render.progress import Pace, Report
+from obs_stylizer.render.thread_group import ThreadGroup
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,8 @@ def render_to_stream(
     began = time.perf_counter()
     info = clip.info
     out_size = size or info.size
-    book = LookBook(style, out_size)
-    for name, text in book.described.items():
+    cue_presets = CuePresets(style, out_size)
+    for name, text in cue_presets.described.items():
         log.info("preset %s: %s", name, text)
     writer = Yuv4MpegWriter(
         stream, out_size, info.rate, info.colour, info.aspect if size is None else None
@@ -137,16 +137,16 @@ def render_to_stream(
             )
         done += 1
 
-    crew = Crew()
+    group = ThreadGroup()
     pace = Pace(clip.frame_count())
-    render_stretch(crew, clip, Director(style.cues, book.look, out_size), Stretch(), take)
+    render_stretch(group, clip, Director(style.cues, cue_presets.load, out_size), Stretch(), take)
     try:
-        while not crew.wait(_REPORT_SECONDS):
+        while not group.wait(_REPORT_SECONDS):
             report(pace.at(time.perf_counter(), done))
             if stop.is_set():
                 raise RenderStoppedError("stopped", "the stream ends where it was")
         writer.flush()
     finally:
-        crew.stop()
-    book.close()
+        group.stop()
+    cue_presets.close()
     return Result(None, done, done, time.perf_counter() - began)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from obs_stylizer import v4l2
-from obs_stylizer.claims import holder_of
 from obs_stylizer.listing import Listing
+from obs_stylizer.locks import holder_of
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ def list_virtual_cameras() -> Listing[VirtualCameraInfo]:
         return Listing(reason=f"virtual cameras cannot be listed: {error}")
 
 
-def claim_name(device: str) -> str:
-    """What a claim on a virtual camera is called."""
+def lock_name(device: str) -> str:
+    """What the lock on a virtual camera is called."""
     return f"virtual camera {device}"
 
 
@@ -89,7 +89,7 @@ def _list_loopbacks() -> Listing[VirtualCameraInfo]:
 
 
 def _loopback(path: str, capability: v4l2.Capability) -> VirtualCameraInfo:
-    holder = holder_of(claim_name(path))
+    holder = holder_of(lock_name(path))
     if holder is not None:
         in_use = str(holder)
     elif not capability.can_output and not capability.is_stuck:
@@ -108,7 +108,7 @@ def _list_registered() -> Listing[VirtualCameraInfo]:
         # Nothing tells whether its system extension is there but opening it.
         found.append(VirtualCameraInfo("OBS Virtual Camera", "OBS Virtual Camera", "obs"))
     found = [
-        replace(camera, in_use=str(holder_of(claim_name(camera.device)) or "")) for camera in found
+        replace(camera, in_use=str(holder_of(lock_name(camera.device)) or "")) for camera in found
     ]
     return Listing(found, "" if found else f"there is no virtual camera: {missing_remedy()}")
 

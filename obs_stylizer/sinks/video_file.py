@@ -11,10 +11,10 @@ from typing import Final
 
 import av
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.errors import SinkEndedError, SinkError
 from obs_stylizer.frames import Frame, FrameSize
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sinks.base import Sink, SinkFormat
 from obs_stylizer.sinks.recording_file import RecordingFile, dated
 
@@ -49,7 +49,7 @@ class VideoFileSink(Sink):
         self._path = path
         self._clock = clock or SystemClock()
         self._recorder: _Recorder | None = None
-        self._claim: Claim | None = None
+        self._lock: ResourceLock | None = None
         self._size = FrameSize(0, 0)
         self._began: float | None = None
         self._last_written = 0.0
@@ -67,13 +67,13 @@ class VideoFileSink(Sink):
         """
         self.close()
         path = dated(self._path)
-        claim = Claim.take(f"recording {path.absolute()}", remedy="choose another name")
+        lock = ResourceLock.take(f"recording {path.absolute()}", remedy="choose another name")
         try:
             self._recorder = _Recorder(RecordingFile(path, form.frame_size, form.fps))
         except BaseException:
-            claim.release()
+            lock.release()
             raise
-        self._claim = claim
+        self._lock = lock
         self._size = form.frame_size
         self._began = None
         return str(path)
@@ -103,11 +103,11 @@ class VideoFileSink(Sink):
     def close(self) -> None:
         """See :class:`Sink`."""
         recorder, self._recorder = self._recorder, None
-        claim, self._claim = self._claim, None
+        lock, self._lock = self._lock, None
         if recorder is not None:
             recorder.close()
-        if claim is not None:
-            claim.release()
+        if lock is not None:
+            lock.release()
 
 
 @dataclass(frozen=True, slots=True)

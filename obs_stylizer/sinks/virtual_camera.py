@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 
 from obs_stylizer import v4l2
-from obs_stylizer.claims import Claim
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.errors import BusyError, SinkError, SinkLostError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.listing import Listing
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sinks.base import Sink, SinkFormat
 from obs_stylizer.sinks.listing import (
     VIDEO_GROUP_REMEDY,
     VirtualCameraInfo,
-    claim_name,
     list_virtual_cameras,
+    lock_name,
     missing_remedy,
 )
 from obs_stylizer.sinks.v4l2_output import DirectOutput
@@ -49,7 +49,7 @@ class VirtualCameraSink(Sink):
         self._clock = clock or SystemClock()
         self._camera: Any = None
         self._direct: DirectOutput | None = None
-        self._claim: Claim | None = None
+        self._lock: ResourceLock | None = None
         self._device = device
         self._size = FrameSize(0, 0)
         self._i420: Pixels = np.empty(0, dtype=np.uint8)
@@ -67,13 +67,15 @@ class VirtualCameraSink(Sink):
         if size.width % 2 or size.height % 2:
             raise SinkError(f"a virtual camera cannot show {size}", "choose even sides")
         info = self._choose()
-        claim = Claim.take(claim_name(info.device), remedy="stop that one, or name another device")
+        lock = ResourceLock.take(
+            lock_name(info.device), remedy="stop that one, or name another device"
+        )
         try:
             self._open_device(info, form)
         except BaseException:
-            claim.release()
+            lock.release()
             raise
-        self._claim = claim
+        self._lock = lock
         self._device = info.device
         self._size = size
         self._i420 = np.empty((size.height * 3 // 2, size.width), dtype=np.uint8)
@@ -107,11 +109,11 @@ class VirtualCameraSink(Sink):
     def close(self) -> None:
         """See :class:`Sink`."""
         camera, self._camera, self._direct = self._camera, None, None
-        claim, self._claim = self._claim, None
+        lock, self._lock = self._lock, None
         if camera is not None:
             camera.close()
-        if claim is not None:
-            claim.release()
+        if lock is not None:
+            lock.release()
 
     def _choose(self) -> VirtualCameraInfo:
         cameras = list_virtual_cameras()

@@ -10,10 +10,10 @@ from typing import Final
 import cv2
 
 from obs_stylizer import v4l2
-from obs_stylizer.claims import Claim
 from obs_stylizer.errors import BusyError, SourceError, SourceLostError
 from obs_stylizer.frames import Frame, Pixels, size_of
 from obs_stylizer.listing import Listing
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.camera_reader import CameraReader
 from obs_stylizer.sources.listing import CameraInfo, list_cameras
@@ -47,7 +47,7 @@ class CameraSource(Source):
         self._lock = threading.Lock()
         self._reader: CameraReader | None = None
         self._stuck: CameraReader | None = None
-        self._claim: Claim | None = None
+        self._device_lock: ResourceLock | None = None
         self._name = target or "the camera"
         self._first_number = 0
         self._next_number = 0
@@ -65,18 +65,18 @@ class CameraSource(Source):
             self._stuck = None
         camera = find_camera(self._target)
         self._name = camera.name
-        claim = self._claim_device(camera)
+        lock = self._lock_device(camera)
         reader = CameraReader(camera, self._options)
         try:
             reader.start()
             picture = self._first_picture(reader, camera)
         except BaseException:
             self._let_go(reader)
-            claim.release()
+            lock.release()
             raise
         with self._lock:
             self._reader = reader
-            self._claim = claim
+            self._device_lock = lock
             self._first_number = self._next_number
             self._fresh_at = self._clock.now()
         size = size_of(picture)
@@ -106,11 +106,11 @@ class CameraSource(Source):
         """See :class:`Source`."""
         with self._lock:
             reader, self._reader = self._reader, None
-            claim, self._claim = self._claim, None
+            lock, self._device_lock = self._device_lock, None
         if reader is not None:
             self._let_go(reader)
-        if claim is not None:
-            claim.release()
+        if lock is not None:
+            lock.release()
 
     def _let_go(self, reader: CameraReader) -> None:
         if not reader.stop():
@@ -136,9 +136,9 @@ class CameraSource(Source):
             f"{camera.name} {reader.error}", "close other programs that use it, or plug it in again"
         )
 
-    def _claim_device(self, camera: CameraInfo) -> Claim:
+    def _lock_device(self, camera: CameraInfo) -> ResourceLock:
         try:
-            return Claim.take(f"camera {camera.path or camera.name}")
+            return ResourceLock.take(f"camera {camera.path or camera.name}")
         except BusyError as error:
             # The other daemon may end, so this is worth waiting for.
             raise SourceLostError(error.message, error.remedy) from error

@@ -39,14 +39,14 @@ class ImageSource(Source):
         self._timer = FrameTimer(options.clock, self._fps, paced=options.paced)
         self._pixels: Pixels | None = None
         self._modified = 0
-        self._look_again_at = 0.0
+        self._next_poll = 0.0
         self._sequence = 0
 
     def open(self) -> SourceInfo:
         """See :class:`Source`."""
         self._modified = _modified(self._path)
         self._pixels, detail = load_picture(self._path)
-        self._look_again_at = self._clock.now() + _RELOAD_SECONDS
+        self._next_poll = self._clock.now() + _RELOAD_SECONDS
         self._timer.restart()
         return SourceInfo(self._path.name, size_of(self._pixels), self._fps, detail)
 
@@ -58,8 +58,8 @@ class ImageSource(Source):
         due = self._timer.wait(timeout)
         if due is None:
             return None
-        if due >= self._look_again_at:
-            self._look_again_at = due + _RELOAD_SECONDS
+        if due >= self._next_poll:
+            self._next_poll = due + _RELOAD_SECONDS
             pixels = self._reloaded(pixels)
         frame = Frame(pixels, self._sequence, due)
         self._sequence += 1

@@ -22,7 +22,7 @@ from obs_stylizer.sources.timing import FrameTimer
 log = logging.getLogger(__name__)
 
 DEFAULT_FPS: Final = 30.0
-_LOOK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 1.0
 """How often it is looked whether the screen has changed its size."""
 
 
@@ -45,7 +45,7 @@ class ScreenSource(Source):
         self._grabber: ScreenGrabber | None = None
         self._screen: ScreenInfo | None = None
         self._pixels: Pixels | None = None
-        self._look_at = 0.0
+        self._next_poll = 0.0
         self._sequence = 0
 
     def open(self) -> SourceInfo:
@@ -55,7 +55,7 @@ class ScreenSource(Source):
             screen = self._find_screen()
             grabber = self._start(screen)
             self._timer.restart()
-            self._look_at = self._clock.now() + _LOOK_SECONDS
+            self._next_poll = self._clock.now() + _POLL_SECONDS
             self._pixels = grabber.grab()
             area = self._area(screen)
             # On a display of double density the picture is larger than the screen says it is.
@@ -77,8 +77,8 @@ class ScreenSource(Source):
         with self._lock:
             if self._grabber is None:
                 return None  # closed while waiting
-            if due >= self._look_at:
-                self._look_at = due + _LOOK_SECONDS
+            if due >= self._next_poll:
+                self._next_poll = due + _POLL_SECONDS
                 self._follow_screen()
             fresh = self._grab()
             if fresh is not None:

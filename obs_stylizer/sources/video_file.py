@@ -176,7 +176,7 @@ class FilmFrame:
 
 
 class Film:
-    """The frames of a decoder, over and over unless ``once``, with a look at those ahead."""
+    """The frames of a decoder, over and over unless ``once``, with a glance at those ahead."""
 
     def __init__(self, decoder: VideoDecoder, *, once: bool) -> None:
         self._decoder = decoder

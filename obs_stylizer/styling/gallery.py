@@ -14,7 +14,7 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset
 from obs_stylizer.styling.geometry import reshape
-from obs_stylizer.styling.look_loader import LookLoader
+from obs_stylizer.styling.preset_loader import PresetLoader
 
 THUMBNAIL: Final = FrameSize(320, 180)
 _QUALITY: Final = 88
@@ -44,19 +44,19 @@ def stylized_stills(
         ModelError: a preset's generator is missing or broken.
         ProviderError: nothing here can run it.
     """
-    loader = LookLoader(size, options)
+    loader = PresetLoader(size, options)
     try:
         for named in presets:
-            look = loader.load(named)
+            loaded = loader.load(named)
             made = []
             for picture in pictures:
                 target = np.empty(size.shape, np.uint8)
-                look.reset()
+                loaded.reset()
                 # On air a picture has been calmed by the ones before it.
                 for _ in range(_SETTLE if named.preset.temporal_smoothing else 1):
-                    small = look.prepare(picture)
-                    styled = look.generate(small, look.state)
-                    look.finish(picture, small, styled, look.state, target)
+                    small = loaded.prepare(picture)
+                    styled = loaded.generate(small, loaded.state)
+                    loaded.finish(picture, small, styled, loaded.state, target)
                 made.append(target)
             yield named, made
     finally:

@@ -1,4 +1,4 @@
-"""The stylizer: frames in, styled pictures out, with a crossfade wherever the look changes.
+"""The stylizer: frames in, styled pictures out, with a crossfade wherever the preset changes.
 
 It is the one piece that live and file rendering share. What it does depends on the frames and
 their times alone, so the same frames give the same pictures in both.
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.loaded_preset import LoadedPreset
 
 
 @dataclass(slots=True)
@@ -28,12 +28,12 @@ class StageSeconds:
 
 @dataclass(slots=True)
 class _Crossfade:
-    previous: Look
+    previous: LoadedPreset
     seconds: float
     began: float | None = None
 
     def share(self, moment: float, period: float) -> float:
-        """Return how much of the new look is shown at ``moment``, 0 to 1.
+        """Return how much of the new preset is shown at ``moment``, 0 to 1.
 
         The first frame is already one period into it, so that a change is seen at once.
         """
@@ -44,11 +44,11 @@ class _Crossfade:
 
 @dataclass(slots=True)
 class Stylizer:
-    """Applies the current look to frames. One thread only.
+    """Applies the current preset to frames. One thread only.
 
     Attributes:
         size: of the pictures made.
-        bypass: show frames without any style; the look stays loaded.
+        bypass: show frames without any style; the preset stays loaded.
         stages: times of the last frame.
     """
 
@@ -56,15 +56,15 @@ class Stylizer:
     bypass: bool = False
     stages: StageSeconds = field(default_factory=StageSeconds)
     clock: Callable[[], float] = time.perf_counter
-    _look: Look | None = None
+    _loaded: LoadedPreset | None = None
     _fade: _Crossfade | None = None
     _last_moment: float | None = None
     _scratch: Pixels | None = None
 
     @property
-    def look(self) -> Look | None:
-        """The look on air or being faded to."""
-        return self._look
+    def loaded(self) -> LoadedPreset | None:
+        """The preset on air or being faded to."""
+        return self._loaded
 
     @property
     def crossfade(self) -> tuple[float, float] | None:
@@ -79,30 +79,30 @@ class Stylizer:
 
     def go_on(
         self,
-        looks: Sequence[Look],
+        loaded_presets: Sequence[LoadedPreset],
         crossfade: tuple[float, float] | None,
         last_moment: float | None,
     ) -> None:
         """Continue where another stylizer was.
 
         Args:
-            looks: the one on air last, and before it the one that is faded from, if any.
+            loaded_presets: the one on air last, and before it the one that is faded from, if any.
             crossfade: as the other had it.
             last_moment: of the other's last frame.
         """
-        self._look = looks[-1] if looks else None
+        self._loaded = loaded_presets[-1] if loaded_presets else None
         self._fade = None
         if crossfade is not None:
             began, seconds = crossfade
-            self._fade = _Crossfade(looks[0], seconds, began)
+            self._fade = _Crossfade(loaded_presets[0], seconds, began)
         self._last_moment = last_moment
 
-    def switch_to(self, look: Look, crossfade_ms: float) -> None:
-        """Show ``look`` from the next frame on, blended over ``crossfade_ms`` milliseconds.
+    def switch_to(self, loaded: LoadedPreset, crossfade_ms: float) -> None:
+        """Show ``loaded`` from the next frame on, blended over ``crossfade_ms`` milliseconds.
 
-        A switch in the middle of a crossfade starts from the look that was being faded to.
+        A switch in the middle of a crossfade starts from the preset that was being faded to.
         """
-        previous, self._look = self._look, look
+        previous, self._loaded = self._loaded, loaded
         fades = previous is not None and crossfade_ms > 0
         self._fade = _Crossfade(previous, crossfade_ms / 1000) if fades and previous else None
 
@@ -114,53 +114,65 @@ class Stylizer:
             moment: the frame's time in seconds (capture time live, its own time in a file).
             target: uint8, of :attr:`size`.
         """
-        look = self._look
-        if look is None:
-            raise RuntimeError("no look was ever set")
+        loaded = self._loaded
+        if loaded is None:
+            raise RuntimeError("no preset was ever set")
         self.stages = StageSeconds()
         period = 0.0 if self._last_moment is None else max(0.0, moment - self._last_moment)
         self._last_moment = moment
         if self.bypass:
             began = self.clock()
-            look.plain(pixels, target)
+            loaded.plain(pixels, target)
             self.stages.finish = self.clock() - began
             return
         if self._fade is not None:
             share = self._fade.share(moment, min(period, 0.1))
             if share < 1:
-                self._process_fading(self._fade.previous, look, share, pixels, target)
+                self._process_fading(self._fade.previous, loaded, share, pixels, target)
                 return
             self._fade = None
-        self._apply(look, look, 1.0, pixels, target)
+        self._apply(loaded, loaded, 1.0, pixels, target)
 
     def _process_fading(
-        self, previous: Look, look: Look, share: float, pixels: Pixels, target: Pixels
+        self,
+        previous: LoadedPreset,
+        loaded: LoadedPreset,
+        share: float,
+        pixels: Pixels,
+        target: Pixels,
     ) -> None:
-        if previous.mixes_with(look):
-            self._apply(look, previous, share, pixels, target)
+        if previous.mixes_with(loaded):
+            self._apply(loaded, previous, share, pixels, target)
             return
         if self._scratch is None:
             self._scratch = np.empty(self.size.shape, np.uint8)
         self._apply(previous, previous, 1.0, pixels, self._scratch)
-        self._apply(look, look, 1.0, pixels, target)
+        self._apply(loaded, loaded, 1.0, pixels, target)
         began = self.clock()
         cv2.addWeighted(target, share, self._scratch, 1 - share, 0, target)
         self.stages.finish += self.clock() - began
 
-    def _apply(self, look: Look, start: Look, share: float, pixels: Pixels, target: Pixels) -> None:
-        """Run ``look`` with its state ``share`` of the way from that of ``start``."""
-        state = look.state if share >= 1 else start.state.toward(look.state, share)
+    def _apply(
+        self,
+        loaded: LoadedPreset,
+        start: LoadedPreset,
+        share: float,
+        pixels: Pixels,
+        target: Pixels,
+    ) -> None:
+        """Run ``loaded`` with its state ``share`` of the way from that of ``start``."""
+        state = loaded.state if share >= 1 else start.state.toward(loaded.state, share)
         began = self.clock()
-        small = look.prepare(pixels)
+        small = loaded.prepare(pixels)
         prepared = self.clock()
-        styled = small if state.strength <= 0 else look.generate(small, state)
+        styled = small if state.strength <= 0 else loaded.generate(small, state)
         generated = self.clock()
-        look.finish(pixels, small, styled, state, target)
+        loaded.finish(pixels, small, styled, state, target)
         self.stages.prepare += prepared - began
         self.stages.generate += generated - prepared
         self.stages.finish += self.clock() - generated
 
     def reset(self) -> None:
         """Forget earlier frames, after a change of source."""
-        if self._look is not None:
-            self._look.reset()
+        if self._loaded is not None:
+            self._loaded.reset()

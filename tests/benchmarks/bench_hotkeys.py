@@ -29,8 +29,8 @@ from Xlib import XK, X  # noqa: E402
 from Xlib.display import Display  # noqa: E402
 
 from obs_stylizer.bench.setup import wait_for  # noqa: E402
-from obs_stylizer.control.adapters import adapter_makers, open_server  # noqa: E402
 from obs_stylizer.daemon.app import Daemon  # noqa: E402
+from obs_stylizer.daemon.control_surfaces import control_surface_factories, open_server  # noqa: E402
 from obs_stylizer.daemon.options import DaemonOptions  # noqa: E402
 from obs_stylizer.frames import FrameSize  # noqa: E402
 from obs_stylizer.presets import PresetLibrary  # noqa: E402
@@ -82,7 +82,7 @@ def measure(home: Path, screen: str, presses: int, process_size: str) -> dict[st
 
 @contextmanager
 def on_air(home: Path, process_size: str) -> Iterator[Daemon]:
-    """A daemon with two presets that were both shown, and every adapter."""
+    """A daemon with two presets that were both shown, and every control surface."""
     presets = home / "presets"
     presets.mkdir()
     for number, style in enumerate(STYLES, 1):
@@ -99,8 +99,10 @@ def on_air(home: Path, process_size: str) -> Iterator[Daemon]:
         process_size=FrameSize.parse(process_size),
         fps=30.0,
     )
-    makers = adapter_makers(settings, config_file(), server)
-    with Daemon(options, PresetLibrary([presets]), adapters=makers, server=server) as daemon:
+    factories = control_surface_factories(settings, config_file(), server)
+    with Daemon(
+        options, PresetLibrary([presets]), control_surfaces=factories, server=server
+    ) as daemon:
         wait_for(daemon, lambda: daemon.controller.on_air.preloaded, 120)
         for _ in range(2):
             for style in reversed(STYLES):
@@ -114,19 +116,19 @@ def on_air(home: Path, process_size: str) -> Iterator[Daemon]:
 def times(daemon: Daemon, count: int, act: Callable[[str], float]) -> dict[str, float]:
     """Milliseconds from each action until the first frame of its style was sent."""
     assert daemon.presenter is not None
-    shown = daemon.presenter.look_shown_at
+    shown = daemon.presenter.first_shown_at
     taken = []
     for number in range(count):
         style = STYLES[(number + 1) % 2]
-        before = daemon.controller.on_air.look
+        before = daemon.controller.on_air.request_id
         # At no fixed place between two frames.
         time.sleep(random.uniform(0.3, 0.4))
         began = act(style)
-        wait_for(daemon, lambda before=before: daemon.controller.on_air.look != before, 20)
-        look = daemon.controller.on_air.look
+        wait_for(daemon, lambda before=before: daemon.controller.on_air.request_id != before, 20)
+        request_id = daemon.controller.on_air.request_id
         assert daemon.controller.on_air.preset == style
-        wait_for(daemon, lambda look=look: look in shown, 20)
-        taken.append(1000 * (shown[look] - began))
+        wait_for(daemon, lambda request_id=request_id: request_id in shown, 20)
+        taken.append(1000 * (shown[request_id] - began))
     taken.sort()
     return {
         "median": round(median(taken), 1),

@@ -1,4 +1,4 @@
-"""Measures the doors to OBS with a real OBS Studio and a real daemon on this machine.
+"""Measures what connects us with OBS with a real OBS Studio and a real daemon on this machine.
 
     .venv/bin/python tests/benchmarks/bench_obs.py
     .venv/bin/python tests/benchmarks/bench_obs.py --row scenes --row frame-time
@@ -32,7 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from obs_stylizer.cli.presets import open_library  # noqa: E402
-from obs_stylizer.control.adapters import adapter_makers, open_server  # noqa: E402
 from obs_stylizer.control.commands import ApplyPreset  # noqa: E402
 from obs_stylizer.control.obs.connection import Connection  # noqa: E402
 from obs_stylizer.control.obs.setup import (  # noqa: E402
@@ -43,12 +42,13 @@ from obs_stylizer.control.obs.setup import (  # noqa: E402
 )
 from obs_stylizer.control.obs.visit import visit  # noqa: E402
 from obs_stylizer.daemon.app import Daemon  # noqa: E402
+from obs_stylizer.daemon.control_surfaces import control_surface_factories, open_server  # noqa: E402
+from obs_stylizer.daemon.make_sink import make_sink  # noqa: E402
 from obs_stylizer.daemon.options import DaemonOptions  # noqa: E402
 from obs_stylizer.errors import ObsError  # noqa: E402
 from obs_stylizer.frames import Frame, FrameSize  # noqa: E402
 from obs_stylizer.settings import ObsSettings, Settings  # noqa: E402
 from obs_stylizer.sinks.base import SinkFormat  # noqa: E402
-from obs_stylizer.sinks.open import make_sink  # noqa: E402
 from obs_stylizer.sinks.spec import SinkSpec  # noqa: E402
 from obs_stylizer.sources.spec import SourceSpec  # noqa: E402
 from tests.fakes import display, real_obs  # noqa: E402
@@ -82,7 +82,7 @@ function script_unload()
     file:close()
 end
 """
-LOOKS = dict(zip(SCENES, ("great-wave", "scream", "starry-night"), strict=True))
+SCENE_PRESETS = dict(zip(SCENES, ("great-wave", "scream", "starry-night"), strict=True))
 
 
 def until(condition: Callable[[], object], timeout: float = 120.0) -> None:
@@ -111,12 +111,14 @@ def options(arguments: argparse.Namespace) -> DaemonOptions:
 def daemon_at(
     obs: RealObs, arguments: argparse.Namespace, port: int, scenes: dict[str, Any]
 ) -> Iterator[Daemon]:
-    """A daemon with the OBS adapter and the panel, all presets loaded."""
+    """A daemon with the OBS control surface and the panel, all presets loaded."""
     values = {"port": obs.port, "password": obs.password, "scenes": scenes, "enabled": True}
     settings = Settings.model_validate({"obs": values, "web": {"port": port}, "hotkeys": {}})
     folder = Path(tempfile.mkdtemp(prefix="bench-obs-"))
-    makers = adapter_makers(settings, folder / "config.yaml", open_server(settings.web))
-    with Daemon(options(arguments), open_library(), adapters=makers) as daemon:
+    factories = control_surface_factories(
+        settings, folder / "config.yaml", open_server(settings.web)
+    )
+    with Daemon(options(arguments), open_library(), control_surfaces=factories) as daemon:
         until(lambda: daemon.controller.on_air.preloaded)
         time.sleep(2.0)
         yield daemon
@@ -134,23 +136,23 @@ def spread(milliseconds: list[float]) -> dict[str, Any]:
 
 
 def shown_at(daemon: Daemon, before: int) -> float:
-    """Wait for the first frame of a look newer than ``before``; return when it was sent."""
+    """Wait for the first frame of a request newer than ``before``; return when it was sent."""
     assert daemon.presenter is not None
     presenter = daemon.presenter
     found: list[float] = []
 
-    def look() -> bool:
-        found[:] = [at for number, at in list(presenter.look_shown_at.items()) if number > before]
+    def shown() -> bool:
+        found[:] = [at for number, at in list(presenter.first_shown_at.items()) if number > before]
         return bool(found)
 
-    until(look, 20)
+    until(shown, 20)
     return min(found)
 
 
-def newest_look(daemon: Daemon) -> int:
-    """Number of the newest look of which a frame was sent."""
+def newest_request(daemon: Daemon) -> int:
+    """Number of the newest request of which a frame was sent."""
     assert daemon.presenter is not None
-    return max(daemon.presenter.look_shown_at, default=-1)
+    return max(daemon.presenter.first_shown_at, default=-1)
 
 
 def switches(daemon: Daemon, count: int, switch: Callable[[int], None]) -> list[float]:
@@ -159,7 +161,7 @@ def switches(daemon: Daemon, count: int, switch: Callable[[int], None]) -> list[
     for turn in range(count):
         # At no fixed place within a frame of either program.
         time.sleep(0.45 + 0.0137 * (turn % 7))
-        before = newest_look(daemon)
+        before = newest_request(daemon)
         began = time.perf_counter()
         switch(turn)
         times.append(1000 * (shown_at(daemon, before) - began))
@@ -168,7 +170,9 @@ def switches(daemon: Daemon, count: int, switch: Callable[[int], None]) -> list[
 
 def row_scenes(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
     """Scene changed in OBS → first frame in the new style sent."""
-    scenes = {scene: {"preset": preset, "crossfade_ms": 0} for scene, preset in LOOKS.items()}
+    scenes = {
+        scene: {"preset": preset, "crossfade_ms": 0} for scene, preset in SCENE_PRESETS.items()
+    }
     with (
         daemon_at(obs, arguments, real_obs.free_port(), scenes) as daemon,
         visit(ObsSettings(port=obs.port, password=obs.password)) as hand,
@@ -192,24 +196,24 @@ def row_scenes(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
 def row_flood(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
     """200 scene changes in 60 s: what was applied, whether the last is right, memory."""
     with (
-        daemon_at(obs, arguments, real_obs.free_port(), dict(LOOKS)) as daemon,
+        daemon_at(obs, arguments, real_obs.free_port(), dict(SCENE_PRESETS)) as daemon,
         visit(ObsSettings(port=obs.port, password=obs.password)) as hand,
     ):
         changes, seconds = 200, 60.0
-        looks: set[int] = set()
+        seen: set[int] = set()
         applied: list[str] = []
 
-        def hear(announcement: Any) -> None:
-            details = announcement.details
-            if "look" in details.get("changed", ()) and details["look"] not in looks:
-                looks.add(details["look"])
+        def hear(control_event: Any) -> None:
+            details = control_event.details
+            if "request_id" in details.get("changed", ()) and details["request_id"] not in seen:
+                seen.add(details["request_id"])
                 applied.append(details["preset"])
 
         # Caches fill in the first seconds.
         for turn in range(30):
             hand.ask("SetCurrentProgramScene", sceneName=SCENES[(turn + 1) % 3])
             time.sleep(0.1)
-        end_hearing = daemon.announcer.subscribe(hear)
+        unsubscribe = daemon.event_bus.subscribe(hear)
         memory = sum(psutil.Process(pid).memory_info().rss for pid in daemon.pids()) / 1e6
         daemon.reset_statistics()
         began = time.perf_counter()
@@ -217,10 +221,10 @@ def row_flood(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
             hand.ask("SetCurrentProgramScene", sceneName=SCENES[(turn + 1) % 3])
             time.sleep(max(0.0, began + (turn + 1) * seconds / changes - time.perf_counter()))
         time.sleep(1.0)
-        end_hearing()
+        unsubscribe()
         after = sum(psutil.Process(pid).memory_info().rss for pid in daemon.pids()) / 1e6
         path = daemon.statistics()
-        last = LOOKS[SCENES[changes % 3]]
+        last = SCENE_PRESETS[SCENES[changes % 3]]
         return {
             "changes": changes,
             "seconds": round(time.perf_counter() - began - 1.0, 1),
@@ -241,7 +245,7 @@ def row_script_hotkey(obs: RealObs, arguments: argparse.Namespace) -> dict[str, 
     obs.scripts = [(SCRIPT, {"address": f"127.0.0.1:{port}"})]
     obs.configure()
     obs.start()
-    presets = list(LOOKS.values())
+    presets = list(SCENE_PRESETS.values())
     with (
         daemon_at(obs, arguments, port, {}) as daemon,
         visit(ObsSettings(port=obs.port, password=obs.password)) as hand,

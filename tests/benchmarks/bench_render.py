@@ -33,9 +33,9 @@ from obs_stylizer.inference.generator import open_generator  # noqa: E402
 from obs_stylizer.inference.locate import find_model  # noqa: E402
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions  # noqa: E402
 from obs_stylizer.render.clip import Clip  # noqa: E402
+from obs_stylizer.render.cue_presets import Style, find_presets  # noqa: E402
 from obs_stylizer.render.cues import Cue  # noqa: E402
 from obs_stylizer.render.file_render import Output, render_file  # noqa: E402
-from obs_stylizer.render.look_book import Style, find_presets  # noqa: E402
 from obs_stylizer.render.progress import Progress  # noqa: E402
 from obs_stylizer.sources.pattern import PatternScene  # noqa: E402
 from tests.render.clips import Recipe, write_clip  # noqa: E402

@@ -96,13 +96,13 @@ def wait_until_styled(url: str) -> None:
 
 
 class Interval:
-    """What the sink did between two looks at the statistics."""
+    """What the sink did between two readings of the statistics."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._before = self._look()
+        self._before = self._read()
 
-    def _look(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any]:
         # The statistics are of the last second's mark: a fresh one is waited for.
         first = httpx.get(f"{self._url}/api/status").json()["uptime_s"]
         while True:
@@ -113,7 +113,7 @@ class Interval:
 
     def end(self) -> dict[str, float]:
         """Return frames a second sent and ticks missed since then."""
-        before, after = self._before, self._look()
+        before, after = self._before, self._read()
         seconds = after["uptime_s"] - before["uptime_s"]
         return {
             "sink_fps": round((after["sent"] - before["sent"]) / seconds, 3),

@@ -1,4 +1,4 @@
-"""``obs-stylizer ctl`` against the real web server at a desk, and against servers that are none."""
+"""``obs-stylizer ctl`` against the real web server, and against servers that are none."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.cli import app, ctl, running_daemon
 from obs_stylizer.cli.ctl import run_ctl
 from obs_stylizer.cli.running_daemon import Address
 from obs_stylizer.control.vocabulary import WORDS
 from obs_stylizer.errors import UsageError
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.settings import config_folder, runtime_folder
-from tests.control.web.conftest import TOKEN, Running, on_air
+from tests.web.conftest import TOKEN, Running, on_air
 
 COMMAND = [sys.executable, "-m", "obs_stylizer"]
 
@@ -70,22 +70,22 @@ def free_port() -> int:
 
 
 def test_commands(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    desk = daemon.desk
+    api = daemon.api
     assert run_ctl(["preset", "wave", "strength=0.5"]) == 0
-    assert (desk.on_air.preset, desk.on_air.strength) == ("wave", 0.5)
+    assert (api.on_air.preset, api.on_air.strength) == ("wave", 0.5)
     assert capsys.readouterr().out == "preset wave\n"
     assert run_ctl(["strength", "-0.25"]) == 0
-    assert desk.on_air.strength == 0.25
+    assert api.on_air.strength == 0.25
     assert run_ctl(["strength", "+0.1"]) == 0
-    assert desk.on_air.strength == pytest.approx(0.35)
+    assert api.on_air.strength == pytest.approx(0.35)
     assert run_ctl(["bypass"]) == 0
-    assert desk.on_air.bypass
+    assert api.on_air.bypass
     assert run_ctl(["bypass", "off"]) == 0
-    assert not desk.on_air.bypass
+    assert not api.on_air.bypass
     assert run_ctl(["mix", "wild=1"]) == 0
-    assert desk.on_air.styles == {"calm": 0.0, "wild": 1.0}
+    assert api.on_air.styles == {"calm": 0.0, "wild": 1.0}
     assert run_ctl(["next"]) == 0
-    assert desk.on_air.preset == "ink"
+    assert api.on_air.preset == "ink"
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_table_of_next_to_nothing() -> None:
 def test_command_that_fails(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_ctl(["preset", "inc"]) == 1
     assert "error: there is no preset “inc” (did you mean “ink”?)" in capsys.readouterr().err
-    daemon.desk.broken.add("wave")
+    daemon.api.broken.add("wave")
     assert run_ctl(["preset", "wave"]) == 1
     assert capsys.readouterr().err == "error: model is gone (fetch it)\n"
     assert run_ctl(["strength", "2"]) == 2
     assert "out of range" in capsys.readouterr().err
-    assert daemon.desk.on_air.preset == "ink"
+    assert daemon.api.on_air.preset == "ink"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_address_of_the_settings(
         path = config_folder() / "config.yaml"
         path.write_text(f"web: {{port: {port}}}\n", "utf-8")
         assert run_ctl(["next"]) == 0
-        assert running.desk.on_air.preset == "plain"
+        assert running.api.on_air.preset == "plain"
         for broken in ("web: {port: high}\n", "web: 5\n", "web: [\n", "[web]\n"):
             path.write_text(broken, "utf-8")
             assert running_daemon.find_daemon(None, None, 1).address.port == 8765
@@ -191,14 +191,14 @@ def test_address_of_the_settings(
         assert str(running_daemon.find_daemon(None, None, 1).address) == "127.0.0.1:8765"
 
 
-def test_daemon_at_another_port_is_found_by_its_claim(
+def test_daemon_at_another_port_is_found_by_its_lock(
     folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (config_folder() / "config.yaml").write_text(f"web: {{port: {free_port()}}}\n", "utf-8")
     with on_air(folder, port=free_port()) as running:
         assert run_ctl(["next"]) == 0
-        assert running.desk.on_air.preset == "plain"
-        second = Claim.take(f"port {free_port()}")
+        assert running.api.on_air.preset == "plain"
+        second = ResourceLock.take(f"port {free_port()}")
         try:
             assert run_ctl(["next"]) == 1
             assert "others run at 127.0.0.1:" in capsys.readouterr().err
@@ -226,7 +226,7 @@ def test_token(
         monkeypatch.delenv(running_daemon.TOKEN_VARIABLE)
         (config_folder() / "token").write_text(f"{TOKEN}\n", "utf-8")
         assert run_ctl(["next", *address]) == 0
-        assert running.desk.on_air.preset == "ink"
+        assert running.api.on_air.preset == "ink"
 
 
 def test_own_token_goes_to_no_other_machine(home: Path) -> None:
@@ -321,8 +321,8 @@ def test_follow(daemon: Running) -> None:
     assert follower.stdout is not None
     try:
         assert follower.stdout.readline() == "bypass on\n"
-        assert daemon.adapter is not None
-        until(lambda: daemon.adapter._audience.listener_count == 1)  # type: ignore[union-attr]
+        assert daemon.control is not None
+        until(lambda: daemon.control._event_feed.listener_count == 1)  # type: ignore[union-attr]
         assert run_ctl(["preset", "wave"]) == 0
         assert "preset wave" in follower.stdout.readline()
         follower.send_signal(signal.SIGINT)
@@ -338,8 +338,8 @@ def test_follow_until_the_daemon_ends(daemon: Running, capsys: pytest.CaptureFix
     codes: list[int] = []
     thread = threading.Thread(target=lambda: codes.append(run_ctl(["--follow", "--json"])))
     thread.start()
-    assert daemon.adapter is not None
-    until(lambda: daemon.adapter._audience.listener_count == 1)  # type: ignore[union-attr]
+    assert daemon.control is not None
+    until(lambda: daemon.control._event_feed.listener_count == 1)  # type: ignore[union-attr]
     daemon.stop()
     thread.join(10)
     assert codes == [1]
@@ -374,7 +374,7 @@ def test_stands_among_the_other_commands(
     shown = CliRunner().invoke(app.app, ["--help"]).output
     assert "Control the daemon that runs" in shown
     assert app.run_command_line(["ctl", "strength", "-0.1"]) == 0
-    assert daemon.desk.on_air.strength == pytest.approx(0.7)
+    assert daemon.api.on_air.strength == pytest.approx(0.7)
     assert app.run_command_line(["ctl", "--help"]) == 0
     assert "obs-stylizer ctl snapshot" in capsys.readouterr().out
     assert app.run_command_line(["ctl", "preset", "inc"]) == 1

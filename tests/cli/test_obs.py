@@ -17,13 +17,13 @@ from obs_stylizer.cli.app import run_command_line
 from obs_stylizer.cli.obs import script_file
 from obs_stylizer.control.obs.setup import INPUT_NAME, device_feed, feed_for
 from obs_stylizer.control.obs.visit import visit
+from obs_stylizer.daemon.make_sink import make_sink
 from obs_stylizer.errors import ObsError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.listing import Listing
 from obs_stylizer.settings import ObsSettings, Settings
 from obs_stylizer.sinks import listing
 from obs_stylizer.sinks.base import SinkFormat
-from obs_stylizer.sinks.open import make_sink
 from obs_stylizer.sinks.spec import SinkSpec
 from tests.fakes import display, obs_server, real_obs
 from tests.fakes.real_obs import SCENES, SOUND, RealObs

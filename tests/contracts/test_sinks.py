@@ -6,9 +6,9 @@ from pathlib import Path
 
 from obs_stylizer.clock import ManualClock
 from obs_stylizer.sinks.base import Sink
-from obs_stylizer.sinks.http_stream import HttpStreamSink
 from obs_stylizer.sinks.null import NullSink
 from obs_stylizer.sinks.video_file import VideoFileSink
+from obs_stylizer.web.http_stream import HttpStreamSink
 from tests.contracts.sink_contract import ClosedSinkContract, SinkContract, SizedSinkContract
 
 

@@ -20,7 +20,7 @@ from tests.fakes.camera import FakeDevice, fake_cameras
 from tests.fakes.latent_models import write_latent_model
 from tests.fakes.videos import numbered_pictures, write_video
 
-Maker = Callable[[SourceOptions], Source]
+SourceFactory = Callable[[SourceOptions], Source]
 
 KINDS = [
     "pattern",
@@ -33,7 +33,7 @@ KINDS = [
 
 
 @pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceFactory]:
     kind = request.param
     spec = SourceSpec.parse(kind) if kind in ("pattern", "camera", "screen") else None
     if kind == "image":
@@ -51,12 +51,12 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
     assert spec is not None
     made: list[Source] = []
 
-    def maker(options: SourceOptions) -> Source:
+    def factory(options: SourceOptions) -> Source:
         made.append(make_source(spec, options))
         return made[-1]
 
     with fake_cameras(Fake=FakeDevice()):
-        yield maker
+        yield factory
         for source in made:
             source.close()
 
@@ -67,7 +67,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def source(make: Maker, clock: ManualClock) -> Source:
+def source(make: SourceFactory, clock: ManualClock) -> Source:
     return make(SourceOptions(frame_size=FrameSize(64, 48), fps=20, clock=clock))
 
 
@@ -152,7 +152,7 @@ def test_with_closes(source: Source) -> None:
         source.read(0)
 
 
-def test_unpaced_frames_come_without_waiting(make: Maker) -> None:
+def test_unpaced_frames_come_without_waiting(make: SourceFactory) -> None:
     clock = ManualClock(5.0)
     source = make(SourceOptions(frame_size=FrameSize(64, 48), paced=False, clock=clock))
     source.open()

@@ -1,4 +1,4 @@
-"""Commands and events in, orders and answers out."""
+"""Commands and events in, requests and answers out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from obs_stylizer.control import commands
-from obs_stylizer.control.announcements import Announcement, Announcer, Kind
 from obs_stylizer.control.commands import (
     ApplyPreset,
     ChangeSource,
@@ -30,6 +29,7 @@ from obs_stylizer.control.commands import (
     Undo,
 )
 from obs_stylizer.control.controller import Controller
+from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.errors import (
     ModelError,
     PresetError,
@@ -42,7 +42,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.messages import Order
+from obs_stylizer.realtime.messages import Request
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
 
@@ -51,10 +51,10 @@ PATTERN = SourceSpec.parse("pattern")
 
 
 class Pipeline:
-    """Answers every look as the worker would; ``broken`` names what cannot be loaded."""
+    """Answers every request as the worker would; ``broken`` names what cannot be loaded."""
 
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.requests: list[Request] = []
         self.broken: set[str] = set()
         self.mute = False
         self.has_quit = False
@@ -62,19 +62,26 @@ class Pipeline:
         self.disk_is_full = False
         self.controller: Controller | None = None
 
-    def order(self, order: Order) -> None:
-        self.orders.append(order)
-        if isinstance(order, messages.ShowLook) and not self.mute:
+    def request(self, request: Request) -> None:
+        self.requests.append(request)
+        if isinstance(request, messages.ShowPreset) and not self.mute:
             assert self.controller is not None
-            self.controller.tell(self.answer(order))
+            self.controller.tell(self.answer(request))
 
-    def answer(self, order: messages.ShowLook) -> messages.Event:
-        name = order.preset.name
+    def answer(self, request: messages.ShowPreset) -> messages.Event:
+        name = request.preset.name
         if name in self.broken:
-            return messages.LookFailed(order.look, name, ModelError("model is gone", "fetch it"))
-        styles = dict(order.styles or {"calm": 1.0, "wild": 0.0})
-        return messages.LookShown(
-            order.look, name, RUNS_ON, FrameSize(640, 360), 0.0, {} if name == "plain" else styles
+            return messages.PresetFailed(
+                request.request_id, name, ModelError("model is gone", "fetch it")
+            )
+        styles = dict(request.styles or {"calm": 1.0, "wild": 0.0})
+        return messages.PresetShown(
+            request.request_id,
+            name,
+            RUNS_ON,
+            FrameSize(640, 360),
+            0.0,
+            {} if name == "plain" else styles,
         )
 
     def freeze(self, frozen: bool) -> None:
@@ -118,16 +125,16 @@ def pipeline() -> Pipeline:
 
 
 @pytest.fixture
-def heard() -> list[Announcement]:
+def heard() -> list[ControlEvent]:
     return []
 
 
 @pytest.fixture
-def controller(folder: Path, pipeline: Pipeline, heard: list[Announcement]) -> Iterator[Controller]:
-    announcer = Announcer()
-    announcer.subscribe(heard.append)
+def controller(folder: Path, pipeline: Pipeline, heard: list[ControlEvent]) -> Iterator[Controller]:
+    event_bus = EventBus()
+    event_bus.subscribe(heard.append)
     library = PresetLibrary([folder])
-    controller = Controller(pipeline, library, PATTERN, preload=True, announcer=announcer)
+    controller = Controller(pipeline, library, PATTERN, preload=True, event_bus=event_bus)
     pipeline.controller = controller
     controller.start()
     yield controller
@@ -158,9 +165,9 @@ def test_preset_goes_on_air_with_its_own_strength(controller: Controller) -> Non
 def test_strength_of_the_command_wins(controller: Controller, pipeline: Pipeline) -> None:
     apply(controller, "wave", strength=0.3, crossfade_ms=50)
     assert controller.on_air.strength == 0.3
-    order = pipeline.orders[0]
-    assert isinstance(order, messages.ShowLook)
-    assert (order.strength, order.crossfade_ms) == (0.3, 50)
+    request = pipeline.requests[0]
+    assert isinstance(request, messages.ShowPreset)
+    assert (request.strength, request.crossfade_ms) == (0.3, 50)
 
 
 def test_all_presets_are_preloaded_after_the_first(
@@ -170,8 +177,8 @@ def test_all_presets_are_preloaded_after_the_first(
     settled(controller)
     apply(controller, "ink")
     settled(controller)
-    preloads = [order for order in pipeline.orders if isinstance(order, messages.Preload)]
-    assert [[named.name for named in order.presets] for order in preloads] == [
+    preloads = [request for request in pipeline.requests if isinstance(request, messages.Preload)]
+    assert [[named.name for named in request.presets] for request in preloads] == [
         ["ink", "plain", "wave"]
     ]
 
@@ -179,9 +186,9 @@ def test_all_presets_are_preloaded_after_the_first(
 def test_warm_preset_is_loaded_and_not_shown(controller: Controller, pipeline: Pipeline) -> None:
     apply(controller, "wave")
     assert do(controller, commands.WarmPreset("ink")) == "loading ink"
-    order = pipeline.orders[-1]
-    assert isinstance(order, messages.Warm)
-    assert order.preset.name == "ink"
+    request = pipeline.requests[-1]
+    assert isinstance(request, messages.Warm)
+    assert request.preset.name == "ink"
     assert controller.on_air.preset == "wave"
     with pytest.raises(PresetError, match="did you mean “ink”"):
         do(controller, commands.WarmPreset("inc"))
@@ -192,7 +199,7 @@ def test_unknown_preset_changes_nothing(controller: Controller, pipeline: Pipeli
     with pytest.raises(PresetError, match="did you mean “ink”"):
         apply(controller, "inc")
     assert controller.on_air.preset == "wave"
-    assert sum(isinstance(order, messages.ShowLook) for order in pipeline.orders) == 1
+    assert sum(isinstance(request, messages.ShowPreset) for request in pipeline.requests) == 1
 
 
 def test_preset_that_cannot_be_loaded_leaves_the_old_one(
@@ -211,8 +218,8 @@ def test_overtaken_preset_is_answered(controller: Controller, pipeline: Pipeline
     first = controller.send(ApplyPreset("wave"))
     second = controller.send(ApplyPreset("ink"))
     settled(controller)
-    newest = pipeline.orders[1]
-    assert isinstance(newest, messages.ShowLook)
+    newest = pipeline.requests[1]
+    assert isinstance(newest, messages.ShowPreset)
     controller.tell(pipeline.answer(newest))
     assert second.result(5).text == "preset ink"
     assert "overtaken" in first.result(5).text
@@ -252,7 +259,7 @@ def test_source_is_followed(controller: Controller, pipeline: Pipeline) -> None:
     assert controller.on_air.source_state == "lost"
     assert controller.on_air.trouble == "camera 0 is unplugged"
     controller.send(ChangeSource("screen:1")).result(5)
-    assert pipeline.orders[-1] == messages.ChangeSource(SourceSpec.parse("screen:1"))
+    assert pipeline.requests[-1] == messages.ChangeSource(SourceSpec.parse("screen:1"))
     with pytest.raises(UsageError, match="is no source"):
         controller.send(ChangeSource("telepathy")).result(5)
 
@@ -298,7 +305,9 @@ def test_next_twice_before_the_first_is_loaded_is_two_further(
     controller.send(NextPreset())
     controller.send(NextPreset())
     settled(controller)
-    newest = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)][-1]
+    newest = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)][
+        -1
+    ]
     assert newest.preset.name == "wave"
 
 
@@ -314,7 +323,7 @@ def test_mix_reaches_the_worker_whole_and_is_kept(
 ) -> None:
     apply(controller, "wave")
     assert do(controller, MixStyles({"wild": 0.5})) == "mix wild=0.5"
-    assert pipeline.orders[-1] == messages.SetStyles({"calm": 0.0, "wild": 0.5})
+    assert pipeline.requests[-1] == messages.SetStyles({"calm": 0.0, "wild": 0.5})
     assert controller.on_air.styles == {"calm": 0.0, "wild": 0.5}
 
 
@@ -369,8 +378,8 @@ def test_crossfade_for_all_presets(controller: Controller, pipeline: Pipeline) -
     apply(controller, "wave")
     do(controller, SetCrossfade(None))
     apply(controller, "ink")
-    shown = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)]
-    assert [order.crossfade_ms for order in shown] == [50, None]
+    shown = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)]
+    assert [request.crossfade_ms for request in shown] == [50, None]
     with pytest.raises(UsageError, match="out of range"):
         do(controller, SetCrossfade(-1))
 
@@ -382,7 +391,9 @@ def test_strength_set_while_a_preset_loads_holds_for_it(
     pipeline.mute = True
     controller.send(ApplyPreset("ink"))
     do(controller, SetStrength(0.4))
-    newest = [order for order in pipeline.orders if isinstance(order, messages.ShowLook)][-1]
+    newest = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)][
+        -1
+    ]
     controller.tell(pipeline.answer(newest))
     settled(controller)
     assert (controller.on_air.preset, controller.on_air.strength) == ("ink", 0.4)
@@ -397,7 +408,7 @@ def test_bypass_and_freeze_turn_over(controller: Controller, pipeline: Pipeline)
     assert do(controller, SetFreeze()) == "freeze off"
 
 
-def test_recording_is_started_and_ended(controller: Controller, heard: list[Announcement]) -> None:
+def test_recording_is_started_and_ended(controller: Controller, heard: list[ControlEvent]) -> None:
     with pytest.raises(UsageError, match="nothing is being recorded"):
         do(controller, Record(False))
     assert do(controller, Record()) == "recording to show.mkv"
@@ -407,7 +418,9 @@ def test_recording_is_started_and_ended(controller: Controller, heard: list[Anno
     assert do(controller, Record()) == "recorded show.mkv"
     settled(controller)
     assert controller.on_air.recording == ""
-    assert [one.text for one in heard if one.kind is Kind.RECORDING_ENDED] == ["recorded show.mkv"]
+    assert [one.text for one in heard if one.kind is EventKind.RECORDING_ENDED] == [
+        "recorded show.mkv"
+    ]
 
 
 def test_recording_that_cannot_start_says_why(controller: Controller, pipeline: Pipeline) -> None:
@@ -425,7 +438,7 @@ def test_snapshot_and_status_answer(controller: Controller) -> None:
     assert answer.details["styles"] == {"calm": 1.0, "wild": 0.0}
 
 
-def test_every_change_is_announced_once(controller: Controller, heard: list[Announcement]) -> None:
+def test_every_change_is_published_once(controller: Controller, heard: list[ControlEvent]) -> None:
     apply(controller, "wave")
     settled(controller)
     heard.clear()
@@ -436,8 +449,8 @@ def test_every_change_is_announced_once(controller: Controller, heard: list[Anno
     assert heard[0].details["strength"] == 0.5
 
 
-def test_trouble_is_announced_in_words(
-    controller: Controller, pipeline: Pipeline, heard: list[Announcement]
+def test_trouble_is_published_in_words(
+    controller: Controller, pipeline: Pipeline, heard: list[ControlEvent]
 ) -> None:
     apply(controller, "wave")
     pipeline.broken.add("ink")
@@ -446,8 +459,8 @@ def test_trouble_is_announced_in_words(
     controller.tell(messages.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
     settled(controller)
     told = {one.kind: one.text for one in heard if one.text}
-    assert told[Kind.PRESET_FAILED] == "preset ink: model is gone (fetch it)"
-    assert told[Kind.SOURCE_LOST] == "camera 0 is unplugged"
+    assert told[EventKind.PRESET_FAILED] == "preset ink: model is gone (fetch it)"
+    assert told[EventKind.SOURCE_LOST] == "camera 0 is unplugged"
 
 
 def test_command_after_the_end_fails_at_once(controller: Controller) -> None:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from obs_stylizer.bench.clips import write_clip
+from obs_stylizer.control.api import ControlApi
 from obs_stylizer.control.commands import (
     ApplyPreset,
     ChangeSource,
@@ -29,7 +30,6 @@ from obs_stylizer.control.commands import (
     TakeSnapshot,
     WarmPreset,
 )
-from obs_stylizer.control.desk import Desk
 from obs_stylizer.daemon import app, supervisor
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
@@ -222,12 +222,12 @@ def test_slow_and_fast_sources(folder: Path, fps: int) -> None:
         before = styled(daemon)
         pictures = set()
 
-        def look() -> bool:
+        def shown() -> bool:
             assert daemon.presenter is not None
             pictures.add(daemon.presenter.picture)
             return styled(daemon) > before + (8 if fps == 5 else 60)
 
-        until(look)
+        until(shown)
         taken = daemon.statistics()
     # A picture every 200 ms is slow, but nothing to stand by for.
     assert "standby" not in pictures
@@ -430,26 +430,28 @@ def test_a_slow_machine_takes_the_lite_variant_by_itself(folder: Path) -> None:
         until(lambda: level(daemon) == 205)
 
 
-def test_adapter_that_fails_leaves_the_camera_on_air(folder: Path, log_errors: list[str]) -> None:
+def test_control_surface_that_fails_leaves_the_camera_on_air(
+    folder: Path, log_errors: list[str]
+) -> None:
     seen: list[str] = []
 
-    class Door:
-        def __init__(self, desk: Desk) -> None:
-            self.desk = desk
+    class Surface:
+        def __init__(self, api: ControlApi) -> None:
+            self.api = api
 
         def start(self) -> None:
-            self.desk.send(ApplyPreset("identity")).result(10)
-            seen.append(self.desk.on_air.preset)
+            self.api.send(ApplyPreset("identity")).result(10)
+            seen.append(self.api.on_air.preset)
 
         def stop(self) -> None:
             seen.append("stopped")
             raise OSError("jammed")
 
-    def broken(desk: Desk) -> Door:
-        raise OSError("no such door")
+    def broken(api: ControlApi) -> Surface:
+        raise OSError("no such device")
 
     library = PresetLibrary([folder])
-    with Daemon(options(folder), library, adapters=[broken, Door]) as daemon:
+    with Daemon(options(folder), library, control_surfaces=[broken, Surface]) as daemon:
         until(lambda: level(daemon) == 50)
     assert seen == ["identity", "stopped"]
     assert len(log_errors) == 2

@@ -47,11 +47,11 @@ class Stage:
         )
         self.metronome = Metronome(10.0, 100.0)
 
-    def publish(self, value: int, look: int = 1) -> None:
+    def publish(self, value: int, request_id: int = 1) -> None:
         target = self.mailbox.begin()
         target[:] = value
         frame = Frame(target, value, self.clock.now() - 0.01)
-        self.mailbox.publish(StyledFrame(frame, self.clock.now(), look, (0, 0, 0, 0)))
+        self.mailbox.publish(StyledFrame(frame, self.clock.now(), request_id, (0, 0, 0, 0)))
 
     def tick(self, seconds: float = 0.1) -> Frame:
         self.clock.advance(seconds)
@@ -93,12 +93,12 @@ def test_last_frame_is_held_for_two_seconds_then_standby_until_a_fresh_one(stage
     assert (stage.tick().pixels == 201).all()
 
 
-def test_first_frame_of_each_look_is_noted_and_few_are_kept(stage: Stage) -> None:
-    for look in range(100):
-        stage.publish(look, look)
+def test_first_frame_of_each_preset_is_noted_and_few_are_kept(stage: Stage) -> None:
+    for request_id in range(100):
+        stage.publish(request_id, request_id)
         stage.tick()
-    assert len(stage.presenter.look_shown_at) == 64
-    assert stage.presenter.look_shown_at[99] == stage.clock.now()
+    assert len(stage.presenter.first_shown_at) == 64
+    assert stage.presenter.first_shown_at[99] == stage.clock.now()
 
 
 def test_newest_is_the_newest_styled_frame(stage: Stage) -> None:

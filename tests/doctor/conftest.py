@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from obs_stylizer.claims import Holder
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.locks import Holder
 from obs_stylizer.settings import Settings
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from obs_stylizer.claims import Holder
 from obs_stylizer.doctor import camera_trial, cameras
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import WorkerError
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.locks import Holder
 from tests.fakes.camera import FakeDevice, fake_cameras, info
 
 RESULT = {"width": 1280, "height": 720, "fps": 29.9, "promised_fps": 30.0, "details": "by V4L2"}

@@ -13,11 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.doctor import examination
 from obs_stylizer.doctor.findings import Finding, Notes, State
-from obs_stylizer.doctor.situation import Situation, claims_held, look_around
+from obs_stylizer.doctor.situation import Situation, locks_held, look_around
 from obs_stylizer.errors import SourceError
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.settings import runtime_folder
 
 
@@ -85,18 +85,18 @@ def test_a_broken_configuration_is_a_fault_and_the_rest_goes_by_the_defaults(
     assert situation.settings.web.port == 8765
 
 
-def test_claims_of_the_living_are_on_air_and_other_files_are_not() -> None:
-    claim = Claim.take("port 1234")
+def test_locks_of_the_living_are_on_air_and_other_files_are_not() -> None:
+    lock = ResourceLock.take("port 1234")
     stray = runtime_folder() / "stray.json"
     stray.write_text("[]")
     dead = runtime_folder() / "dead.json"
     dead.write_text(json.dumps({"thing": "port 4321", "pid": 2**22 + 1, "since": time.time()}))
     try:
-        assert {thing: holder.pid for thing, holder in claims_held().items()} == {
+        assert {thing: holder.pid for thing, holder in locks_held().items()} == {
             "port 1234": os.getpid()
         }
     finally:
-        claim.release()
+        lock.release()
         stray.unlink()
         dead.unlink()
 
@@ -117,8 +117,8 @@ def test_beside_a_daemon_the_doctor_steps_back(tmp_path: Path) -> None:
 
     before = os.nice(0)
     assert niceness() == before
-    claim = Claim.take("port 1234")
+    lock = ResourceLock.take("port 1234")
     try:
         assert niceness() == 19
     finally:
-        claim.release()
+        lock.release()

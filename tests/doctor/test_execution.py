@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obs_stylizer.claims import Holder
 from obs_stylizer.doctor import children, execution, trial_model
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.locks import Holder
 from tests.doctor import scratch_environment
 
 RESULT = {

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from obs_stylizer.claims import Holder
 from obs_stylizer.doctor import ports
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.locks import Holder
 
 LISTEN = """
 import socket, sys

@@ -22,8 +22,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="v4l2loopback is
 
 HOLD = """
 import sys
-from obs_stylizer.claims import Claim
-claim = Claim.take(sys.argv[1])
+from obs_stylizer.locks import ResourceLock
+lock = ResourceLock.take(sys.argv[1])
 print("held", flush=True)
 sys.stdin.read()
 """

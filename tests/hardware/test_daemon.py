@@ -26,7 +26,7 @@ pytestmark = pytest.mark.hardware
 CAMERA, LOOPBACK = "/dev/video0", "/dev/video1"
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 # An emulated machine takes its time, up to 300 times what a real one does.
-PATIENCE = 200.0
+TIMEOUT = 200.0
 
 READ = """
 import json, sys, cv2
@@ -66,7 +66,7 @@ def stats(tmp_path: Path) -> Iterator[Path]:
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     yield stats
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=TIMEOUT)
     print(errors)
     assert process.returncode == 0
     assert not (DRIVER / "vivid.0").exists() or "off air after" in errors
@@ -77,7 +77,7 @@ def told(stats: Path) -> dict[str, Any]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = monotonic() + PATIENCE
+    end = monotonic() + TIMEOUT
     while not condition():
         assert monotonic() < end, "waited in vain"
         sleep(0.2)

@@ -40,7 +40,7 @@ FORM = SinkFormat(SIZE, 10)
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
 
 # An emulated machine takes its time.
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -63,7 +63,7 @@ def camera() -> Iterator[CameraSource]:
 
 
 def next_frame(source: CameraSource) -> Frame:
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while monotonic() < deadline:
         frame = source.read(1.0)
         if frame is not None:
@@ -73,7 +73,7 @@ def next_frame(source: CameraSource) -> Frame:
 
 def opened(source: CameraSource) -> None:
     """Open it as the daemon does: again and again until it is there."""
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while True:
         try:
             source.open()
@@ -141,7 +141,7 @@ def seen_by(reader: Reader, sink: VirtualCameraSink, frame: Frame, count: int) -
 
     thread = threading.Thread(target=collect)
     thread.start()
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + TIMEOUT
     while thread.is_alive() and monotonic() < deadline:
         sink.send(frame, repeated=False)
         thread.join(0.05)
@@ -176,7 +176,7 @@ def test_unplugged_and_plugged_in_again(camera: CameraSource) -> None:
     (DRIVER / "unbind").write_text("vivid.0")
     began = monotonic()
     with pytest.raises(SourceLostError) as caught:  # noqa: PT012 - it may give some more
-        while monotonic() - began < PATIENCE:
+        while monotonic() - began < TIMEOUT:
             camera.read(0.5)
     print(f"lost after {monotonic() - began:.1f} s: {caught.value}")
     camera.close()

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from obs_stylizer.control.announcements import Announcement
+from obs_stylizer.control.event_bus import ControlEvent
 from obs_stylizer.control.obs.visit import visit
-from obs_stylizer.control.web.adapter import WebAdapter
-from obs_stylizer.control.web.page import page_paths
 from obs_stylizer.settings import ObsSettings, RecordingSettings
-from obs_stylizer.sinks.shared_server import SharedServer
+from obs_stylizer.web.page import page_paths
+from obs_stylizer.web.shared_server import SharedServer
+from obs_stylizer.web.web_control import WebControl
 from tests.fakes import display, real_obs
-from tests.fakes.desk import FakeDesk
+from tests.fakes.control_api import FakeControlApi
 from tests.fakes.real_obs import RealObs
 
 pytestmark = pytest.mark.obs
@@ -92,16 +92,16 @@ def presets(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def panel(desk: FakeDesk, port: int, folder: Path) -> Iterator[WebAdapter]:
+def panel(api: FakeControlApi, port: int, folder: Path) -> Iterator[WebControl]:
     """The daemon's web server."""
     server = SharedServer(port, "127.0.0.1", TOKEN, page_paths())
     folders = RecordingSettings(folder=str(folder), snapshots=str(folder))
-    adapter = WebAdapter(desk, server, folders, {}, None)
-    adapter.start()
+    control = WebControl(api, server, folders, {}, None)
+    control.start()
     try:
-        yield adapter
+        yield control
     finally:
-        adapter.stop()
+        control.stop()
 
 
 def test_hotkeys_for_every_command_and_preset(
@@ -110,35 +110,35 @@ def test_hotkeys_for_every_command_and_preset(
     port = real_obs.free_port()
     held: list[bool] = []
 
-    def hear(announcement: Announcement) -> None:
-        if "bypass" in announcement.details.get("changed", ()):
-            held.append(announcement.details["bypass"])
+    def hear(control_event: ControlEvent) -> None:
+        if "bypass" in control_event.details.get("changed", ()):
+            held.append(control_event.details["bypass"])
 
     binding = {"obs_stylizer.hold-bypass": [{"key": HOLD_KEY}]}
     with (
-        FakeDesk(presets, first="plain") as desk,
-        panel(desk, port, tmp_path),
+        FakeControlApi(presets, first="plain") as api,
+        panel(api, port, tmp_path),
         obs_with_script(screen, tmp_path / "home", port, **binding) as obs,
     ):
-        desk.subscribe(hear)
+        api.subscribe(hear)
         until(lambda: "preset.wäve" in hotkeys(obs))
         commands = {"next", "previous", "undo", "stronger", "weaker", "bypass", "hold-bypass"}
         others = {"freeze", "record", "snapshot", "reload"}
         named = {"preset.ink", "preset.plain", "preset.wäve"}
         assert hotkeys(obs) == commands | others | named
         press(obs, "preset.wäve")
-        until(lambda: desk.on_air.preset == "wäve")
+        until(lambda: api.on_air.preset == "wäve")
         press(obs, "next")
-        until(lambda: desk.on_air.preset == "ink")
+        until(lambda: api.on_air.preset == "ink")
         press(obs, "stronger")
-        until(lambda: desk.on_air.strength == 0.6)
+        until(lambda: api.on_air.strength == 0.6)
         press(obs, "weaker")
         press(obs, "weaker")
-        until(lambda: desk.on_air.strength == 0.4)
+        until(lambda: api.on_air.strength == 0.4)
         press(obs, "freeze")
-        until(lambda: desk.frozen)
+        until(lambda: api.frozen)
         press(obs, "undo")
-        until(lambda: desk.on_air.strength == 0.5)
+        until(lambda: api.on_air.strength == 0.5)
         # OBS keeps the keys with the script, so that this one was bound before it started.
         ask(obs, "TriggerHotkeyByKeySequence", keyId=HOLD_KEY)
         until(lambda: len(held) == 2)
@@ -151,7 +151,7 @@ def test_presets_of_last_time_have_their_hotkeys_without_a_daemon(
 ) -> None:
     port = real_obs.free_port()
     with obs_with_script(screen, tmp_path / "home", port) as obs:
-        with FakeDesk(presets, first="plain") as desk, panel(desk, port, tmp_path):
+        with FakeControlApi(presets, first="plain") as api, panel(api, port, tmp_path):
             until(lambda: "preset.ink" in hotkeys(obs))
         until(lambda: "nothing answers at" in obs.log() or "does not answer" in obs.log())
         obs.end()
@@ -160,11 +160,11 @@ def test_presets_of_last_time_have_their_hotkeys_without_a_daemon(
         press(obs, "preset.ink")
         # The daemon that comes back later is found, and the old key is not meant any more.
         time.sleep(2.5)
-        with FakeDesk(presets, first="plain") as desk, panel(desk, port, tmp_path):
+        with FakeControlApi(presets, first="plain") as api, panel(api, port, tmp_path):
             until(lambda: obs.log().count("is reached") == 2)
-            assert desk.on_air.preset == "plain"
+            assert api.on_air.preset == "plain"
             press(obs, "preset.ink")
-            until(lambda: desk.on_air.preset == "ink")
+            until(lambda: api.on_air.preset == "ink")
 
 
 class BadDaemon:

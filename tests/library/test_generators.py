@@ -32,7 +32,7 @@ MODELS = sorted(
     for path in FOLDER.glob("*.onnx")
     if not path.stem.endswith(".int8") and _takes_frames(path)
 )
-LOOKS = [
+PAINTINGS = [
     pytest.param(path, style, id=f"{path.stem}-{style}" if style else path.stem)
     for path in MODELS
     for style in (load_native_model(path).spec.styles or ("",))
@@ -110,7 +110,7 @@ def test_generator_has_recipe_card_and_a_small_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(BAD))
-@pytest.mark.parametrize(("path", "style"), LOOKS)
+@pytest.mark.parametrize(("path", "style"), PAINTINGS)
 def test_bad_picture_burns_nothing_out(path: Path, style: str, kind: str) -> None:
     picture = BAD[kind]
     made = stylize(path, style, picture)
@@ -132,7 +132,7 @@ def test_bad_picture_burns_nothing_out(path: Path, style: str, kind: str) -> Non
             assert (burnt & ~was).mean() < 0.25
 
 
-@pytest.mark.parametrize(("path", "style"), LOOKS)
+@pytest.mark.parametrize(("path", "style"), PAINTINGS)
 def test_camera_noise_is_not_made_worse(path: Path, style: str) -> None:
     first, second = (noisy(scene(), 5, seed) for seed in (1, 2))
     source = np.abs(first.astype(int) - second).mean()
@@ -142,7 +142,7 @@ def test_camera_noise_is_not_made_worse(path: Path, style: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (176, 320)])
-@pytest.mark.parametrize(("path", "style"), LOOKS)
+@pytest.mark.parametrize(("path", "style"), PAINTINGS)
 def test_small_and_upright_frames_keep_their_shapes(
     path: Path, style: str, width: int, height: int
 ) -> None:

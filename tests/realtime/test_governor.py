@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from obs_stylizer.realtime.governor import EFFORTS, LITE_EFFORTS, Effort, Governor
+from obs_stylizer.realtime.governor import (
+    LITE_QUALITY_LEVELS,
+    QUALITY_LEVELS,
+    Governor,
+    QualityLevel,
+)
 
 
 def run(governor: Governor, full: float, fps: float, seconds: int, start: int = 0) -> list[float]:
     """A generator that takes ``full`` seconds at full size; return the scale of each second."""
-    effort, scales = governor.effort_for("g"), []
+    quality, scales = governor.quality_for("g"), []
     for now in range(start, start + seconds):
-        wanted = governor.observe(float(now), "g", full * effort.scale**2, fps)
-        effort = effort if wanted is None else wanted
-        scales.append(effort.scale)
+        wanted = governor.observe(float(now), "g", full * quality.scale**2, fps)
+        quality = quality if wanted is None else wanted
+        scales.append(quality.scale)
     return scales
 
 
 def run_lite(
     governor: Governor, full: float, lite: float, seconds: int, start: int = 0
-) -> list[Effort]:
-    """One that has a lite variant of ``lite`` seconds, at 30 fps; return each second's effort."""
-    effort, efforts = governor.effort_for("g"), []
+) -> list[QualityLevel]:
+    """One that has a lite variant of ``lite`` seconds, at 30 fps; return each second's quality."""
+    quality, qualities = governor.quality_for("g"), []
     for now in range(start, start + seconds):
-        busy = (lite if effort.lite else full) * effort.scale**2
+        busy = (lite if quality.lite else full) * quality.scale**2
         wanted = governor.observe(float(now), "g", busy, 30, has_lite=True)
-        effort = effort if wanted is None else wanted
-        efforts.append(effort)
-    return efforts
+        quality = quality if wanted is None else wanted
+        qualities.append(quality)
+    return qualities
 
 
 def test_quick_machine_keeps_the_full_size() -> None:
@@ -42,7 +47,7 @@ def test_slow_machine_goes_down_at_once_to_what_fits_and_stays() -> None:
 
 
 def test_hopeless_machine_takes_the_smallest() -> None:
-    assert run(Governor(), 2.0, 30, 10)[-1] == EFFORTS[-1].scale
+    assert run(Governor(), 2.0, 30, 10)[-1] == QUALITY_LEVELS[-1].scale
 
 
 def test_goes_up_again_when_the_machine_is_free_again() -> None:
@@ -55,15 +60,15 @@ def test_goes_up_again_when_the_machine_is_free_again() -> None:
 
 def test_each_try_upward_waits_longer() -> None:
     governor = Governor()
-    now, effort, ups = 0.0, Effort(), []
+    now, quality, ups = 0.0, QualityLevel(), []
     for _ in range(2000):
-        # Roomy at the smaller size, too slow at the full one: the worst case for flapping.
-        busy = 0.036 if effort.scale == 1.0 else 0.010
+        # Headroom at the smaller size, too slow at the full one: the worst case for flapping.
+        busy = 0.036 if quality.scale == 1.0 else 0.010
         wanted = governor.observe(now, "g", busy, 30)
         if wanted is not None:
-            if wanted.scale > effort.scale:
+            if wanted.scale > quality.scale:
                 ups.append(now)
-            effort = wanted
+            quality = wanted
         now += 1
     pauses = [second - first for first, second in pairwise(ups)]
     assert len(ups) < 15
@@ -79,20 +84,20 @@ def test_a_short_hitch_changes_nothing() -> None:
 def test_each_generator_has_its_own_scale() -> None:
     governor = Governor()
     run(governor, 0.045, 30, 10)
-    assert governor.effort_for("g") == Effort(0.65)
-    assert governor.effort_for("other") == Effort()
+    assert governor.quality_for("g") == QualityLevel(0.65)
+    assert governor.quality_for("other") == QualityLevel()
 
 
 def test_the_lite_variant_goes_before_a_smaller_size() -> None:
-    assert run_lite(Governor(), 0.045, 0.020, 120)[3:] == [Effort(lite=True)] * 117
-    assert run_lite(Governor(), 0.085, 0.042, 10)[-1] == Effort(0.8, lite=True)
-    assert run_lite(Governor(), 2.0, 0.9, 20)[-1] == LITE_EFFORTS[-1]
+    assert run_lite(Governor(), 0.045, 0.020, 120)[3:] == [QualityLevel(lite=True)] * 117
+    assert run_lite(Governor(), 0.085, 0.042, 10)[-1] == QualityLevel(0.8, lite=True)
+    assert run_lite(Governor(), 2.0, 0.9, 20)[-1] == LITE_QUALITY_LEVELS[-1]
 
 
 def test_the_full_generator_comes_back_when_the_machine_is_free_again() -> None:
     governor = Governor()
     run_lite(governor, 0.045, 0.020, 10)
-    assert run_lite(governor, 0.012, 0.006, 60, start=10)[-1] == Effort()
+    assert run_lite(governor, 0.012, 0.006, 60, start=10)[-1] == QualityLevel()
 
 
 def test_a_lite_variant_that_is_deleted_leaves_the_smaller_sizes() -> None:
@@ -100,4 +105,4 @@ def test_a_lite_variant_that_is_deleted_leaves_the_smaller_sizes() -> None:
     run_lite(governor, 0.045, 0.020, 10)
     # The worker, without the file, runs the full one.
     found = [governor.observe(float(now), "g", 0.045, 30) for now in range(10, 14)]
-    assert Effort(0.65) in found
+    assert QualityLevel(0.65) in found

@@ -46,7 +46,7 @@ def test_reader_gets_the_newest_frame_with_all_it_carries(mailbox: SharedMailbox
     assert styled.frame.sequence == 4
     assert styled.frame.captured_at == 104.0
     assert styled.published_at == 204.0
-    assert styled.look == 7
+    assert styled.request_id == 7
     assert styled.stages == STAGES
     assert (styled.frame.pixels == 4).all()
     assert mailbox.published == 5

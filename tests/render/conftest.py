@@ -9,8 +9,8 @@ import pytest
 
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.render.cue_presets import Style, find_presets
 from obs_stylizer.render.cues import in_order, parse_cue
-from obs_stylizer.render.look_book import Style, find_presets
 from tests.fakes.models import write_invert_model, write_tint_model
 
 PRESETS = {

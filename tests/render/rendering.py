@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.cue_presets import Style
 from obs_stylizer.render.file_render import Output, Result, render_file
-from obs_stylizer.render.look_book import Style
 from obs_stylizer.render.progress import Progress
 
 

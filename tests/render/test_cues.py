@@ -6,9 +6,9 @@ import pytest
 
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.render.cue_presets import shaped_as
 from obs_stylizer.render.cues import Cue, in_order, parse_cue, parse_time
 from obs_stylizer.render.director import warm_up_begin, warm_up_frames
-from obs_stylizer.render.look_book import shaped_as
 
 
 @pytest.mark.parametrize(

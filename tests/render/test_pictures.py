@@ -15,16 +15,16 @@ from obs_stylizer.errors import SourceError, UsageError
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.render.file_render import Output
 from obs_stylizer.render.requests import plan_requests
-from obs_stylizer.render.worklist import Wishes, do_request
+from obs_stylizer.render.worklist import RenderOptions, do_request
 from tests.fakes.heic import write_heic
 from tests.render.clips import decoded
 from tests.render.conftest import MakeStyle
 
 
 def render(make_style: MakeStyle, source: Path, target: str, codec: Codec = Codec.H264) -> None:
-    wishes = Wishes(make_style("plain"), Output(codec=codec))
+    options = RenderOptions(make_style("plain"), Output(codec=codec))
     for request in plan_requests([str(source)], target, codec, ""):
-        do_request(request, wishes, lambda progress: None, threading.Event())
+        do_request(request, options, lambda progress: None, threading.Event())
 
 
 def write_animation(path: Path, **options: object) -> Path:

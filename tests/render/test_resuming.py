@@ -13,12 +13,11 @@ from av.bitstream import BitStreamFilterContext
 
 from obs_stylizer.errors import UsageError
 from obs_stylizer.render import file_render
-from obs_stylizer.render.belt import Crew
 from obs_stylizer.render.clip import Clip
+from obs_stylizer.render.cue_presets import CuePresets, Style
 from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.render.file_render import Output, RenderStoppedError, render_file
-from obs_stylizer.render.look_book import LookBook, Style
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.pipeline import (
     SEGMENT_FRAMES,
@@ -27,9 +26,10 @@ from obs_stylizer.render.pipeline import (
     Styled,
     render_stretch,
 )
+from obs_stylizer.render.thread_group import ThreadGroup
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.video_file import VideoFileSource
-from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
 from obs_stylizer.styling.temporal import TemporalSmoother
 from tests.render.clips import Picture, Recipe, decoded, moving_pictures, write_clip
@@ -57,7 +57,7 @@ def pictures(
 ) -> tuple[list[Picture], list[Memory]]:
     """What the director makes of a stretch, before it is encoded."""
     with Clip(clip_path) as clip:
-        book = LookBook(style, clip.info.size)
+        cue_presets = CuePresets(style, clip.info.size)
         shown: list[Picture] = []
         memories: list[Memory] = []
 
@@ -67,12 +67,12 @@ def pictures(
             else:
                 memories.append(item.memory)
 
-        crew = Crew()
-        director = Director(style.cues, book.look, clip.info.size)
-        render_stretch(crew, clip, director, stretch or Stretch(), take)
-        while not crew.wait(5):
+        group = ThreadGroup()
+        director = Director(style.cues, cue_presets.load, clip.info.size)
+        render_stretch(group, clip, director, stretch or Stretch(), take)
+        while not group.wait(5):
             pass
-        book.close()
+        cue_presets.close()
         return shown, memories
 
 
@@ -81,7 +81,7 @@ def test_pictures_are_those_of_the_live_path(long_clip: Path, make_style: MakeSt
     offline, _ = pictures(long_clip, style, Stretch(end=120))
     with VideoFileSource(long_clip, SourceOptions(paced=False), once=True) as source:
         size = source.open().frame_size
-        book = LookBook(style, size)
+        cue_presets = CuePresets(style, size)
         stylizer = Stylizer(size)
         live, shown = [], -1
         for _ in range(120):
@@ -91,8 +91,8 @@ def test_pictures_are_those_of_the_live_path(long_clip: Path, make_style: MakeSt
             cue = max(n for n, c in enumerate(style.cues) if c.seconds <= frame.timestamp)
             if cue != shown:
                 shown = cue
-                look = book.look(cue)
-                stylizer.switch_to(look, look.preset.crossfade_ms)
+                loaded = cue_presets.load(cue)
+                stylizer.switch_to(loaded, loaded.preset.crossfade_ms)
             target = np.empty(size.shape, np.uint8)
             stylizer.process(frame.pixels, frame.timestamp, target)
             live.append(target)
@@ -186,7 +186,7 @@ def test_too_short_a_warm_up_is_noticed(long_clip: Path, make_style: MakeStyle) 
 
 def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     # New state here must be taken into obs_stylizer.render.memory, or resuming goes wrong.
-    kept = {"_look", "_fade", "_last_moment"}
+    kept = {"_loaded", "_fade", "_last_moment"}
     own = {field.name for field in dataclasses.fields(Stylizer)}
     stateless = {"size", "bypass", "stages", "clock", "_scratch"}
     assert own - stateless == kept
@@ -194,9 +194,9 @@ def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     from obs_stylizer.frames import FrameSize
     from obs_stylizer.presets import Preset
 
-    look = Look(Preset(title="Plain"), None, FrameSize(16, 16))
+    loaded = LoadedPreset(Preset(title="Plain"), None, FrameSize(16, 16))
     fixed = {"preset", "generator", "frame_seconds", "_size", "_fit", "_before", "_after"}
-    assert vars(look).keys() - fixed == {"_smoother", "state"}
+    assert vars(loaded).keys() - fixed == {"_smoother", "state"}
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_frames_and_sound_are_whole_across_segments(
         assert np.abs(255 - one.astype(int) - other).mean() < 4
 
 
-def test_resuming_with_other_wishes_is_refused(
+def test_resuming_with_other_options_is_refused(
     tmp_path: Path, long_clip: Path, make_style: MakeStyle
 ) -> None:
     target = tmp_path / "out.mp4"

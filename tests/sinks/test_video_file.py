@@ -15,10 +15,10 @@ import av
 import numpy as np
 import pytest
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.clock import ManualClock
 from obs_stylizer.errors import BusyError, SinkEndedError, SinkError
 from obs_stylizer.frames import Frame, FrameSize
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.recording_file import RecordingFile
 from obs_stylizer.sinks.video_file import VideoFileSink
@@ -166,10 +166,10 @@ def test_an_empty_file_may_be_filled(tmp_path: Path) -> None:
 
 def test_two_recordings_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "show.mkv"
-    claim = Claim.take(f"recording {path}")
+    lock = ResourceLock.take(f"recording {path}")
     with pytest.raises(BusyError, match=r"show\.mkv is held by obs-stylizer, process"):
         VideoFileSink(path).open(FORM)
-    claim.release()
+    lock.release()
 
 
 RECORD_UNTIL_ENDED = textwrap.dedent(

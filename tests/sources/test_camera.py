@@ -8,11 +8,11 @@ from time import monotonic
 import cv2
 import pytest
 
-from obs_stylizer.claims import Claim
 from obs_stylizer.clock import ManualClock
 from obs_stylizer.errors import SourceLostError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.listing import Listing
+from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sources import camera as camera_module
 from obs_stylizer.sources import camera_reader
 from obs_stylizer.sources.base import SourceOptions
@@ -138,11 +138,11 @@ def test_a_camera_that_another_program_uses() -> None:
 
 
 def test_a_camera_that_another_daemon_uses() -> None:
-    claim = Claim.take("camera /dev/fake0")
+    lock = ResourceLock.take("camera /dev/fake0")
     with fake_cameras(Webcam=FakeDevice()):
         with pytest.raises(SourceLostError, match="is held by obs-stylizer, process"):
             CameraSource("", SourceOptions()).open()
-        claim.release()
+        lock.release()
         with CameraSource("", SourceOptions()) as source:
             source.open()
 

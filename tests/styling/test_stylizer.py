@@ -14,7 +14,7 @@ from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import Adjustments, Preset
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import reshape
-from obs_stylizer.styling.look import Look
+from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
 from obs_stylizer.styling.temporal import TemporalSmoother
 from tests.fakes.models import write_invert_model, write_tint_model
@@ -27,11 +27,11 @@ def flat(value: int | tuple[int, int, int], size: FrameSize = SIZE) -> Pixels:
     return np.full(size.shape, value, np.uint8)
 
 
-def invert(tmp_path: Path, **changes: object) -> Look:
+def invert(tmp_path: Path, **changes: object) -> LoadedPreset:
     path = tmp_path / "invert.onnx"
     write_invert_model(path)
     preset = Preset.model_validate({"title": "Invert", "model": str(path), **changes})
-    return Look(preset, open_generator(path, FrameSize(32, 16), CPU), SIZE)
+    return LoadedPreset(preset, open_generator(path, FrameSize(32, 16), CPU), SIZE)
 
 
 def shown(stylizer: Stylizer, frame: Pixels, moment: float = 0.0) -> Pixels:
@@ -63,9 +63,9 @@ def test_bypass_shows_the_plain_frame_and_back(tmp_path: Path) -> None:
     assert (shown(stylizer, flat(40)) == 215).all()
 
 
-def test_crossfade_runs_from_one_look_to_the_other(tmp_path: Path) -> None:
+def test_crossfade_runs_from_one_preset_to_the_other(tmp_path: Path) -> None:
     stylizer = Stylizer(SIZE)
-    plain = Look(Preset(title="Plain"), None, SIZE)
+    plain = LoadedPreset(Preset(title="Plain"), None, SIZE)
     stylizer.switch_to(plain, 0)
     assert shown(stylizer, flat(40), 0.0).mean() == 40
     stylizer.switch_to(invert(tmp_path), 1000)
@@ -77,7 +77,7 @@ def test_crossfade_runs_from_one_look_to_the_other(tmp_path: Path) -> None:
     assert values == sorted(values)
 
 
-def test_first_look_is_not_faded_in(tmp_path: Path) -> None:
+def test_first_preset_is_not_faded_in(tmp_path: Path) -> None:
     stylizer = Stylizer(SIZE)
     stylizer.switch_to(invert(tmp_path), 1000)
     assert (shown(stylizer, flat(40)) == 215).all()
@@ -95,14 +95,14 @@ def test_styles_of_one_generator_are_crossfaded_by_their_weights(tmp_path: Path)
         return original(*arguments)  # type: ignore[arg-type]
 
     generator.run = counted  # type: ignore[method-assign]
-    looks = [
-        Look(Preset(title=name, model=str(path), styles={name: 1}), generator, SIZE)
+    loaded_presets = [
+        LoadedPreset(Preset(title=name, model=str(path), styles={name: 1}), generator, SIZE)
         for name in ("red", "blue")
     ]
     stylizer = Stylizer(SIZE)
-    stylizer.switch_to(looks[0], 0)
+    stylizer.switch_to(loaded_presets[0], 0)
     red = shown(stylizer, flat(100), 0.0)
-    stylizer.switch_to(looks[1], 1000)
+    stylizer.switch_to(loaded_presets[1], 1000)
     shown(stylizer, flat(100), 0.1)
     middle = shown(stylizer, flat(100), 0.5)
     blue = shown(stylizer, flat(100), 2.0)
@@ -189,7 +189,7 @@ def test_same_frames_and_times_give_the_same_pictures(tmp_path: Path) -> None:
 
     def play() -> list[Pixels]:
         stylizer = Stylizer(SIZE)
-        stylizer.switch_to(Look(Preset(title="Plain"), None, SIZE), 0)
+        stylizer.switch_to(LoadedPreset(Preset(title="Plain"), None, SIZE), 0)
         pictures = []
         for number, frame in enumerate(frames):
             if number == 2:
@@ -208,22 +208,22 @@ def test_another_stylizer_goes_on_where_one_was(
     chance = np.random.default_rng(3)
     frames = [chance.integers(90, 110, (45, 80, 3), np.uint8) for _ in range(9)]
 
-    def looks() -> list[Look]:
-        plain = Look(Preset(title="Plain", temporal_smoothing=0.9), None, SIZE)
+    def loaded_presets() -> list[LoadedPreset]:
+        plain = LoadedPreset(Preset(title="Plain", temporal_smoothing=0.9), None, SIZE)
         return [plain, invert(tmp_path, temporal_smoothing=0.5)]
 
     def play(stylizer: Stylizer, numbers: range) -> list[Pixels]:
         return [shown(stylizer, frames[number], number / 30) for number in numbers]
 
-    def begin(first: Look, second: Look) -> Stylizer:
+    def begin(first: LoadedPreset, second: LoadedPreset) -> Stylizer:
         stylizer = Stylizer(SIZE)
         stylizer.switch_to(first, 0)
         play(stylizer, range(2))
         stylizer.switch_to(second, 100)
         return stylizer
 
-    whole = play(begin(*looks()), range(2, 9))
-    olds, news = looks(), looks()
+    whole = play(begin(*loaded_presets()), range(2, 9))
+    olds, news = loaded_presets(), loaded_presets()
     one, other = begin(*olds), Stylizer(SIZE)
     play(one, range(2, parted_at))
     for old, new in zip(olds, news, strict=True):
@@ -236,8 +236,8 @@ def test_another_stylizer_goes_on_where_one_was(
         assert (mine == its).all()
 
 
-def test_a_look_without_smoothing_has_no_past() -> None:
-    look = Look(Preset(title="Plain"), None, SIZE)
-    assert look.memory() is None
+def test_a_preset_without_smoothing_has_no_past() -> None:
+    loaded = LoadedPreset(Preset(title="Plain"), None, SIZE)
+    assert loaded.memory() is None
     with pytest.raises(ValueError, match="Plain has no temporal smoothing"):
-        look.recall((flat(0), flat(0)))
+        loaded.recall((flat(0), flat(0)))

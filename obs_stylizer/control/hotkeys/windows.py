@@ -19,9 +19,9 @@ from obs_stylizer.control.hotkeys.windows_api import ALREADY_REGISTERED, Windows
 log = logging.getLogger(__name__)
 
 _BITS: Final = {Modifier.ALT: 1, Modifier.CTRL: 2, Modifier.SHIFT: 4, Modifier.SUPER: 8}
-_HELD_LOOK_SECONDS: Final = 0.015
+_HELD_POLL_SECONDS: Final = 0.015
 _RETRY_SECONDS: Final = 10.0
-_PATIENCE: Final = 60.0
+_LONGEST_WAIT_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 2.0
 
 
@@ -83,7 +83,7 @@ class WindowsKeyboard:
             self._api = api
             while not self._stopping.is_set():
                 self._register(api)
-                for number in api.wait(self._patience()):
+                for number in api.wait(self._timeout()):
                     self._pressed(number)
                 self._look_for_releases(api)
         except Exception as error:
@@ -96,10 +96,10 @@ class WindowsKeyboard:
                 for number in self._numbers.values():
                     self._api.unregister(number)
 
-    def _patience(self) -> float:
-        waits = [_PATIENCE]
+    def _timeout(self) -> float:
+        waits = [_LONGEST_WAIT_SECONDS]
         if self._held:
-            waits.append(_HELD_LOOK_SECONDS)
+            waits.append(_HELD_POLL_SECONDS)
         if TAKEN in self._problems.values():
             waits.append(self._retry_at - time.monotonic())
         return max(0.0, min(waits))

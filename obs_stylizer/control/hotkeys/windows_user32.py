@@ -69,7 +69,7 @@ class User32:
 
     def begin(self) -> None:
         """Make the thread one that can be sent messages."""
-        # A thread has a message queue from its first look into it.
+        # A thread has a message queue from its first reading of it.
         self._user32.PeekMessageW(ctypes.byref(self._message), None, 0, 0, _PM_NOREMOVE)
         self._thread = self._kernel32.GetCurrentThreadId()
 
@@ -88,7 +88,7 @@ class User32:
         milliseconds = max(0, round(1000 * seconds))
         pressed = self._messages()
         if not pressed:
-            # It wakes only for messages that came since the last look.
+            # It wakes only for messages that came since the last time.
             self._user32.MsgWaitForMultipleObjects(0, None, False, milliseconds, _QS_ALLINPUT)
             pressed = self._messages()
         return pressed

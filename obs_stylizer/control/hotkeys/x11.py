@@ -29,7 +29,7 @@ _LONGEST_WAIT: Final = 5.0
 _STOP_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 10.0
 _SETTLE_SECONDS: Final = 0.2
-_HELD_LOOK_SECONDS: Final = 0.5
+_HELD_POLL_SECONDS: Final = 0.5
 
 
 class X11Keyboard:
@@ -91,7 +91,7 @@ class X11Keyboard:
                 wait = _FIRST_WAIT
                 self._serve(_Server(display, self._listener))
             if not self._stopping.is_set():
-                # New wishes are kept for when the server is there.
+                # New bindings are kept for when the server is there.
                 self._stopping.wait(wait)
                 wait = min(_LONGEST_WAIT, 2 * wait)
 
@@ -106,7 +106,7 @@ class X11Keyboard:
                 # What came with the answers to our own requests wakes no select.
                 server.take_events()
                 bell = self._woken.fileno()
-                ready, _, _ = select.select([server.fileno(), bell], [], [], server.patience())
+                ready, _, _ = select.select([server.fileno(), bell], [], [], server.timeout())
                 if bell in ready:
                     self._woken.recv(4096)
         except (error.ConnectionClosedError, error.XError, OSError) as problem:
@@ -139,7 +139,7 @@ class _Server:
         self._held: dict[int, Combination] = {}
         self._asked: frozenset[Combination] | None = None
         self._retry_at = 0.0
-        self._look_at = 0.0
+        self._next_poll = 0.0
         self._layout_changes: int | None = None
         self._settled_at: float | None = None
 
@@ -171,7 +171,7 @@ class _Server:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def patience(self) -> float:
+    def timeout(self) -> float:
         """Seconds until there is something to do without any event."""
         now = time.monotonic()
         waits = [60.0]
@@ -180,7 +180,7 @@ class _Server:
         if any(problem == TAKEN for problem in self._problems.values()):
             waits.append(self._retry_at - now)
         if self._held:
-            waits.append(self._look_at - now)
+            waits.append(self._next_poll - now)
         return max(0.0, min(waits))
 
     def grab(self, wanted: frozenset[Combination]) -> None:
@@ -263,8 +263,8 @@ class _Server:
 
     def take_events(self) -> None:
         """Tell of all presses and releases that have come."""
-        if self._held and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _HELD_LOOK_SECONDS
+        if self._held and time.monotonic() >= self._next_poll:
+            self._next_poll = time.monotonic() + _HELD_POLL_SECONDS
             self._look_for_lost_releases()
         while self._display.pending_events():
             self._take(self._display.next_event())

@@ -1,1 +1,1 @@
-"""OBS as a door to the commands: its scenes choose presets, and it shows what is on air."""
+"""OBS as a control surface: its scenes choose presets, and it shows what is on air."""

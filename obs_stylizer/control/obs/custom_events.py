@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from obs_stylizer.control.announcements import Announcement
 from obs_stylizer.control.commands import Answer
+from obs_stylizer.control.event_bus import ControlEvent
 from obs_stylizer.errors import StylizerError
 
 KEY: Final = "obs_stylizer"
@@ -36,10 +36,10 @@ def of_error(number: Any, error: BaseException) -> dict[str, Any]:
     return _event("error", number, message=message, remedy=remedy)
 
 
-def of_announcement(announcement: Announcement) -> dict[str, Any]:
+def of_control_event(control_event: ControlEvent) -> dict[str, Any]:
     """Return the event that tells what happened."""
-    details = dict(announcement.details)
-    return _event(announcement.kind.value, None, text=announcement.text, details=details)
+    details = dict(control_event.details)
+    return _event(control_event.kind.value, None, text=control_event.text, details=details)
 
 
 def _event(event: str, number: Any, **content: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _TOLD_APART: Final = (NOT_OBS, WRONG_PASSWORD, WRONG_VERSION)
 class Link:
     """A connection to OBS that comes back. Its thread is the one that receives.
 
-    All hearers are called on that thread and must return at once.
+    All subscribers are called on that thread and must return at once.
 
     Args:
         on_connected: takes each new connection before anything is received on it.

@@ -11,7 +11,7 @@ from obs_stylizer.control.obs.kept_offsets import KeptOffsets
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
 from obs_stylizer.control.obs.setup import INPUT_NAME
 from obs_stylizer.errors import ObsError
-from obs_stylizer.settings import ObsSettings, SceneLook
+from obs_stylizer.settings import ObsSettings, ScenePreset
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def make_report(
         websocket=str(version["obsWebSocketVersion"]),
         program=str(listed["currentProgramSceneName"]),
         preview=str(listed.get("currentPreviewSceneName") or ""),
-        scenes={name: in_words(follower.look_for(name)) for name in scenes},
+        scenes={name: in_words(follower.preset_for(name)) for name in scenes},
         shown_in=tuple(shown_in),
         sound=sound,
         script_hotkeys=sum(str(name).startswith("obs_stylizer.") for name in hotkeys),
@@ -81,13 +81,13 @@ def make_report(
     )
 
 
-def in_words(look: SceneLook) -> str:
+def in_words(scene_preset: ScenePreset) -> str:
     """Say what a scene does here."""
-    parts = [f"preset {look.preset}"] if look.preset else []
-    if look.strength is not None:
-        parts.append(f"strength {look.strength:g}")
-    if look.preset and look.crossfade_ms is not None:
-        parts.append(f"in {look.crossfade_ms:g} ms")
+    parts = [f"preset {scene_preset.preset}"] if scene_preset.preset else []
+    if scene_preset.strength is not None:
+        parts.append(f"strength {scene_preset.strength:g}")
+    if scene_preset.preset and scene_preset.crossfade_ms is not None:
+        parts.append(f"in {scene_preset.crossfade_ms:g} ms")
     return ", ".join(parts) or "leaves all as it is"
 
 

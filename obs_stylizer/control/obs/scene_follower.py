@@ -12,9 +12,9 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Final
 
-from obs_stylizer.settings import ObsSettings, SceneLook
+from obs_stylizer.settings import ObsSettings, ScenePreset
 
-LEAVE: Final = SceneLook()
+LEAVE: Final = ScenePreset()
 _SWITCHED_WITHIN_SECONDS: Final = 5.0
 _REMEMBERED: Final = 64
 
@@ -31,14 +31,14 @@ class SceneFollower:
         self.program = ""
         """The program scene, "" while it is not known."""
 
-    def look_for(self, scene: str) -> SceneLook:
+    def preset_for(self, scene: str) -> ScenePreset:
         """Return what a scene asks for; nothing at all is to leave everything as it is."""
-        for name, look in self._settings.scenes.items():
+        for name, scene_preset in self._settings.scenes.items():
             if self._now_called.get(name, name) == scene:
-                return look
+                return scene_preset
         return self._settings.default
 
-    def take_program(self, scene: str, now: float) -> SceneLook:
+    def take_program(self, scene: str, now: float) -> ScenePreset:
         """Take in that this is the program scene; return what is to be applied for it."""
         known, self.program = self.program, scene
         if self._switching is not None:
@@ -47,23 +47,23 @@ class SceneFollower:
                 self._switching = None
             if asked == scene and now <= until:
                 return LEAVE
-        return LEAVE if scene == known else self.look_for(scene)
+        return LEAVE if scene == known else self.preset_for(scene)
 
-    def take_own_look(self, look: int) -> None:
-        """Take in that the look of that number was applied for a scene."""
-        self._ours.append(look)
+    def take_own_request(self, request_id: int) -> None:
+        """Take in that the preset of that request was applied for a scene."""
+        self._ours.append(request_id)
 
-    def take_preset(self, preset: str, look: int, now: float) -> str | None:
+    def take_preset(self, preset: str, request_id: int, now: float) -> str | None:
         """Take in what is on air; return the scene that OBS should switch to, if any."""
         before, self._preset = self._preset, preset
         wanted = self._settings.presets.get(preset)
         # The first of all was on air before anybody chose.
         if preset == before or not before or wanted is None:
             return None
-        if not self.program or look in self._ours:
+        if not self.program or request_id in self._ours:
             return None
         scene = self._now_called.get(wanted, wanted)
-        if scene == self.program or self.look_for(self.program).preset == preset:
+        if scene == self.program or self.preset_for(self.program).preset == preset:
             return None
         self._switching = (scene, now + _SWITCHED_WITHIN_SECONDS)
         return scene
@@ -105,7 +105,7 @@ def scene_hints(settings: ObsSettings, scenes: Collection[str]) -> list[str]:
 
 def preset_hints(settings: ObsSettings, presets: Collection[str]) -> list[str]:
     """Return a line for each preset of the settings that there is not."""
-    named = [look.preset for look in (*settings.scenes.values(), settings.default)]
+    named = [scene_preset.preset for scene_preset in (*settings.scenes.values(), settings.default)]
     hints = []
     for name in dict.fromkeys([*filter(None, named), *settings.presets]):
         if name in presets:

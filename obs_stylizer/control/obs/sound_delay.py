@@ -10,7 +10,7 @@ STEP_MS: Final = 15.0
 """Smaller changes are not worth a jump in the sound."""
 
 _WINDOW: Final = 5
-_PATIENCE: Final = 30
+_LONGEST_DISAGREEMENT: Final = 30
 
 
 class SoundDelay:
@@ -37,7 +37,7 @@ class SoundDelay:
             self._since_step = 0
             return None
         agree = max(self._recent) - min(self._recent) <= STEP_MS
-        if not agree and self._since_step < _PATIENCE:
+        if not agree and self._since_step < _LONGEST_DISAGREEMENT:
             return None
         self._since_step = 0
         self.milliseconds = round(middle)

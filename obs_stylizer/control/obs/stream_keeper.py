@@ -19,7 +19,7 @@ _PLAYING: Final = "OBS_MEDIA_STATE_PLAYING"
 
 
 class StreamKeeper:
-    """To be asked to look every few seconds. One thread only."""
+    """To be asked to check every few seconds. One thread only."""
 
     def __init__(self) -> None:
         self._position: Any = None
@@ -30,8 +30,8 @@ class StreamKeeper:
         self._position = None
         self._told = False
 
-    def look(self, connection: Connection) -> None:
-        """Compare with the last look; open the source again if it says to play and does not."""
+    def check(self, connection: Connection) -> None:
+        """Compare with the last time; open the source again if it says to play and does not."""
         try:
             status = connection.ask("GetMediaInputStatus", inputName=INPUT_NAME)
         except ObsError:

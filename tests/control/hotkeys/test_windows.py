@@ -150,7 +150,7 @@ def test_other_error_is_named() -> None:
         assert ear.states == [({"ctrl+alt+1": "Windows refuses it (error 5)"}, "")]
 
 
-def test_other_wishes_are_followed() -> None:
+def test_other_bindings_are_followed() -> None:
     api = StandIn()
     with listening(api, "ctrl+alt+1", "ctrl+alt+2") as (keyboard, ear):
         keyboard.watch({Combination.parse("ctrl+alt+2"), Combination.parse("ctrl+alt+3")})

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from obs_stylizer.control.hotkeys.adapter import hotkeys_adapter
+from obs_stylizer.control.hotkeys.hotkey_control import hotkey_control
 from obs_stylizer.control.hotkeys.report import read_reports
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
@@ -70,13 +70,13 @@ def test_keys_change_the_picture(
         session=SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1),
         preload=False,
     )
-    makers = [hotkeys_adapter({"hold bypass": "ctrl+alt+b"})]
+    factories = [hotkey_control({"hold bypass": "ctrl+alt+b"})]
 
     def works() -> list[bool]:
         reports = read_reports(runtime_folder())
         return [not state.problem for report in reports for state in report.hotkeys]
 
-    with Daemon(options, PresetLibrary([tmp_path]), adapters=makers) as daemon:
+    with Daemon(options, PresetLibrary([tmp_path]), control_surfaces=factories) as daemon:
 
         def level() -> int:
             assert daemon.presenter is not None

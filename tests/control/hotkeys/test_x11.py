@@ -195,7 +195,7 @@ def test_refused_by_name(x_display: Display) -> None:
         }
 
 
-def test_other_wishes_are_followed(x_display: Display) -> None:
+def test_other_bindings_are_followed(x_display: Display) -> None:
     with listening(x_display.name, "ctrl+alt+1") as (keyboard, ear):
         assert ear.state() == ({}, "")
         keyboard.watch({Combination.parse("ctrl+alt+2")})

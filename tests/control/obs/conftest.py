@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import display, real_obs
-from tests.fakes.desk import FakeDesk
+from tests.fakes.control_api import FakeControlApi
 from tests.fakes.real_obs import RealObs
 
 
@@ -44,7 +44,7 @@ def presets(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(presets: Path) -> Iterator[FakeDesk]:
-    """A desk at which “plain” is on air."""
-    with FakeDesk(presets, first="plain") as made:
+def api(presets: Path) -> Iterator[FakeControlApi]:
+    """A control API at which “plain” is on air."""
+    with FakeControlApi(presets, first="plain") as made:
         yield made

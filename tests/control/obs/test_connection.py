@@ -225,7 +225,7 @@ def test_stops_in_whatever_it_is() -> None:
             # link_to checks that nothing is left.
 
 
-def test_failing_hearer_does_not_end_the_link(log_errors: list[str]) -> None:
+def test_failing_subscriber_does_not_end_the_link(log_errors: list[str]) -> None:
     def events(wire: obs_server.Wire) -> None:
         wire.welcome()
         wire.event("One")

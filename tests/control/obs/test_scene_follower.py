@@ -12,7 +12,7 @@ from obs_stylizer.control.obs.scene_follower import (
     preset_hints,
     scene_hints,
 )
-from obs_stylizer.settings import ObsSettings, SceneLook
+from obs_stylizer.settings import ObsSettings, ScenePreset
 
 
 def settings(**values: Any) -> ObsSettings:
@@ -32,12 +32,12 @@ def test_short_and_long_form_and_leave() -> None:
             default="plain",
         )
     )
-    assert follower.look_for("A") == SceneLook(preset="wave")
-    assert follower.look_for("B") == SceneLook(preset="ink", strength=0.5, crossfade_ms=0)
-    assert follower.look_for("C") == follower.look_for("D") == LEAVE
-    assert follower.look_for("E") == SceneLook(strength=0.2)
-    assert follower.look_for("unnamed") == SceneLook(preset="plain")
-    assert SceneFollower(settings(scenes={"A": "wave"})).look_for("unnamed") == LEAVE
+    assert follower.preset_for("A") == ScenePreset(preset="wave")
+    assert follower.preset_for("B") == ScenePreset(preset="ink", strength=0.5, crossfade_ms=0)
+    assert follower.preset_for("C") == follower.preset_for("D") == LEAVE
+    assert follower.preset_for("E") == ScenePreset(strength=0.2)
+    assert follower.preset_for("unnamed") == ScenePreset(preset="plain")
+    assert SceneFollower(settings(scenes={"A": "wave"})).preset_for("unnamed") == LEAVE
 
 
 def test_scene_is_applied_once() -> None:
@@ -47,7 +47,7 @@ def test_scene_is_applied_once() -> None:
     assert follower.take_program("B", 2.0).preset == "ink"
 
 
-def test_preset_of_a_person_switches_the_scene_whose_look_is_then_left() -> None:
+def test_preset_of_a_person_switches_the_scene_whose_preset_is_then_left() -> None:
     follower = SceneFollower(settings(scenes={"A": "wave", "B": "ink"}, presets={"oil": "B"}))
     follower.take_preset("plain", 1, 0.0)
     follower.take_program("A", 0.0)
@@ -61,7 +61,7 @@ def test_preset_that_a_scene_applied_switches_nothing() -> None:
     follower = SceneFollower(settings(scenes={"A": "wave", "B": "ink"}, presets={"wave": "B"}))
     follower.take_preset("plain", 1, 0.0)
     assert follower.take_program("A", 0.0).preset == "wave"
-    follower.take_own_look(2)
+    follower.take_own_request(2)
     follower.take_program("B", 0.1)
     assert follower.take_preset("wave", 2, 0.2) is None
 
@@ -73,7 +73,7 @@ def test_preset_that_the_scene_asks_for_switches_nothing() -> None:
     assert follower.take_preset("wave", 9, 1.0) is None
 
 
-def test_first_preset_and_a_new_look_of_the_same_switch_nothing() -> None:
+def test_first_preset_and_a_new_request_for_it_switch_nothing() -> None:
     follower = SceneFollower(settings(presets={"wave": "B", "ink": "C"}))
     follower.take_program("A", 0.0)
     assert follower.take_preset("wave", 1, 0.0) is None
@@ -103,20 +103,20 @@ def test_crossed_maps_come_to_rest(delay: float) -> None:
         follower.take_preset("plain", 0, 0.0)
         follower.take_program("C", 0.0)
         todo: list[tuple[str, str]] = [(start, "A" if start == "scene" else "wave")]
-        now, looks, steps = 1.0, 0, 0
+        now, request_id, steps = 1.0, 0, 0
         while todo:
             kind, name = todo.pop(0)
             steps += 1
             assert steps < 5, "in circles"
             if kind == "scene":
-                look = follower.take_program(name, now)
-                if look.preset:
-                    looks += 1
-                    follower.take_own_look(looks)
-                    todo.append(("own preset", look.preset))
+                scene_preset = follower.take_program(name, now)
+                if scene_preset.preset:
+                    request_id += 1
+                    follower.take_own_request(request_id)
+                    todo.append(("own preset", scene_preset.preset))
             else:
-                looks += kind == "preset"
-                scene = follower.take_preset(name, looks, now)
+                request_id += kind == "preset"
+                scene = follower.take_preset(name, request_id, now)
                 if scene:
                     now += delay
                     todo.append(("scene", scene))
@@ -129,13 +129,13 @@ def test_renamed_scene_is_followed() -> None:
     assert follower.rename("A", "Z")
     assert not follower.rename("other", "else")
     assert follower.program == "Z"
-    assert follower.look_for("Z").preset == "wave"
+    assert follower.preset_for("Z").preset == "wave"
     assert follower.is_named("Z")
     assert not follower.is_named("A")
     follower.take_program("B", 1.0)
     assert follower.take_preset("oil", 2, 1.0) == "Z"
     assert follower.rename("Z", "Y")
-    assert follower.look_for("Y").preset == "wave"
+    assert follower.preset_for("Y").preset == "wave"
 
 
 def test_hints_name_what_is_missing() -> None:

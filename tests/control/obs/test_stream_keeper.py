@@ -36,15 +36,15 @@ def connection(server: FakeObs) -> Iterator[Connection]:
 
 
 def opened_again(
-    server: FakeObs, connection: Connection, *looks: tuple[str, int | None] | str
+    server: FakeObs, connection: Connection, *states: tuple[str, int | None] | str
 ) -> int:
     keeper = StreamKeeper()
-    for look in looks:
-        answer: Any = look
-        if not isinstance(look, str):
-            answer = {"mediaState": look[0], "mediaCursor": look[1]}
+    for state in states:
+        answer: Any = state
+        if not isinstance(state, str):
+            answer = {"mediaState": state[0], "mediaCursor": state[1]}
         server.answers["GetMediaInputStatus"] = answer
-        keeper.look(connection)
+        keeper.check(connection)
     connection.ask("GetVersion")
     pokes = server.named("SetInputSettings")
     assert all(poke == {"inputName": INPUT_NAME, "inputSettings": {}} for poke in pokes)

@@ -1,4 +1,4 @@
-"""The adapter with a real OBS Studio."""
+"""The control surface with a real OBS Studio."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import psutil
 import pytest
 
 from obs_stylizer.control.commands import ApplyPreset
-from obs_stylizer.control.obs.adapter import ObsAdapter
 from obs_stylizer.control.obs.connection import Connection, ObsEvent
+from obs_stylizer.control.obs.obs_control import ObsControl
 from obs_stylizer.settings import ObsSettings
-from tests.fakes.desk import FakeDesk
+from tests.fakes.control_api import FakeControlApi
 from tests.fakes.real_obs import LABEL, SCENES, SOUND, RealObs
 
 pytestmark = pytest.mark.obs
@@ -29,15 +29,15 @@ TALKING, GAMING, BREAK = SCENES
 
 
 @contextmanager
-def adapter_at(desk: FakeDesk, obs: RealObs, **values: Any) -> Iterator[ObsAdapter]:
+def control_at(api: FakeControlApi, obs: RealObs, **values: Any) -> Iterator[ObsControl]:
     settings = ObsSettings.model_validate({"port": obs.port, "password": obs.password, **values})
-    adapter = ObsAdapter(settings, desk)
-    adapter.start()
+    control = ObsControl(settings, api)
+    control.start()
     try:
-        until(lambda: adapter.state.program)
-        yield adapter
+        until(lambda: control.state.program)
+        yield control
     finally:
-        adapter.stop()
+        control.stop()
 
 
 class Hand:
@@ -78,88 +78,92 @@ def until(condition: Callable[[], object], timeout: float = 15.0) -> None:
         time.sleep(0.01)
 
 
-def test_scenes_choose_presets(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
+def test_scenes_choose_presets(api: FakeControlApi, obs: RealObs, hand: Hand) -> None:
     scenes = {TALKING: "wave", GAMING: {"preset": "ink", "strength": 0.5}}
-    with adapter_at(desk, obs, scenes=scenes) as adapter:
-        until(lambda: desk.on_air.preset == "wave")
-        assert adapter.state.scenes == SCENES
-        assert adapter.state.version.startswith("2")
+    with control_at(api, obs, scenes=scenes) as control:
+        until(lambda: api.on_air.preset == "wave")
+        assert control.state.scenes == SCENES
+        assert control.state.version.startswith("2")
         hand.scene(GAMING)
-        until(lambda: desk.on_air.preset == "ink")
-        assert desk.on_air.strength == 0.5
+        until(lambda: api.on_air.preset == "ink")
+        assert api.on_air.strength == 0.5
         hand.scene(BREAK)
-        until(lambda: adapter.state.program == BREAK)
-        assert desk.on_air.preset == "ink"
+        until(lambda: control.state.program == BREAK)
+        assert api.on_air.preset == "ink"
 
 
-def test_only_the_program_counts_in_studio_mode(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
-    with adapter_at(desk, obs, scenes={TALKING: "wave", GAMING: "ink"}) as adapter:
-        until(lambda: desk.on_air.preset == "wave")
+def test_only_the_program_counts_in_studio_mode(
+    api: FakeControlApi, obs: RealObs, hand: Hand
+) -> None:
+    with control_at(api, obs, scenes={TALKING: "wave", GAMING: "ink"}) as control:
+        until(lambda: api.on_air.preset == "wave")
         hand.does("SetStudioModeEnabled", studioModeEnabled=True)
         hand.does("SetCurrentPreviewScene", sceneName=GAMING)
-        until(lambda: adapter.state.preview == GAMING)
+        until(lambda: control.state.preview == GAMING)
         time.sleep(0.5)
-        assert (adapter.state.program, desk.on_air.preset) == (TALKING, "wave")
+        assert (control.state.program, api.on_air.preset) == (TALKING, "wave")
         hand.does("TriggerStudioModeTransition")
-        until(lambda: desk.on_air.preset == "ink")
-        assert adapter.state.program == GAMING
+        until(lambda: api.on_air.preset == "ink")
+        assert control.state.program == GAMING
         hand.does("SetStudioModeEnabled", studioModeEnabled=False)
-        until(lambda: adapter.state.preview == "")
+        until(lambda: control.state.preview == "")
 
 
-def test_preset_switches_scene_without_circles(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
+def test_preset_switches_scene_without_circles(
+    api: FakeControlApi, obs: RealObs, hand: Hand
+) -> None:
     crossed = {
         "scenes": {TALKING: "wave", GAMING: "ink"},
         "presets": {"wave": GAMING, "ink": TALKING},
     }
-    with adapter_at(desk, obs, **crossed) as adapter:
-        until(lambda: desk.on_air.preset == "wave")
+    with control_at(api, obs, **crossed) as control:
+        until(lambda: api.on_air.preset == "wave")
         hand.scene(BREAK)
-        until(lambda: adapter.state.program == BREAK)
-        desk.send(ApplyPreset("ink")).result(5)
-        until(lambda: adapter.state.program == TALKING)
+        until(lambda: control.state.program == BREAK)
+        api.send(ApplyPreset("ink")).result(5)
+        until(lambda: control.state.program == TALKING)
         time.sleep(1.0)
-        assert (adapter.state.program, desk.on_air.preset) == (TALKING, "ink")
+        assert (control.state.program, api.on_air.preset) == (TALKING, "ink")
         changes = [e for e in hand.events if e.name == "CurrentProgramSceneChanged"]
         assert len(changes) == 2
 
 
-def test_custom_events_go_both_ways(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
-    with adapter_at(desk, obs):
+def test_custom_events_go_both_ways(api: FakeControlApi, obs: RealObs, hand: Hand) -> None:
+    with control_at(api, obs):
         message = {"command": "preset", "name": "wave", "id": 5}
         hand.does("BroadcastCustomEvent", eventData={"obs_stylizer": message})
         until(lambda: any(told.get("event") == "answer" for told in hand.told()))
         answer = next(told for told in hand.told() if told.get("event") == "answer")
         assert (answer["id"], answer["text"]) == (5, "preset wave")
         until(lambda: any(told.get("event") == "state" for told in hand.told()))
-        assert desk.on_air.preset == "wave"
+        assert api.on_air.preset == "wave"
 
 
-def test_label_shows_the_preset(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
+def test_label_shows_the_preset(api: FakeControlApi, obs: RealObs, hand: Hand) -> None:
     def label() -> str:
         found = hand.does("GetInputSettings", inputName=LABEL)
         return str(found["inputSettings"].get("text"))
 
-    with adapter_at(desk, obs, text_input=LABEL):
+    with control_at(api, obs, text_input=LABEL):
         until(lambda: label() == "The plain")
-        desk.send(ApplyPreset("ink")).result(5)
+        api.send(ApplyPreset("ink")).result(5)
         until(lambda: label() == "The ink")
 
 
 def test_sound_is_delayed_and_comes_back(
-    desk: FakeDesk, obs: RealObs, hand: Hand, tmp_path: Path
+    api: FakeControlApi, obs: RealObs, hand: Hand, tmp_path: Path
 ) -> None:
-    from obs_stylizer.control.announcements import Announcement, Kind
+    from obs_stylizer.control.event_bus import ControlEvent, EventKind
 
     def offset() -> int:
         found = hand.does("GetInputAudioSyncOffset", inputName=SOUND)
         return int(found["inputAudioSyncOffset"])
 
     before = offset()
-    with adapter_at(desk, obs, audio_inputs=[SOUND]):
+    with control_at(api, obs, audio_inputs=[SOUND]):
         for _ in range(5):
             details = {"picture": "styled", "recent_latency_ms": 123.4}
-            desk.announcer.announce(Announcement(Kind.STATISTICS, "", details))
+            api.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", details))
         until(lambda: offset() == 123)
     assert offset() == before == 40
 
@@ -221,54 +225,54 @@ def kill_with_children(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_renamed_scene_is_followed(
-    desk: FakeDesk, obs: RealObs, hand: Hand, caplog: pytest.LogCaptureFixture
+    api: FakeControlApi, obs: RealObs, hand: Hand, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with adapter_at(desk, obs, scenes={GAMING: "ink"}) as adapter:
+    with control_at(api, obs, scenes={GAMING: "ink"}) as control:
         hand.does("SetSceneName", sceneName=GAMING, newSceneName="Play")
-        until(lambda: "Play" in adapter.state.scenes)
+        until(lambda: "Play" in control.state.scenes)
         hand.scene("Play")
-        until(lambda: desk.on_air.preset == "ink")
+        until(lambda: api.on_air.preset == "ink")
         assert "is now called “Play”" in caplog.text
         hand.scene(TALKING)
         hand.does("RemoveScene", sceneName="Play")
         until(lambda: "was deleted" in caplog.text)
 
 
-def test_other_collection_of_scenes(desk: FakeDesk, obs: RealObs, hand: Hand) -> None:
-    with adapter_at(desk, obs, scenes={TALKING: "wave"}, default="ink") as adapter:
-        until(lambda: desk.on_air.preset == "wave")
+def test_other_collection_of_scenes(api: FakeControlApi, obs: RealObs, hand: Hand) -> None:
+    with control_at(api, obs, scenes={TALKING: "wave"}, default="ink") as control:
+        until(lambda: api.on_air.preset == "wave")
         hand.does("CreateSceneCollection", sceneCollectionName="Other")
-        until(lambda: TALKING not in adapter.state.scenes)
-        until(lambda: desk.on_air.preset == "ink")
+        until(lambda: TALKING not in control.state.scenes)
+        until(lambda: api.on_air.preset == "ink")
         hand.does("SetCurrentSceneCollection", sceneCollectionName="Test")
-        until(lambda: desk.on_air.preset == "wave")
-        assert set(adapter.state.scenes) == set(SCENES)
+        until(lambda: api.on_air.preset == "wave")
+        assert set(control.state.scenes) == set(SCENES)
 
 
 def test_wrong_password_is_said_and_the_right_one_works_later(
-    desk: FakeDesk, obs: RealObs, caplog: pytest.LogCaptureFixture
+    api: FakeControlApi, obs: RealObs, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = ObsSettings(port=obs.port, password="not-this-one", enabled=True)
-    adapter = ObsAdapter(settings, desk)
-    adapter.start()
+    control = ObsControl(settings, api)
+    control.start()
     try:
-        until(lambda: "refuses the password" in adapter.state.trouble)
+        until(lambda: "refuses the password" in control.state.trouble)
         assert caplog.text.count("refuses the password") == 1
         assert "not-this-one" not in caplog.text
         obs.end()
         obs.password = "not-this-one"
         obs.configure()
         obs.start()
-        until(lambda: adapter.state.connected, 5.0)
+        until(lambda: control.state.connected, 5.0)
     finally:
-        adapter.stop()
+        control.stop()
 
 
 def test_obs_killed_ten_times_is_found_again_and_nothing_is_left(
-    desk: FakeDesk, obs: RealObs
+    api: FakeControlApi, obs: RealObs
 ) -> None:
     process = psutil.Process()
-    with adapter_at(desk, obs, scenes={TALKING: "wave"}) as adapter:
+    with control_at(api, obs, scenes={TALKING: "wave"}) as control:
         threads, files = threading.active_count(), process.num_fds()
         times = []
         for turn in range(10):
@@ -277,10 +281,10 @@ def test_obs_killed_ten_times_is_found_again_and_nothing_is_left(
                 obs.end()
             else:
                 obs.kill()
-            until(lambda: not adapter.state.connected)
+            until(lambda: not control.state.connected)
             obs.start()
             began = time.perf_counter()
-            until(lambda: adapter.state.connected and adapter.state.program)
+            until(lambda: control.state.connected and control.state.program)
             times.append(time.perf_counter() - began)
         assert max(times) <= 5, times
         assert threading.active_count() == threads

@@ -1,1 +1,0 @@
-"""The panel and the HTTP API: one more door to the commands."""

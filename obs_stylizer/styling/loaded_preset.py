@@ -1,0 +1,159 @@
+"""A preset made ready for frames, with its generator loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.generator import Generator
+from obs_stylizer.presets import Preset
+from obs_stylizer.styling.adjustments import Adjuster
+from obs_stylizer.styling.geometry import Fit, reshape, scale_into
+from obs_stylizer.styling.temporal import Past, TemporalSmoother
+
+
+@dataclass(frozen=True, slots=True)
+class PresetState:
+    """What of a loaded preset can move from frame to frame: its strength and its mix of styles.
+
+    ``styles`` is None for a generator without a choice of styles.
+    """
+
+    strength: float
+    styles: tuple[float, ...] | None
+
+    def toward(self, other: PresetState, share: float) -> PresetState:
+        """Return the state ``share`` (0 to 1) of the way from here to ``other``."""
+
+        def between(start: float, end: float) -> float:
+            return start + (end - start) * share
+
+        styles = None
+        if self.styles is not None and other.styles is not None:
+            styles = tuple(map(between, self.styles, other.styles))
+        return PresetState(between(self.strength, other.strength), styles)
+
+
+class LoadedPreset:
+    """Turns frames of any size into pictures of the output size in one preset's style.
+
+    Args:
+        preset: what to apply.
+        generator: its generator, warmed; None for a preset that only adjusts.
+        size: of the pictures made.
+        frame_seconds: what the generator needs for one frame, as warmed up.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        generator: Generator | None,
+        size: FrameSize,
+        frame_seconds: float = 0.0,
+    ) -> None:
+        self.preset = preset
+        self.generator = generator
+        self.frame_seconds = frame_seconds
+        self._size = size
+        self._fit: Fit = preset.fit
+        self._before = Adjuster(preset.before)
+        self._after = Adjuster(preset.after)
+        share = preset.temporal_smoothing
+        self._smoother = TemporalSmoother(share) if share > 0 else None
+        styles = None
+        if generator is not None and generator.spec.styles:
+            styles = tuple(float(weight) for weight in generator.style_vector(preset.styles))
+        self.state = PresetState(preset.strength, styles)
+
+    @property
+    def process_size(self) -> FrameSize:
+        """Size at which the work is done."""
+        return self._size if self.generator is None else self.generator.frame_size
+
+    def with_strength(self, strength: float) -> None:
+        """Change the strength (0 to 1) from the next frame on."""
+        self.state = replace(self.state, strength=strength)
+
+    def with_styles(self, styles: Mapping[str, float]) -> None:
+        """Change the weights of the styles from the next frame on; no effect without any."""
+        if self.generator is not None and self.state.styles is not None:
+            weights = tuple(float(weight) for weight in self.generator.style_vector(styles))
+            self.state = replace(self.state, styles=weights)
+
+    @property
+    def styles(self) -> dict[str, float]:
+        """Weight of each style as it is now; empty for a generator without a choice."""
+        if self.generator is None or self.state.styles is None:
+            return {}
+        return dict(zip(self.generator.spec.styles, self.state.styles, strict=True))
+
+    def prepare(self, pixels: Pixels) -> Pixels:
+        """Bring a frame to the process size and adjust it: the part before the generator."""
+        small = reshape(pixels, self.process_size, self._fit, mirror=self.preset.mirror)
+        return self._before(small)
+
+    def generate(self, small: Pixels, state: PresetState) -> Pixels:
+        """Run the generator on what :meth:`prepare` returned."""
+        if self.generator is None:
+            return small
+        styles = None if state.styles is None else np.asarray(state.styles, np.float32)
+        return self.generator.run(small, styles, state.strength)
+
+    def finish(
+        self, pixels: Pixels, small: Pixels, styled: Pixels, state: PresetState, target: Pixels
+    ) -> None:
+        """Adjust, smooth, scale and blend into ``target``, uint8 (height, width, 3).
+
+        The plain frame is blended at the output's size, so that it stays as sharp as it came.
+        """
+        if self._smoother is not None:
+            styled = self._smoother(small, styled)
+        styled = self._after(styled)
+        on_host = self.generator is None or not self.generator.has_strength
+        if not on_host or state.strength >= 1:
+            scale_into(styled, target)
+            return
+        plain = reshape(pixels, self._size, self._fit, mirror=self.preset.mirror)
+        if state.strength <= 0:
+            np.copyto(target, plain)
+            return
+        scale_into(styled, target)
+        cv2.addWeighted(target, state.strength, plain, 1 - state.strength, 0, target)
+
+    def plain(self, pixels: Pixels, target: Pixels) -> None:
+        """Write the frame without any style, in the preset's geometry."""
+        np.copyto(target, reshape(pixels, self._size, self._fit, mirror=self.preset.mirror))
+
+    def mixes_with(self, other: LoadedPreset) -> bool:
+        """Whether a crossfade to ``other`` can go through the style weights alone."""
+        mine, its = self.preset, other.preset
+        return (
+            self.generator is not None
+            and self.generator is other.generator
+            and (self.state.styles is None) == (other.state.styles is None)
+            and (mine.mirror, mine.fit, mine.before, mine.after)
+            == (its.mirror, its.fit, its.before, its.after)
+        )
+
+    def memory(self) -> Past | None:
+        """Return what is kept of earlier frames, if anything is."""
+        return None if self._smoother is None else self._smoother.memory()
+
+    def recall(self, past: Past) -> None:
+        """Go on from the memory of another one of the same preset.
+
+        Raises:
+            ValueError: this one keeps nothing of earlier frames.
+        """
+        if self._smoother is None:
+            raise ValueError(f"{self.preset.title} has no temporal smoothing")
+        self._smoother.recall(past)
+
+    def reset(self) -> None:
+        """Forget earlier frames, after a cut in the source."""
+        if self._smoother is not None:
+            self._smoother.reset()

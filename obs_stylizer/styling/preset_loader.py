@@ -1,0 +1,127 @@
+"""Loads presets and keeps their generators loaded, newest used first."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+from obs_stylizer.errors import ModelError
+from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference.choose import Trying
+from obs_stylizer.inference.generator import Generator, open_generator
+from obs_stylizer.inference.locate import find_model, lite_of
+from obs_stylizer.inference.native_model import NativeModel, load_native_model
+from obs_stylizer.inference.session import SessionOptions
+from obs_stylizer.presets import NamedPreset
+from obs_stylizer.styling.loaded_preset import LoadedPreset
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PROCESS_SIZE: Final = FrameSize(640, 360)
+_KEPT: Final = 12
+
+_Key = tuple[Path, int, int, FrameSize]
+
+
+class PresetLoader:
+    """Loads presets for one output size. One thread loads; others may run what it loaded.
+
+    Args:
+        size: of the pictures that presets make.
+        options: provider, device, precision, threads.
+        process_size: overrides that of every preset; None leaves them theirs.
+        trying: hears of each adapter before it is tried.
+    """
+
+    def __init__(
+        self,
+        size: FrameSize,
+        options: SessionOptions,
+        process_size: FrameSize | None = None,
+        trying: Trying | None = None,
+    ) -> None:
+        self._size = size
+        self._options = options
+        self._process_size = process_size
+        self._trying = trying
+        self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
+        self._told: set[tuple[str, FrameSize, FrameSize]] = set()
+        self._lock = threading.Lock()
+
+    def load(self, named: NamedPreset, scale: float = 1.0, lite: bool = False) -> LoadedPreset:
+        """Return a preset with its generator loaded and warmed.
+
+        Args:
+            named: the preset.
+            scale: makes it work on smaller frames than the preset says.
+            lite: take the generator's lite variant; the generator itself if it has no usable one.
+
+        Raises:
+            ModelError: the model is missing, broken or of the wrong shape.
+            ProviderError: the provider asked for cannot run it.
+        """
+        preset = named.preset
+        if not preset.model:
+            return LoadedPreset(preset, None, self._size)
+        generator, seconds = self._generator(named, scale, lite)
+        return LoadedPreset(preset, generator, self._size, seconds)
+
+    def _generator(self, named: NamedPreset, scale: float, lite: bool) -> tuple[Generator, float]:
+        model = load_native_model(find_model(named.preset.model, named.path.parent))
+        if lite:
+            model = self._lite_variant(model)
+        path, stat = model.path, model.path.stat()
+        size = self._size_for(named, model, scale)
+        key = (path, stat.st_mtime_ns, stat.st_size, size)
+        with self._lock:
+            known = self._generators.get(key)
+            if known is not None:
+                self._generators.move_to_end(key)
+                return known
+        generator = open_generator(model, size, self._options, trying=self._trying)
+        loaded = (generator, generator.warm_up())
+        with self._lock:
+            self._generators[key] = loaded
+            # A preset on air keeps its generator alive; the rest is freed with its last use.
+            while len(self._generators) > _KEPT:
+                self._generators.popitem(last=False)
+        return loaded
+
+    def _lite_variant(self, model: NativeModel) -> NativeModel:
+        """Return the lite variant of ``model``, or itself and a warning if it has no usable one."""
+        path = lite_of(model.path)
+        if path is None:
+            return model
+        try:
+            lite = load_native_model(path)
+        except ModelError as error:
+            log.warning("the lite variant cannot be used: %s", error)
+            return model
+        if lite.spec.styles != model.spec.styles:
+            log.warning("%s has other styles than %s and is not used", path, model.path.name)
+            return model
+        return lite
+
+    def _size_for(self, named: NamedPreset, model: NativeModel, scale: float) -> FrameSize:
+        """Return the size to work at: as asked for, but one that the model can take."""
+        if isinstance(model.frame[1], int) and isinstance(model.frame[2], int):
+            return FrameSize(model.frame[2], model.frame[1])
+        wanted = named.preset.process_size
+        size = self._process_size or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE)
+        smaller = FrameSize(round(size.width * scale), round(size.height * scale))
+        rounded = smaller.rounded_to(model.spec.size_multiple)
+        found = (model.spec.name, rounded, size)
+        if scale == 1.0 and rounded != size and found not in self._told:
+            self._told.add(found)
+            log.info("%s works at %s, the nearest to %s", *found)
+        return rounded
+
+    def close(self) -> None:
+        """Close every generator. No preset may be used after that."""
+        with self._lock:
+            for generator, _ in self._generators.values():
+                generator.close()
+            self._generators.clear()

@@ -1,0 +1,1 @@
+"""The panel and the HTTP API: one more control surface."""
