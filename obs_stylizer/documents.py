@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from obs_stylizer.errors import DocumentError
+from obs_stylizer.yaml_text import read_yaml
 
 MAX_BYTES = 1_000_000
 
@@ -57,49 +58,11 @@ def parse_document(
     Raises:
         DocumentError: (or ``error``) as :func:`load_document`.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as cause:
-        mark = getattr(cause, "problem_mark", None)
-        problem = getattr(cause, "problem", None) or "is no YAML"
-        raise error(
-            str(problem),
-            "check indentation, quotes and colons near that line",
-            path=path,
-            line=mark.line + 1 if mark else None,
-        ) from cause
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise error("must be a list of “key: value” lines", path=path, line=1)
-    repeated = _first_repeated_key(root)
-    if repeated is not None:
-        key, line = repeated
-        raise error("stands there twice", "keep one of them", path=path, line=line, key=key)
+    values, root = read_yaml(text, path, error)
     try:
         return schema.model_validate(values)
     except ValidationError as cause:
         raise _explain(cause, root, path, schema, error) from cause
-
-
-def _first_repeated_key(node: yaml.Node | None) -> tuple[str, int] | None:
-    """Return the first key given twice in one mapping; YAML itself keeps the last in silence."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                return str(key.value), key.start_mark.line + 1
-            seen.add(key.value)
-            found = _first_repeated_key(value)
-            if found:
-                return found
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            found = _first_repeated_key(value)
-            if found:
-                return found
-    return None
 
 
 def _explain(

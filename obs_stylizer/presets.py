@@ -7,10 +7,12 @@ come with the program, the user's own stand in a folder of theirs and win where 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -126,6 +128,7 @@ class PresetLibrary:
         self._good: Mapping[Path, Preset] = {}
         self._errors: Mapping[Path, StylizerError] = {}
         self._by_name: Mapping[str, NamedPreset | StylizerError] = {}
+        self._warned: set[Path] = set()
         self.refresh()
 
     def refresh(self) -> set[str]:
@@ -136,7 +139,11 @@ class PresetLibrary:
         for path in self._files():
             try:
                 stat = path.stat()
+            except FileNotFoundError:
+                continue
             except OSError:
+                if path in seen:
+                    present.add(path)
                 continue
             present.add(path)
             stamp = (stat.st_mtime_ns, stat.st_size)
@@ -144,6 +151,9 @@ class PresetLibrary:
                 continue
             seen[path] = stamp
             try:
+                if not S_ISREG(stat.st_mode):
+                    # Opening a pipe would wait for whoever writes to it.
+                    raise PresetError("is no ordinary file", path=path)
                 preset = load_preset(path)
             except PresetError as error:
                 errors[path] = error
@@ -177,9 +187,31 @@ class PresetLibrary:
         return dict(sorted(named.items()))
 
     def _files(self) -> Iterator[Path]:
+        """Yield the files that may be presets; those of a folder that cannot be read stay."""
         for folder in self._folders:
-            if folder.is_dir():
-                yield from sorted(folder.glob("*.yaml"))
+            try:
+                files = sorted(folder.iterdir())
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                self._warn_once(folder, f"{folder} cannot be read: {error}; its presets stay")
+                yield from (path for path in self._seen if path.parent == folder)
+                continue
+            self._warned.discard(folder)
+            for path in files:
+                if path.suffix != ".yaml":
+                    continue
+                if path.name.encode("utf-8", "replace").decode("utf-8") == path.name:
+                    yield path
+                else:
+                    # It could not be shown, asked for or sent to anybody.
+                    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+                    self._warn_once(path, f"{shown}: its name is no text (rename it)")
+
+    def _warn_once(self, about: Path, warning: str) -> None:
+        if about not in self._warned:
+            self._warned.add(about)
+            log.warning("%s", warning)
 
     def names(self) -> list[str]:
         """Names of all good presets, sorted."""

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.errors import StylizerError, WorkerError
@@ -22,6 +20,7 @@ from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sources.spec import SourceKind, SourceSpec
+from obs_stylizer.yaml_text import write_yaml
 
 START_SECONDS: Final = 60.0
 WARM_UP_SECONDS: Final = 3.0
@@ -87,7 +86,7 @@ class Bench:
                     "after": {"brightness": 0.02 * number},
                     "crossfade_ms": 0,
                 }
-                (presets / f"bench{number}.yaml").write_text(yaml.safe_dump(document), "utf-8")
+                (presets / f"bench{number}.yaml").write_text(write_yaml(document), "utf-8")
         return PresetLibrary([presets])
 
     def generator(self, session: SessionOptions) -> Generator:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from obs_stylizer.cli import training
 from obs_stylizer.errors import TrainingError, UsageError
 from obs_stylizer.inference.locate import model_files, model_folders
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import preset_folders
+from obs_stylizer.yaml_text import read_yaml, write_yaml
 
 _RECIPE = Path(training.__file__).parent.parent / "training" / "recipes" / "one-painting.yaml"
 _HELD_OUT = 10
@@ -119,7 +119,7 @@ def _recipe(
     name: str, styles: dict[str, Path], photos: list[Path], minutes: float, features: Path
 ) -> str:
     """Return the bundled recipe for one painting, with other pictures."""
-    recipe: dict[str, Any] = yaml.safe_load(_RECIPE.read_text(encoding="utf-8"))
+    recipe, _ = read_yaml(_RECIPE.read_text(encoding="utf-8"), _RECIPE)
     title = name.replace("-", " ").capitalize()
     recipe.update(name=name, title=title, licence="unknown")
     recipe["painting"]["styles"] = {
@@ -129,7 +129,7 @@ def _recipe(
     recipe["data"]["content"] = [str(folder.resolve()) for folder in photos]
     recipe["data"]["hold_out"] = min(_HELD_OUT, *(_count(folder) // 5 for folder in photos))
     recipe["schedule"]["minutes"] = minutes
-    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True)
+    return write_yaml(recipe)
 
 
 def _count(folder: Path) -> int:
@@ -153,6 +153,6 @@ def _write_presets(name: str, styles: dict[str, Path]) -> list[Path]:
             "temporal_smoothing": 0.3,
         }
         path = folder / f"{style}.yaml"
-        path.write_text(yaml.safe_dump(preset, sort_keys=False, allow_unicode=True), "utf-8")
+        path.write_text(write_yaml(preset), "utf-8")
         written.append(path)
     return written

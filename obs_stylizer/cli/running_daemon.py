@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from obs_stylizer.errors import StylizerError, UsageError
+from obs_stylizer.errors import DocumentError, StylizerError, UsageError
 
 DEFAULT_PORT: Final = 8765
 ADDRESS_VARIABLE: Final = "OBS_STYLIZER_ADDRESS"
@@ -225,12 +225,12 @@ def _address_of_settings() -> Address:
         return default
     if b"web" not in text:
         return default
-    import yaml
+    from obs_stylizer.yaml_text import read_yaml
 
     try:
-        web = (yaml.safe_load(text) or {}).get("web") or {}
+        web = read_yaml(text.decode("utf-8"), path)[0].get("web") or {}
         host, port = web.get("address", default.host), web.get("port", default.port)
-    except (yaml.YAMLError, AttributeError, ValueError):
+    except (DocumentError, UnicodeDecodeError, AttributeError):
         host = port = None
     if not isinstance(host, str) or not isinstance(port, int):
         # Whoever is on air must not lose control because of a typing error.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from obs_stylizer.control.api import ControlApi, ControlSurface
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.settings import ObsSettings, ScenePreset
-from obs_stylizer.web.settings_file import as_text, change_section, replace_values
+from obs_stylizer.web.settings_file import change_section, replace_values
 
 if TYPE_CHECKING:
     from obs_stylizer.control.obs.obs_control import ObsControl
@@ -80,7 +80,7 @@ class SceneMapSettings:
                 scenes = section["scenes"] = {}
             # A scene that means the same as before keeps the form that it was written in.
             written = {
-                as_text(name): scenes[name]
+                name: scenes[name]
                 if name in scenes and scene_preset == self._settings.scenes.get(name)
                 else _written(scene_preset)
                 for name, scene_preset in wanted.scenes.items()
@@ -111,10 +111,8 @@ def _written(scene_preset: ScenePreset) -> str | dict[str, Any]:
         and scene_preset.crossfade_ms is None
         and scene_preset.preset != "leave"
     ):
-        return as_text(scene_preset.preset)
+        return scene_preset.preset
     values = scene_preset.model_dump(exclude_none=True, exclude_defaults=True)
-    if scene_preset.preset:
-        values["preset"] = as_text(scene_preset.preset)
     # As people write it: 200, not 200.0.
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value

@@ -5,22 +5,44 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.resolver import VersionedResolver
 
 from obs_stylizer.documents import MAX_BYTES, parse_document
 from obs_stylizer.errors import SettingsError
 from obs_stylizer.settings import Settings
+from obs_stylizer.yaml_text import LINE_ENDS, PLAIN_FORMS, read_yaml
 
 _PRIVATE: Final = 0o600
+
+
+class _Resolver(VersionedResolver):
+    """Tells text from the rest exactly as our reader does, and so writes what that reads."""
+
+    @property
+    def versioned_resolver(self) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+        return PLAIN_FORMS
+
+
+class _Representer(RoundTripRepresenter):
+    """Escapes what ends a line to our reader, and to YAML 1.2 no more."""
+
+    def represent_text(self, text: str) -> ScalarNode:
+        style = '"' if LINE_ENDS.intersection(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Representer.add_representer(str, _Representer.represent_text)
 
 
 def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], None]) -> Settings:
@@ -31,22 +53,24 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
     """
     path = path.resolve()
     text, mode = _read(path)
+    # Whatever is no document of ours is found and explained here, ahead of the one that writes.
+    before, _ = read_yaml(text, path, SettingsError)
     round_trip = YAML()
+    round_trip.Resolver = _Resolver
+    round_trip.Representer = _Representer
     round_trip.preserve_quotes = True
     round_trip.width = 4096
     mapping, offset = _indents(text)
     round_trip.indent(mapping=mapping, sequence=offset + 2, offset=offset)
     try:
         document = round_trip.load(text)
-    except YAMLError as error:
-        raise SettingsError(f"is no YAML: {error}", "correct it first", path=path) from error
+    except (YAMLError, ValueError) as error:
+        raise SettingsError(f"cannot be changed: {error}", "correct it first", path=path) from error
     if document is None:
         # ruamel forgets the comments of a file without a single key.
         document, comments = CommentedMap(), text if text.strip() else ""
     else:
         comments = ""
-    if not isinstance(document, dict):
-        raise SettingsError("is no list of “key: value” lines", "correct it first", path=path)
     section = document.get(name)
     if not isinstance(section, dict):
         section = document[name] = CommentedMap()
@@ -55,6 +79,11 @@ def change_section(path: Path, name: str, change: Callable[[dict[str, Any]], Non
     round_trip.dump(document, written)
     result = comments + written.getvalue()
     settings = parse_document(result, path, Settings, SettingsError)
+    after, _ = read_yaml(result, path, SettingsError)
+    if {**before, name: None} != {**after, name: None}:
+        raise SettingsError(
+            "cannot be changed without changing more of it", "edit it by hand", path=path
+        )
     _write(path, result, mode)
     return settings
 
@@ -66,19 +95,6 @@ def replace_values(target: dict[str, Any], wanted: dict[str, Any]) -> None:
     for key, value in wanted.items():
         if key not in target or target[key] != value:
             target[key] = value
-
-
-def as_text(text: str) -> str:
-    """Return ``text`` marked so that it is written in quotes where it would be read as no text.
-
-    It is written by YAML 1.2 and read by YAML 1.1, to which also ``on`` and ``1:30`` are no text.
-    """
-    try:
-        read = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        # As a date that does not exist.
-        read = None
-    return text if read == text else DoubleQuotedScalarString(text)
 
 
 def _indents(text: str) -> tuple[int, int]:

@@ -200,7 +200,7 @@ def test_what_cannot_be_saved_changes_nothing(config: Path, tmp_path: Path) -> N
     with pytest.raises(SettingsError, match=r"colour: is no known key"):
         scene_map_api.save({"scene_map": {}})
     config.write_text("obs: [1,\n", "utf-8")
-    with pytest.raises(SettingsError, match="no YAML"):
+    with pytest.raises(SettingsError, match=r"config\.yaml:2: expected the node"):
         scene_map_api.save({"scene_map": {}})
     config.write_text("- a\n", "utf-8")
     with pytest.raises(SettingsError, match="key: value"):
@@ -211,3 +211,22 @@ def test_what_cannot_be_saved_changes_nothing(config: Path, tmp_path: Path) -> N
     assert obs.used is None
     assert config.read_text("utf-8") == "- a\n"
     assert not list(tmp_path.glob(".config*"))
+
+
+def test_what_was_saved_is_read_back_whatever_it_says(config: Path) -> None:
+    odd = ["é\x85x", "a\u2028b", "1e5", "0o7", "on", "2025-02-30", "2025-02-03", "<<", "a #b", "'"]
+    config.write_text(TEXT.replace("Talk: ink", "2025-02-31: ink"), "utf-8")
+    scene_map_api, obs = scene_map_api_for(config)
+    scene_map = {name: {"preset": other} for name, other in zip(odd, odd[::-1], strict=True)}
+    scene_map_api.save({"scene_map": scene_map})
+    assert load_settings(config).obs == obs.used
+    assert obs.used is not None
+    assert {name: {"preset": scene.preset} for name, scene in obs.used.scenes.items()} == scene_map
+
+
+@pytest.mark.parametrize("text", ["obs: &x {a: *x}\n", "obs: " + "[" * 3000, "a: !!set {b}\n"])
+def test_a_file_that_is_no_settings_is_left_as_it_is(config: Path, text: str) -> None:
+    config.write_text(text, "utf-8")
+    with pytest.raises(SettingsError, match=r"config\.yaml:1: "):
+        change_section(config, "obs", lambda _: None)
+    assert config.read_text("utf-8") == text
