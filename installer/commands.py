@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment import Environment, ensure
+from environment import Environment
 from progress import SetupError, say
+from setup_check import ensure
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "obs-stylizer"

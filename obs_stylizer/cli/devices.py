@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from obs_stylizer.inference.providers import ProviderInfo
     from obs_stylizer.listing import Listing
     from obs_stylizer.sinks.listing import VirtualCameraInfo
-    from obs_stylizer.sources.listing import CameraInfo, GeneratorInfo, ScreenInfo
+    from obs_stylizer.sources.device_info import CameraInfo, GeneratorInfo, ScreenInfo
 
 
 def devices(as_json: bool = JSON_OPTION) -> None:

@@ -55,8 +55,8 @@ def set_up(
 @app.command("status", epilog="Example:  obs-stylizer obs status --json")
 def status(config: Path | None = _CONFIG, as_json: bool = JSON_OPTION) -> None:
     """Say whether OBS is there, what its scenes do here, and what is missing."""
-    from obs_stylizer.control.obs.kept_offsets import KeptOffsets, kept_offsets_file
     from obs_stylizer.control.obs.report import make_report
+    from obs_stylizer.control.obs.sound_sync import KeptOffsets, kept_offsets_file
     from obs_stylizer.control.obs.visit import visit
 
     settings = load_settings(config).obs

@@ -16,7 +16,8 @@ from obs_stylizer.listing import Listing
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.camera_reader import CameraReader
-from obs_stylizer.sources.listing import CameraInfo, list_cameras
+from obs_stylizer.sources.device_info import CameraInfo
+from obs_stylizer.sources.listing import list_cameras
 
 log = logging.getLogger(__name__)
 

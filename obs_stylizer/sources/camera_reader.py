@@ -12,7 +12,7 @@ import cv2
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.sources.base import SourceOptions
-from obs_stylizer.sources.listing import CameraInfo
+from obs_stylizer.sources.device_info import CameraInfo
 
 log = logging.getLogger(__name__)
 

@@ -8,18 +8,35 @@ line and a frame counter that show at a glance whether pictures are lost.
 from __future__ import annotations
 
 import math
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from obs_stylizer.errors import SourceError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
-from obs_stylizer.sources.pattern_scene import Sprite, draw_bars, draw_figure, draw_landscape
 from obs_stylizer.sources.timing import FrameTimer
 
 DEFAULT_FPS: Final = 30.0
+
+Colour = tuple[int, int, int]
+Values = NDArray[np.floating[Any]]
+
+# The bars of SMPTE RP 219 at 75 %, as they are everywhere.
+_BARS: Final[tuple[Colour, ...]] = (
+    (191, 191, 191),
+    (191, 191, 0),
+    (0, 191, 191),
+    (0, 191, 0),
+    (191, 0, 191),
+    (191, 0, 0),
+    (0, 0, 191),
+)
+_SMOOTH: Final = 3
+"""Times larger that the figure is painted, so that its edges come out smooth."""
 
 _DRIFT_SECONDS: Final = 60.0
 _BLINK_EVERY: Final = 3.2
@@ -138,3 +155,154 @@ def _paste(picture: Pixels, sprite: Sprite, left: int, top: int) -> None:
     part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
     behind = cv2.multiply(window, sprite.keep[part], scale=1 / 255)
     window[:] = cast(Pixels, cv2.add(behind, sprite.colour[part]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sprite:
+    """A cut-out picture.
+
+    Attributes:
+        colour: uint8 (height, width, 3) RGB, already multiplied by how much it covers.
+        keep: uint8 (height, width, 3), how much of what lies behind shines through, of 255.
+    """
+
+    colour: Pixels
+    keep: Pixels
+
+    @property
+    def width(self) -> int:
+        """Pixels from left to right."""
+        return int(self.colour.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom."""
+        return int(self.colour.shape[0])
+
+
+def draw_bars(width: int, height: int) -> Pixels:
+    """Paint the seven colour bars over a grey ramp; uint8 (height, width, 3)."""
+    bars = np.empty((height, width, 3), dtype=np.uint8)
+    edges = np.linspace(0, width, len(_BARS) + 1).astype(int)
+    for colour, left, right in zip(_BARS, edges[:-1], edges[1:], strict=True):
+        bars[:, left:right] = colour
+    ramp = np.linspace(0, 255, width).astype(np.uint8)
+    bars[height * 2 // 3 :] = ramp[None, :, None]
+    return bars
+
+
+def draw_landscape(width: int, height: int) -> Pixels:
+    """Paint sky, sun, clouds, mountains and meadow; left and right edge fit each other.
+
+    Returns:
+        uint8 (height, width, 3) RGB.
+    """
+    x = np.arange(width, dtype=np.float32)[None, :] / width
+    y = np.arange(height, dtype=np.float32)[:, None] / height
+    picture = _mix((72, 132, 214), (252, 214, 178), np.clip(y / 0.62, 0, 1) * np.ones_like(x))
+    sun = np.hypot((x - 0.8) * width / height, y - 0.24)
+    _lay(picture, (255, 244, 214), np.exp(-((sun / 0.16) ** 2)) * 0.8)
+    _lay(picture, (255, 250, 232), np.clip((0.075 - sun) * height / 2, 0, 1))
+    clouds = 0.62 * _ring_noise(width, height, 9, seed=3) + 0.38 * _ring_noise(
+        width, height, 31, seed=5
+    )
+    clouds *= 1 - np.clip(y / 0.45, 0, 1)
+    _lay(picture, (255, 252, 250), np.clip((clouds - 0.38) * 3.2, 0, 0.85))
+    for base, rise, waves, near, far in (
+        (0.52, 0.16, 3, (122, 134, 176), (168, 172, 200)),
+        (0.62, 0.12, 4, (82, 112, 118), (128, 150, 150)),
+        (0.74, 0.07, 5, (96, 148, 74), (142, 178, 92)),
+        (0.86, 0.05, 6, (64, 118, 54), (112, 160, 70)),
+    ):
+        crest = base - rise * _ridge(width, waves)
+        grain = _ring_noise(width, height, 24 + waves * 8, seed=waves)
+        shade = np.clip((y - crest) / 0.3, 0, 1) * 0.7 + grain * 0.5
+        _lay_picture(picture, _mix(far, near, np.clip(shade, 0, 1)), (y - crest) * height)
+    return cast(Pixels, np.clip(picture + 0.5, 0, 255).astype(np.uint8))
+
+
+def draw_figure(height: int, *, eyes_open: bool, smile: float) -> Sprite:
+    """Paint head and shoulders, ``height`` pixels tall, with a smile from 0 to 1."""
+    tall = max(8, height) * _SMOOTH
+    wide = int(tall * 0.8)
+    canvas = np.zeros((tall, wide, 3), dtype=np.uint8)
+    cover = np.zeros((tall, wide), dtype=np.uint8)
+
+    def oval(at: tuple[float, float], radii: tuple[float, float], colour: Colour) -> None:
+        centre = (int(at[0] * wide), int(at[1] * tall))
+        axes = (max(1, int(radii[0] * wide)), max(1, int(radii[1] * tall)))
+        cv2.ellipse(canvas, centre, axes, 0, 0, 360, colour, cv2.FILLED)
+        cv2.ellipse(cover, centre, axes, 0, 0, 360, 255, cv2.FILLED)
+
+    def arc(at: tuple[float, float], radii: tuple[float, float], span: tuple[int, int]) -> None:
+        centre = (int(at[0] * wide), int(at[1] * tall))
+        axes = (max(1, int(radii[0] * wide)), max(1, int(radii[1] * tall)))
+        cv2.ellipse(canvas, centre, axes, 0, *span, (92, 44, 40), max(2, tall // 90))
+
+    skin, light, shadow, hair = (232, 184, 150), (246, 206, 174), (206, 148, 118), (74, 44, 36)
+    oval((0.5, 0.36), (0.31, 0.29), hair)
+    oval((0.5, 1.02), (0.46, 0.30), (178, 58, 64))
+    oval((0.5, 1.00), (0.30, 0.26), (204, 78, 76))
+    oval((0.5, 0.72), (0.11, 0.10), shadow)
+    oval((0.25, 0.44), (0.045, 0.055), shadow)
+    oval((0.75, 0.44), (0.045, 0.055), shadow)
+    oval((0.5, 0.42), (0.25, 0.27), skin)
+    oval((0.47, 0.40), (0.19, 0.21), light)
+    oval((0.39, 0.19), (0.21, 0.09), hair)
+    oval((0.63, 0.20), (0.17, 0.09), hair)
+    for side in (0.39, 0.61):
+        arc((side, 0.36), (0.06, 0.025), (200, 340))
+        if eyes_open:
+            oval((side, 0.42), (0.050, 0.028), (252, 252, 250))
+            oval((side, 0.42), (0.026, 0.026), (58, 104, 138))
+            oval((side, 0.42), (0.013, 0.014), (16, 18, 24))
+            oval((side + 0.01, 0.412), (0.006, 0.006), (255, 255, 255))
+        else:
+            arc((side, 0.42), (0.050, 0.018), (10, 170))
+        oval((side + (side - 0.5) * 0.35, 0.51), (0.042, 0.022), (240, 160, 142))
+    oval((0.5, 0.49), (0.024, 0.026), shadow)
+    if smile > 0.5:
+        oval((0.5, 0.578), (0.085, 0.034 * smile), (134, 44, 52))
+        oval((0.5, 0.566), (0.070, 0.014), (250, 246, 240))
+    else:
+        arc((0.5, 0.55), (0.085, 0.03), (20, 160))
+    size = (wide // _SMOOTH, tall // _SMOOTH)
+    colour = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    keep = cv2.resize(255 - cover, size, interpolation=cv2.INTER_AREA)
+    return Sprite(colour, cast(Pixels, cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB)))
+
+
+def _ridge(width: int, waves: int) -> Values:
+    """A mountain line between 0 and 1 that ends where it began; float32 (1, width)."""
+    x = np.arange(width, dtype=np.float32)[None, :] / width * 2 * math.pi
+    line = np.zeros_like(x)
+    for octave in range(5):
+        turns = waves * 2**octave
+        line += np.abs(np.sin(x * turns / 2 + waves * 1.7 + octave)) / 1.8**octave
+    return cast(Values, (line - line.min()) / (line.max() - line.min()))
+
+
+def _ring_noise(width: int, height: int, cells: int, seed: int) -> Values:
+    """Soft noise from 0 to 1 whose left and right edge fit each other; (height, width)."""
+    random = np.random.default_rng(seed)
+    rows = max(2, cells * height // max(1, width) * 2)
+    coarse = random.random((rows, cells), dtype=np.float32)
+    doubled = np.concatenate([coarse] * 3, axis=1)
+    wide = cv2.resize(doubled, (width * 3, height), interpolation=cv2.INTER_CUBIC)
+    return cast(Values, np.clip(wide[:, width : width * 2], 0, 1))
+
+
+def _mix(first: Colour, second: Colour, amount: Values) -> Values:
+    """Colours between two; ``amount`` 0 to 1 (height, width) gives float32 (height, width, 3)."""
+    a, b = np.array(first, np.float32), np.array(second, np.float32)
+    return cast(Values, a + (b - a) * amount[..., None])
+
+
+def _lay(picture: Values, colour: Colour, amount: Values) -> None:
+    """Lay one colour over ``picture``, as much of it as ``amount`` says; in place."""
+    picture += (np.array(colour, np.float32) - picture) * amount[..., None]
+
+
+def _lay_picture(picture: Values, over: Values, inside: Values) -> None:
+    """Lay ``over`` where ``inside`` (pixels beyond its edge) is positive; in place."""
+    picture += (over - picture) * np.clip(inside, 0, 1)[..., None]

@@ -9,7 +9,7 @@ from typing import Final
 from obs_stylizer.errors import SourceError, SourceLostError
 from obs_stylizer.frames import Frame, FrameSize, Pixels, size_of
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
-from obs_stylizer.sources.listing import ScreenInfo
+from obs_stylizer.sources.device_info import ScreenInfo
 from obs_stylizer.sources.screen_grabber import (
     ScreenGrabber,
     open_grabber,

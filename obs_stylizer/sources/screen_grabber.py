@@ -14,7 +14,7 @@ from mss.exception import ScreenShotError
 
 from obs_stylizer.errors import SourceError, SourceLostError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.sources.listing import ScreenInfo
+from obs_stylizer.sources.device_info import ScreenInfo
 from obs_stylizer.sources.spec import Region
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from obs_stylizer.web.event_feed import EventFeed
 from obs_stylizer.web.thumbnails import Thumbnails, find_preset
 
 if TYPE_CHECKING:
-    from obs_stylizer.sources.listing import CameraInfo
+    from obs_stylizer.sources.device_info import CameraInfo
 
 _SOURCES_KEPT: Final = 3.0
 _SOURCES_SECONDS: Final = 20.0

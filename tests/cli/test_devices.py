@@ -10,7 +10,7 @@ from obs_stylizer.listing import Listing
 from obs_stylizer.sinks import listing as sinks
 from obs_stylizer.sinks.listing import VirtualCameraInfo
 from obs_stylizer.sources import listing as sources
-from obs_stylizer.sources.listing import CameraInfo, GeneratorInfo, ScreenInfo
+from obs_stylizer.sources.device_info import CameraInfo, GeneratorInfo, ScreenInfo
 
 
 @pytest.fixture

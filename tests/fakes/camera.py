@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from obs_stylizer.listing import Listing
 from obs_stylizer.sources import camera as camera_module
 from obs_stylizer.sources import camera_reader
-from obs_stylizer.sources.listing import CameraInfo
+from obs_stylizer.sources.device_info import CameraInfo
 
 
 @dataclass

@@ -5,8 +5,9 @@ from pathlib import Path
 import lock
 import machine
 import pytest
-from environment import Environment, Stamp, reason_to_install, stamp_for
+from environment import Environment, Stamp, stamp_for
 from installation import remove_half_installed
+from setup_check import reason_to_install
 
 STAMP = Stamp("/somewhere", "3.11", "abc", "", ("test",), "onnxruntime")
 

@@ -17,12 +17,8 @@ from obs_stylizer.control.commands import Answer, Command, SetBypass, SetFreeze
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.hotkeys.bindings import Action, Binding, gather
 from obs_stylizer.control.hotkeys.combination import Combination
-from obs_stylizer.control.hotkeys.keyboard import (
-    ON_WAYLAND,
-    TAKEN,
-    MakeKeyboard,
-    keyboard_of_this_system,
-)
+from obs_stylizer.control.hotkeys.keyboard import TAKEN, MakeKeyboard
+from obs_stylizer.control.hotkeys.keyboard_choice import ON_WAYLAND, keyboard_of_this_system
 from obs_stylizer.control.hotkeys.report import (
     HotkeyState,
     read_reports,

@@ -18,10 +18,9 @@ from obs_stylizer.control.commands import Answer, ApplyPreset, Command, SetStren
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.obs import custom_events
 from obs_stylizer.control.obs.connection import Connection, ObsEvent
-from obs_stylizer.control.obs.kept_offsets import KeptOffsets, kept_offsets_file
 from obs_stylizer.control.obs.link import Link
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
-from obs_stylizer.control.obs.sound_sync import SoundSync
+from obs_stylizer.control.obs.sound_sync import KeptOffsets, SoundSync, kept_offsets_file
 from obs_stylizer.control.obs.stream_keeper import StreamKeeper
 from obs_stylizer.control.vocabulary import command_from_json
 from obs_stylizer.errors import ObsError, StylizerError

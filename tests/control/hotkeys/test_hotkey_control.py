@@ -16,10 +16,9 @@ import pytest
 from obs_stylizer.control.commands import Reload, SetBypass
 from obs_stylizer.control.hotkeys.combination import Combination
 from obs_stylizer.control.hotkeys.hotkey_control import Hotkeys, hotkey_control
-from obs_stylizer.control.hotkeys.keyboard import (
+from obs_stylizer.control.hotkeys.keyboard import TAKEN, Listener
+from obs_stylizer.control.hotkeys.keyboard_choice import (
     ON_WAYLAND,
-    TAKEN,
-    Listener,
     NoKeyboard,
     keyboard_of_this_system,
 )

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from obs_stylizer.control.obs.connection import Connection
-from obs_stylizer.control.obs.kept_offsets import KeptOffsets
 from obs_stylizer.control.obs.link import Link
-from obs_stylizer.control.obs.sound_delay import SoundDelay
-from obs_stylizer.control.obs.sound_sync import SoundSync
+from obs_stylizer.control.obs.sound_sync import KeptOffsets, SoundDelay, SoundSync
 from tests.fakes import obs_server
 from tests.fakes.obs_server import PASSWORD, FakeObs
 
