@@ -12,3 +12,6 @@ __version__ = "0.1.0"
 # an event to a web analytics service; without the package that sends, it takes a stub.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+# SVT-AV1 else writes what it is on the error stream; it looks once, when it is loaded.
+os.environ.setdefault("SVT_LOG", "1")

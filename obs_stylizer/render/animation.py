@@ -9,7 +9,6 @@ from typing import Final
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from obs_stylizer.errors import SourceError
 from obs_stylizer.frames import size_of
@@ -17,6 +16,7 @@ from obs_stylizer.pictures import read_animation
 from obs_stylizer.render.clip import ClipFrame, ClipInfo, Footage, file_stamp
 from obs_stylizer.render.frame_index import FrameIndex
 from obs_stylizer.render.pictures import PICTURE_COLOUR
+from obs_stylizer.sources.frame_conversion import FrameConverter
 from obs_stylizer.sources.video_decoder import DecodedFrame
 
 # Files count in thousandths of a second.
@@ -66,7 +66,7 @@ class Animation(Footage):
         Raises:
             SourceError: the file has changed meanwhile.
         """
-        reformatter = VideoReformatter()
+        converter = FrameConverter(self.name)
         pictures = zip(read_animation(self._path), self._index.stamps, self._ticks, strict=False)
         for number, (read, stamp, ticks) in enumerate(pictures):
             if number < first:
@@ -74,7 +74,7 @@ class Animation(Footage):
             frame = av.VideoFrame.from_ndarray(read.pixels, format="rgb24")
             frame.pts, frame.time_base = int(stamp), _TICK
             seconds = float(int(stamp) * _TICK)
-            picture = DecodedFrame(seconds, float(ticks * _TICK), frame, reformatter)
+            picture = DecodedFrame(seconds, float(ticks * _TICK), frame, converter)
             yield ClipFrame(number, int(stamp), ticks, seconds, picture, frame)
 
     def frame_count(self) -> int | None:

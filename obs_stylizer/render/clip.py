@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Final, Self
 
 import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SourceError
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.render.colour import Colour, colour_of
+from obs_stylizer.render.colour import Colour, colour_of, layout_of
 from obs_stylizer.render.deinterlacing import deinterlaced
 from obs_stylizer.render.frame_index import FrameIndex, index_frames
+from obs_stylizer.sources.frame_conversion import FrameConverter
+from obs_stylizer.sources.orientation import orientation_of
+from obs_stylizer.sources.video_container import decoded_frames, open_video
 from obs_stylizer.sources.video_decoder import DecodedFrame
+from obs_stylizer.sources.video_rate import believed_rate, measured_rate, stated_rate
 
 log = logging.getLogger(__name__)
 
 _FALLBACK_RATE: Final = Fraction(25)
 _MAX_RATE: Final = 1000
-_MAX_THREADS: Final = 4
-# Broken packets in a row after which the file is taken to have ended.
-_MAX_ERRORS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Clip(Footage):
         self._index: FrameIndex | None = None
         self._indexed = False
         self._warned = False
-        self.container, self.stream = self._open()
+        self.container, self.stream = self._opened()
         self._first: VideoFrame | None
         self.info, self._first = self._look_at_first_frame()
 
@@ -154,7 +154,7 @@ class Clip(Footage):
     def index(self) -> FrameIndex | None:
         """See :class:`Footage`; the file is read through once."""
         if not self._indexed and isinstance(self._source, Path):
-            container, stream = self._open()
+            container, stream = self._opened()
             with container:
                 self._index = index_frames(container, stream)
             self._indexed = True
@@ -193,53 +193,14 @@ class Clip(Footage):
             return None
         return file_stamp(self.path)
 
-    def _open(self) -> tuple[InputContainer, VideoStream]:
-        container = self._open_container()
-        videos = [
-            stream
-            for stream in container.streams.video
-            # The cover of a song is a video stream of one picture, but no video.
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not videos:
-            sound = bool(container.streams.audio)
-            container.close()
-            raise SourceError(
-                f"there is no picture in {self.name}, only sound"
-                if sound
-                else f"there is no picture in {self.name}",
-                "choose a file with video",
-            )
-        stream = videos[0]
-        if stream.codec_context is None:
-            container.close()
-            raise SourceError(f"{self.name} uses an unknown codec", "convert it to H.264")
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(_MAX_THREADS, os.cpu_count() or 1)
-        return container, stream
+    def _opened(self) -> tuple[InputContainer, VideoStream]:
+        return open_video(self._source, self.name, self._form)
 
-    def _open_container(self) -> InputContainer:
-        source: Any = self._source
-        if isinstance(source, Path):
-            if not source.exists():
-                raise SourceError(f"there is no file {source}", "check the path")
-            if source.is_dir():
-                raise SourceError(f"{source} is a folder", "name one video in it")
-            # Absolute, since FFmpeg takes "a:b.mp4" for the protocol "a".
-            source = os.path.abspath(source)  # noqa: PTH100
-        try:
-            container: InputContainer = av.open(source, format=self._form, metadata_errors="ignore")
-        except PermissionError as error:
-            raise SourceError(f"may not read {self.name}", "change its permissions") from error
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"{self.name} is no video, or is cut off before its index ({error})",
-                "choose another file, or convert it again",
-            ) from error
-        return container
+    def _decode_on(self) -> Iterator[VideoFrame]:
+        return decoded_frames(self.container, self.stream, self._warn)
 
     def _look_at_first_frame(self) -> tuple[ClipInfo, VideoFrame]:
-        self._decoded = self._decode()
+        self._decoded = self._decode_on()
         frame = next(self._decoded, None)
         if frame is None:
             self.container.close()
@@ -247,28 +208,36 @@ class Clip(Footage):
                 f"there is not one frame in {self.name}", "it may be cut off; choose another file"
             )
         stream = self.stream
-        rate = stream.average_rate or stream.guessed_rate or _FALLBACK_RATE
-        if not 0 < rate <= _MAX_RATE:
-            rate = _FALLBACK_RATE
+        rate = self._rate()
         time_base = stream.time_base or frame.time_base or 1 / rate
-        turned = abs(frame.rotation) == 90
+        orientation = orientation_of(frame)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         if not aspect or aspect == 1:
             aspect = None
-        elif turned:
+        elif orientation.transposed:
             aspect = 1 / aspect
-        width, height = frame.width, frame.height
+        size = orientation.size(frame.width, frame.height)
+        self._converter = FrameConverter(self.name, size)
+        self._converter.look_at(frame)
         info = ClipInfo(
             name=self.name,
-            size=FrameSize(height, width) if turned else FrameSize(width, height),
-            rate=Fraction(rate),
+            size=size,
+            rate=rate,
             time_base=Fraction(time_base),
             origin=frame.pts if frame.pts is not None else 0,
             colour=colour_of(frame),
-            pixel_format=frame.format.name,
+            pixel_format=layout_of(frame),
             aspect=aspect,
         )
         return info, frame
+
+    def _rate(self) -> Fraction:
+        measured = None
+        index, time_base = self.index(), self.stream.time_base
+        if index is not None and time_base is not None:
+            measured = measured_rate(index.stamps, time_base)
+        rate = believed_rate(stated_rate(self.stream), measured)
+        return rate if rate is not None and 0 < rate <= _MAX_RATE else _FALLBACK_RATE
 
     def _rewind(self) -> None:
         """Begin at the start, again if need be."""
@@ -284,8 +253,8 @@ class Clip(Footage):
             self._decoded = again()
             return
         self.container.close()
-        self.container, self.stream = self._open()
-        self._decoded = self._decode()
+        self.container, self.stream = self._opened()
+        self._decoded = self._decode_on()
 
     def _walk_from(self, index: FrameIndex, first: int) -> Iterator[ClipFrame]:
         """Seek so far ahead of ``first`` that it comes out as if decoded from the start."""
@@ -293,13 +262,13 @@ class Clip(Footage):
         stamp = index.seek_stamp(max(0, first - 2))
         self._first = None
         self.container.close()
-        self.container, self.stream = self._open()
+        self.container, self.stream = self._opened()
         if stamp is not None:
             try:
                 self.container.seek(stamp, stream=self.stream, backward=True)
             except (av.FFmpegError, ValueError) as error:
                 log.debug("%s cannot be sought: %s", self.name, error)
-        self._decoded = self._decode()
+        self._decoded = self._decode_on()
         return self._numbered(None)
 
     def _numbered(self, ordinal: int | None) -> Iterator[ClipFrame]:
@@ -308,7 +277,6 @@ class Clip(Footage):
         per_frame = 1 / (info.rate * info.time_base)
         origin = float(info.origin * info.time_base)
         last: int | None = None
-        reformatter = VideoReformatter()
         for frame in deinterlaced(self._decoded, info.time_base):
             ticks = frame.duration or max(1, round(per_frame))
             stamp = frame.pts
@@ -325,28 +293,8 @@ class Clip(Footage):
                 number = ordinal
                 ordinal += 1
             seconds = float(stamp * info.time_base) - origin
-            picture = DecodedFrame(seconds, float(ticks * info.time_base), frame, reformatter)
+            picture = DecodedFrame(seconds, float(ticks * info.time_base), frame, self._converter)
             yield ClipFrame(number, stamp, ticks, seconds, picture, frame)
-
-    def _decode(self) -> Iterator[VideoFrame]:
-        """Decode packet by packet, so that a broken one costs itself and not the rest."""
-        in_a_row = 0
-        packets = self.container.demux(self.stream)
-        while in_a_row < _MAX_ERRORS:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                frames = packet.decode()
-            except EOFError:
-                return
-            except (av.FFmpegError, ValueError) as error:
-                in_a_row += 1
-                self._warn(f"is damaged, what can be shown is rendered: {error}")
-                continue
-            if frames:
-                in_a_row = 0
-            yield from frames
 
     def _warn(self, what: str) -> None:
         if not self._warned:

@@ -6,14 +6,18 @@ same matrix and range, so that a picture nobody changed comes out as it went in.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 import av
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.sources.frame_conversion import has_transparency, is_rgb
+from obs_stylizer.sources.orientation import orientation_of
+from obs_stylizer.sources.tone_mapping import is_hdr
 
 # AVColorSpace of BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M and BT.2020.
 _KNOWN_MATRICES: Final = frozenset({1, 4, 5, 6, 7, 9})
@@ -58,9 +62,8 @@ class Colour:
         return int(ColorRange.JPEG if self.full_range else ColorRange.MPEG)
 
 
-def is_rgb(pixel_format: str) -> bool:
-    """Whether a pixel format holds red, green and blue."""
-    return pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8"))
+SDR: Final = Colour(_BT709, _BT709, _BT709, full_range=False)
+"""What HDR becomes."""
 
 
 def bits_of(pixel_format: str) -> int:
@@ -69,8 +72,13 @@ def bits_of(pixel_format: str) -> int:
 
 
 def colour_of(frame: VideoFrame) -> Colour:
-    """Read the tags of a decoded frame; what is missing is taken as players take it."""
+    """Read the tags of a decoded frame; what is missing is taken as players take it.
+
+    HDR is rendered as SDR, and has the tags of that.
+    """
     name = frame.format.name
+    if is_hdr(frame):
+        return SDR
     full = frame.color_range == ColorRange.JPEG or name.startswith("yuvj")
     matrix = int(frame.colorspace)
     if is_rgb(name):
@@ -78,6 +86,20 @@ def colour_of(frame: VideoFrame) -> Colour:
     elif matrix not in _KNOWN_MATRICES:
         matrix = _BT709 if frame.height >= _HD_HEIGHT else _BT601
     return Colour(matrix, _tag(frame.color_primaries), _tag(frame.color_trc), full)
+
+
+def layout_of(frame: VideoFrame) -> str:
+    """Return FFmpeg's name of the layout that the pictures of a clip have once they are rendered.
+
+    Transparency and HDR do not outlive that, and with them go the bits beyond eight.
+    """
+    name = frame.format.name
+    if not (is_hdr(frame) or has_transparency(frame)):
+        return name
+    if is_rgb(name):
+        return "rgb24"
+    found = re.match(r"yuva?(\d{3})p", name)
+    return f"yuv{found[1]}p" if found else "yuv420p"
 
 
 def _tag(value: object) -> int:
@@ -122,8 +144,12 @@ class ToVideo:
 
         Only its layout may change, as from 4:4:4 to 4:2:0.
         """
-        fits = (frame.width, frame.height) == (size.width, size.height) and not frame.rotation
-        if not fits or colour_of(frame).for_format(self._format) != self._colour:
+        fits = (frame.width, frame.height) == (size.width, size.height)
+        if not fits or not orientation_of(frame).is_upright:
+            return None
+        if is_hdr(frame) or has_transparency(frame):
+            return None
+        if colour_of(frame).for_format(self._format) != self._colour:
             return None
         if is_rgb(frame.format.name) != is_rgb(self._format):
             return None
@@ -131,17 +157,18 @@ class ToVideo:
         if bits_of(frame.format.name) > bits_of(self._format):
             return None
         matrix = self._colour.matrix or _BT709
-        return self._tagged(
-            self._reformatter.reformat(
-                frame,
-                format=self._format,
-                src_colorspace=matrix,
-                dst_colorspace=matrix,
-                src_color_range=self._colour.range_tag,
-                dst_color_range=self._colour.range_tag,
-                interpolation=_FLAGS,
-            )
+        kept: VideoFrame = self._reformatter.reformat(
+            frame,
+            format=self._format,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            src_color_range=self._colour.range_tag,
+            dst_color_range=self._colour.range_tag,
+            interpolation=_FLAGS,
         )
+        # What kind of frame it was in the source would be forced on the encoder.
+        kept.pict_type = PictureType.NONE
+        return self._tagged(kept)
 
     def _tagged(self, frame: VideoFrame) -> VideoFrame:
         colour = self._colour

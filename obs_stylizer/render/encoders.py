@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,12 +15,14 @@ from av.video.codeccontext import VideoCodecContext
 
 from obs_stylizer.errors import SinkError, UsageError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.render.colour import Colour, ToVideo, bits_of, is_rgb
+from obs_stylizer.render.colour import Colour, ToVideo, bits_of
+from obs_stylizer.sources.frame_conversion import is_rgb
 
 log = logging.getLogger(__name__)
 
 DEFAULT_QUALITY: Final = 75
-_KEYFRAME_SECONDS: Final = 2
+KEYFRAME_SECONDS: Final = 2
+"""At most so far apart are the frames that playing can begin at."""
 
 
 class Codec(StrEnum):
@@ -98,7 +99,7 @@ class EncoderPlan:
         context.framerate = self.rate
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        context.gop_size = max(1, round(self.rate * _KEYFRAME_SECONDS))
+        context.gop_size = max(1, round(self.rate * KEYFRAME_SECONDS))
         context.thread_count = self.threads
         colour = self.colour
         context.color_range = colour.range_tag
@@ -116,8 +117,6 @@ class EncoderPlan:
         Raises:
             SinkError: it does not start here.
         """
-        # SVT-AV1 else writes what it is on the error stream.
-        os.environ.setdefault("SVT_LOG", "1")
         try:
             context = av.CodecContext.create(self.encoder, "w")
             assert isinstance(context, VideoCodecContext)
@@ -271,7 +270,7 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
     h264 = str(round(38 - 0.26 * quality))
     h265 = str(round(40 - 0.26 * quality))
     av1 = str(round(58 - 0.42 * quality))
-    nvenc = {"preset": "p4", "rc": "vbr", "b": "0"}
+    nvenc = {"preset": "p4", "rc": "vbr", "b": "0", "forced-idr": "1"}
     options: dict[str, dict[str, str]] = {
         # Two parts of the next slower setting, which cost little and save a fifth of the bytes.
         "libx264": {
@@ -279,7 +278,12 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
             "crf": h264,
             "x264-params": "cabac=1:no-deblock=0:deblock=0,0:aq-mode=1",
         },
-        "libx265": {"preset": "superfast", "crf": h265, "x265-params": "log-level=none"},
+        "libx265": {
+            "preset": "superfast",
+            "crf": h265,
+            "x265-params": "log-level=none",
+            "forced-idr": "1",
+        },
         "libsvtav1": {"preset": "10", "crf": av1},
         "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
         "h264_nvenc": {**nvenc, "cq": h264},

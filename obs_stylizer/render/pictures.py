@@ -12,7 +12,6 @@ from typing import Final
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from obs_stylizer.errors import SinkError, SourceError
 from obs_stylizer.frames import FrameSize, Pixels, size_of
@@ -23,6 +22,7 @@ from obs_stylizer.render.cue_presets import CuePresets, Style
 from obs_stylizer.render.director import Director
 from obs_stylizer.render.frame_index import FrameIndex
 from obs_stylizer.render.segment_file import write_whole
+from obs_stylizer.sources.frame_conversion import FrameConverter
 from obs_stylizer.sources.video_decoder import DecodedFrame
 
 log = logging.getLogger(__name__)
@@ -175,7 +175,7 @@ class PictureFilm(Footage):
         Raises:
             SourceError: a picture cannot be read, or has another size than the first.
         """
-        reformatter = VideoReformatter()
+        converter = FrameConverter(self.name)
         for number, path in enumerate(self._paths[first:], first):
             pixels = read_still(path)
             if size_of(pixels) != self.info.size:
@@ -186,7 +186,7 @@ class PictureFilm(Footage):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = number, self.info.time_base
             seconds = float(number * self.info.time_base)
-            picture = DecodedFrame(seconds, float(self.info.time_base), frame, reformatter)
+            picture = DecodedFrame(seconds, float(self.info.time_base), frame, converter)
             yield ClipFrame(number, number, 1, seconds, picture, frame)
 
     def frame_count(self) -> int | None:

@@ -17,13 +17,13 @@ from typing import BinaryIO, Final, Self
 import av
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SinkError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.render.colour import ToVideo
-from obs_stylizer.render.encoders import EncoderPlan, padded
+from obs_stylizer.render.encoders import KEYFRAME_SECONDS, EncoderPlan, padded
 
 _VERSION: Final = 1
 
@@ -116,6 +116,8 @@ class SegmentWriter:
         self._packets: list[PacketNote] = []
         self._frames = 0
         self._last_ticks = 1
+        self._key_stamp: int | None = None
+        self._key_ticks = round(KEYFRAME_SECONDS / plan.time_base)
         with _explained(folder):
             self._file: BinaryIO = packets_path(folder, number).open("wb")
 
@@ -133,6 +135,10 @@ class SegmentWriter:
         if frame is None:
             frame = self._to_video(padded(pixels, self._plan.size))
         frame.pts, frame.time_base = stamp, self._plan.time_base
+        # The encoder counts frames, which last unequally in some clips.
+        if self._key_stamp is None or stamp - self._key_stamp >= self._key_ticks:
+            frame.pict_type = PictureType.I
+            self._key_stamp = stamp
         with _explained(self._folder):
             self._keep(self._context.encode(frame))
         self._frames += 1
