@@ -7,6 +7,8 @@
     │   └── PresetError
     ├── SourceError                a camera, screen or file cannot give frames
     │   ├── SourceLostError        it was there and may come back: try again later
+    │   │   ├── SourceWaitingError it waits for the user: try again at once
+    │   │   └── SourceRefusedError the user said no: try again only when asked to
     │   └── SourceEndedError       it has no more frames, and that is all right
     ├── SinkError                  a virtual camera, stream or recording cannot take frames
     │   ├── SinkLostError          it may come back: try again later
@@ -16,6 +18,9 @@
     │   └── DeviceLostError        the GPU went away under a running session
     ├── WorkerError                the worker process failed
     ├── ObsError                   OBS cannot be reached, or refuses what it was asked
+    ├── PortalError                the portal of a Linux desktop is not there, or refuses
+    │   └── PortalCancelledError   the user said no in the desktop's own dialog
+    ├── PipewireError              PipeWire is not there, or refuses
     ├── BusyError                  another daemon holds a port or a device
     └── TrainingError              a recipe, its data or a run cannot be used
 
@@ -94,6 +99,14 @@ class SourceLostError(SourceError):
     """The source may come back (an unplugged or busy camera): reopen it later."""
 
 
+class SourceWaitingError(SourceLostError):
+    """The source waits for an answer of the user's: open it again at once, it waits on."""
+
+
+class SourceRefusedError(SourceLostError):
+    """The user does not allow the source, or no longer: open it again only when asked to."""
+
+
 class SourceEndedError(SourceError):
     """The source has given its last frame."""
 
@@ -136,6 +149,18 @@ class ObsError(StylizerError):
     def __init__(self, message: str, remedy: str = "", *, code: int = 0) -> None:
         super().__init__(message, remedy)
         self.code = code
+
+
+class PortalError(StylizerError):
+    """The portal of a Linux desktop is not there, or refuses what it was asked."""
+
+
+class PortalCancelledError(PortalError):
+    """The user said no in the desktop's own dialog."""
+
+
+class PipewireError(StylizerError):
+    """PipeWire, which carries pictures on a Linux desktop, is not there, or refuses."""
 
 
 class BusyError(StylizerError):
