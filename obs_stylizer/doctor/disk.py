@@ -1,4 +1,4 @@
-"""Free space where we write."""
+"""Free space where we write, and memory for the frames that two processes share."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Final
 from obs_stylizer.doctor import copyable
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
-from obs_stylizer.errors import UsageError
+from obs_stylizer.errors import UsageError, WorkerError
+from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.cache import cache_folder
+from obs_stylizer.realtime.frame_memory import SHARED_FOLDER, make_memory
+from obs_stylizer.realtime.mailbox import bytes_needed
 from obs_stylizer.settings import config_folder
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 
 _MEGABYTE: Final = 1_000_000
-_ENOUGH: Final = {"recordings": 5_000 * _MEGABYTE, "shared memory": 200 * _MEGABYTE}
+_ENOUGH: Final = {"recordings": 5_000 * _MEGABYTE}
 _ENOUGH_ELSEWHERE: Final = 1_000 * _MEGABYTE
 _LEAST: Final = 50 * _MEGABYTE
-"""Below this neither a recording nor a compiled model can be kept, nor frames be handed over."""
-
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - looked at, not written to
+"""Below this neither a recording nor a compiled model can be kept."""
 
 
 def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
@@ -39,11 +40,30 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
             continue  # the ports' check tells it
         if spec.kind is SinkKind.FILE:
             places["recordings"] = Path(spec.target).expanduser().absolute().parent
-    if sys.platform == "linux":
-        places["shared memory"] = _SHARED_MEMORY
     for name, folder in places.items():
         there = _existing(folder)
         yield judge(notes, name, there, shutil.disk_usage(there).free)
+    yield _shared_memory(notes, FrameSize.parse(situation.settings.size))
+
+
+def _shared_memory(notes: Notes, size: FrameSize) -> Finding:
+    """Take as much as the daemon does, one mailbox for styled and one for plain frames."""
+    name, needed = "shared memory", 2 * bytes_needed(size)
+    try:
+        memory = make_memory(needed)
+    except WorkerError as error:
+        return notes.fault(name, error.message, error.remedy)
+    limited = (SHARED_FOLDER / memory.name.lstrip("/")).exists()
+    memory.close()
+    seen = f"{_in_words(needed)} for {size} can be had"
+    if sys.platform == "linux":
+        free = _in_words(shutil.disk_usage(_existing(SHARED_FOLDER)).free)
+        seen += (
+            f" (from {SHARED_FOLDER}, {free} free)"
+            if limited
+            else f" ({SHARED_FOLDER}: {free} free, not needed)"
+        )
+    return notes.ok(name, seen)
 
 
 def judge(notes: Notes, name: str, folder: Path, free: int) -> Finding:
@@ -53,13 +73,6 @@ def judge(notes: Notes, name: str, folder: Path, free: int) -> Finding:
     if free >= enough:
         return notes.ok(name, seen)
     make = notes.fault if free < _LEAST else notes.warning
-    if name == "shared memory":
-        return make(
-            name,
-            f"{seen}, and every frame goes through it",
-            "give it more:",
-            "sudo mount -o remount,size=1G /dev/shm",
-        )
     command = () if sys.platform == "win32" else (_largest(folder),)
     return make(name, f"{seen}, less than {_in_words(enough)}", "make room; the largest:", *command)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Final
 
 import numpy as np
 
-from obs_stylizer.errors import WorkerError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
+from obs_stylizer.realtime.frame_memory import FrameMemory, make_memory, open_memory
 
 SLOTS: Final = 4
 STAGES: Final = ("wait", "prepare", "generate", "finish")
@@ -139,10 +138,10 @@ class SharedMailbox:
     newest one whole, and its successor goes on in the same memory.
     """
 
-    def __init__(self, size: FrameSize, memory: SharedMemory, *, owner: bool) -> None:
+    def __init__(self, size: FrameSize, memory: FrameMemory) -> None:
         self.size = size
-        self._memory = memory
-        self._owner = owner
+        self._memory: FrameMemory | None = memory
+        self._name = memory.name
         self._fence = threading.Lock()
         buffer: Any = memory.buf
         self._control: Any = np.ndarray((1,), _CONTROL, buffer)[0:1]
@@ -158,20 +157,12 @@ class SharedMailbox:
 
     @classmethod
     def create(cls, size: FrameSize) -> SharedMailbox:
-        """Make the memory; the creator's :meth:`close` removes it."""
-        length = (
-            _aligned(_CONTROL.itemsize)
-            + _aligned(_SLOT_HEADER.itemsize * SLOTS)
-            + _aligned(size.nbytes) * SLOTS
-        )
-        try:
-            memory = SharedMemory(create=True, size=length)
-        except OSError as cause:
-            raise WorkerError(
-                f"{length >> 20} MiB of shared memory for {size} cannot be had: {cause}",
-                "choose a smaller size, or give the machine more shared memory",
-            ) from cause
-        mailbox = cls(size, memory, owner=True)
+        """Make the memory; the creator's :meth:`close` removes it.
+
+        Raises:
+            WorkerError: there is not so much memory.
+        """
+        mailbox = cls(size, make_memory(bytes_needed(size)))
         mailbox._control["newest"] = _NONE
         mailbox._control["reading"] = _NONE
         return mailbox
@@ -183,15 +174,12 @@ class SharedMailbox:
         Raises:
             WorkerError: there is none of that name.
         """
-        try:
-            return cls(size, SharedMemory(name=name), owner=False)
-        except FileNotFoundError:
-            raise WorkerError(f"shared memory {name} is gone") from None
+        return cls(size, open_memory(name))
 
     @property
     def name(self) -> str:
         """Name under which another process attaches."""
-        return self._memory.name
+        return self._name
 
     # The writer's side.
 
@@ -277,10 +265,8 @@ class SharedMailbox:
         # The views hold the memory open, so they go first.
         del self._control, self._headers
         self._slots = []
-        memory, self._memory = self._memory, None  # type: ignore[assignment]
+        memory, self._memory = self._memory, None
         memory.close()
-        if self._owner:
-            memory.unlink()
 
     def _order(self) -> None:
         """Keep stores before this line ahead of loads after it, on processors that reorder.
@@ -289,6 +275,12 @@ class SharedMailbox:
         """
         with self._fence:
             pass
+
+
+def bytes_needed(size: FrameSize) -> int:
+    """How much memory a mailbox for pictures of that size takes."""
+    headers = _aligned(_CONTROL.itemsize) + _aligned(_SLOT_HEADER.itemsize * SLOTS)
+    return headers + _aligned(size.nbytes) * SLOTS
 
 
 def _aligned(length: int) -> int:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import av
@@ -33,10 +32,18 @@ from obs_stylizer.control.commands import (
 from obs_stylizer.daemon import app, supervisor
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
-from obs_stylizer.errors import ModelError, PresetError, ProviderError, SinkError, SourceError
+from obs_stylizer.errors import (
+    ModelError,
+    PresetError,
+    ProviderError,
+    SinkError,
+    SourceError,
+    WorkerError,
+)
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.realtime.frame_memory import open_memory
 from obs_stylizer.settings import RecordingSettings, WorkerSettings
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
@@ -120,8 +127,8 @@ def test_goes_on_air_and_leaves_nothing_behind(folder: Path) -> None:
     # workers. Nothing else may.
     own = ("resource_tracker", "forkserver")
     assert [c for c in left if not any(name in " ".join(c.cmdline()) for name in own)] == []
-    with pytest.raises(FileNotFoundError):
-        SharedMemory(name=name)
+    with pytest.raises(WorkerError, match="is gone"):
+        open_memory(name)
     stats = json.loads((folder / "stats.json").read_text("utf-8"))
     assert stats["provider"] == "cpu"
     assert stats["preset"] == "invert"

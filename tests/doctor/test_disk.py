@@ -11,6 +11,7 @@ import pytest
 from obs_stylizer.doctor import disk, permissions
 from obs_stylizer.doctor.findings import Finding, Notes, State
 from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.errors import WorkerError
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,6 @@ from obs_stylizer.doctor.situation import Situation
         ("cache", 900_000_000, State.WARNING),
         ("cache", 10_000_000, State.FAULT),
         ("recordings", 4_000_000_000, State.WARNING),
-        ("shared memory", 64_000_000, State.WARNING),
     ],
 )
 def test_what_free_space_means(
@@ -51,7 +51,27 @@ def test_a_full_disk(
         free = 0
 
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: Full)
-    assert {finding.state for finding in disk.examine(notes, situation())} == {State.FAULT}
+    found = {finding.name: finding.state for finding in disk.examine(notes, situation())}
+    # Frames go through memory that no folder limits.
+    assert found.pop("shared memory") is State.OK
+    assert set(found.values()) == {State.FAULT}
+
+
+def test_memory_for_frames(
+    notes: Notes, situation: Callable[..., Situation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise WorkerError("/dev/shm has 4 MB, 22 MB are needed", "docker run --shm-size=1g")
+
+    def row() -> Finding:
+        here = situation(size="640x360")
+        return next(f for f in disk.examine(notes, here) if f.name == "shared memory")
+
+    assert row().state is State.OK
+    assert "6 MB for 640x360 can be had" in row().seen
+    monkeypatch.setattr(disk, "make_memory", refuse)
+    assert row().state is State.FAULT
+    assert "are needed" in row().seen
 
 
 def folders(situation: Situation) -> dict[str, Finding]:
