@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,13 +12,14 @@ import typer
 
 from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
 from obs_stylizer.errors import ModelError, StylizerError, UsageError
-from obs_stylizer.frames import FrameSize
+from obs_stylizer.frames import MAX_SIDE, MIN_SIDE, FrameSize
 from obs_stylizer.inference.convention import ChannelOrder, Layout, ValueRange
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 
 if TYPE_CHECKING:
     from obs_stylizer.inference.adoption_plan import AdoptionPlan
     from obs_stylizer.inference.benchmark import Timing
+    from obs_stylizer.inference.model_spec import ModelSpec
     from obs_stylizer.inference.summary import ModelSummary
 
 app = typer.Typer(help="The generators there are.", no_args_is_help=True)
@@ -129,6 +131,12 @@ def adopt_model(
     multiple: int | None = typer.Option(
         None, min=1, max=256, help="Its width and height must be multiples of this."
     ),
+    size: str = typer.Option(
+        "", metavar="WxH", help="The one size it works at, where that cannot be found out."
+    ),
+    fix: list[str] = typer.Option(
+        [], metavar="NAME=VALUE", help="Hold an input beside the picture at a value; repeatable."
+    ),
     output_tensor: str = typer.Option("", help="Which of several outputs is the picture."),
     title: str = typer.Option("", help="Name for people."),
     licence: str = typer.Option("", help="The model's licence, as in MIT."),
@@ -138,8 +146,17 @@ def adopt_model(
     """Make a foreign model native, after showing how it will be read."""
     from obs_stylizer.inference.adopt import adopt
     from obs_stylizer.inference.adoption_plan import Overrides, plan_adoption
+    from obs_stylizer.inference.fixed_inputs import parse_fixed
 
-    overrides = Overrides(layout, value_range, output_range, channels, multiple)
+    overrides = Overrides(
+        layout,
+        value_range,
+        output_range,
+        channels,
+        multiple,
+        _model_size(size) if size else None,
+        parse_fixed(fix),
+    )
     plan = plan_adoption(file, overrides, output_tensor)
     if not as_json:
         _print_plan(plan)
@@ -148,9 +165,17 @@ def adopt_model(
     spec = adopt(plan, output, title=title, licence=licence, author=author, replace=force)
     if as_json:
         findings = [asdict(finding) for finding in plan.findings]
-        print_json({"output": str(output), "plan": findings, "spec": spec.model_dump()})
+        print_json(
+            {
+                "output": str(output),
+                "plan": findings,
+                "changes": list(plan.changes),
+                "spec": spec.model_dump(),
+            }
+        )
         return
-    typer.echo(f"{output} is native now and gives what {file.name} gives.")
+    but = ", changed as said above" if plan.changes else ""
+    typer.echo(f"{output} is native now and gives what {file.name} gives{but}.")
     if not licence:
         typer.echo("Its licence is unknown; say it with --licence if you pass the file on.")
 
@@ -163,8 +188,24 @@ def _print_plan(plan: AdoptionPlan) -> None:
     )
     if plan.model.other_outputs:
         typer.echo(f"Left out: {', '.join(plan.model.other_outputs)}")
+    for change in plan.changes:
+        typer.echo(f"Changed: {change}.")
     for finding in plan.doubtful:
         typer.echo(f"Look twice: {finding.name} is only a guess.")
+
+
+def _model_size(text: str) -> FrameSize:
+    """Read the size of a model, which need not be one that video can have.
+
+    Raises:
+        UsageError: not of the form WIDTHxHEIGHT, or a side beyond what frames can have.
+    """
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[xX×]\s*(\d{1,5})\s*", text)
+    if match is None or not all(0 < int(side) <= MAX_SIDE for side in match.groups()):
+        raise UsageError(
+            f"“{text}” is no size of a model", "write it as WIDTHxHEIGHT, as in --size 640x480"
+        )
+    return FrameSize(int(match[1]), int(match[2]))
 
 
 def _ask(as_json: bool) -> None:
@@ -225,11 +266,17 @@ def _spec_rows(summary: ModelSummary, model: str) -> list[tuple[str, str]]:
         ("trained on", spec.training_data),
         ("adopted from", spec.adopted_from),
         ("recipe", spec.recipe_hash[:12]),
-        ("sizes", f"multiples of {spec.size_multiple}"),
+        ("sizes", _sizes(spec)),
         ("variants", ", ".join(summary.variants)),
         ("quality", _figures(spec.quality)),
     ]
     return [row for row in rows if row[1]]
+
+
+def _sizes(spec: ModelSpec) -> str:
+    text = f"multiples of {spec.size_multiple}"
+    least = spec.least_side
+    return f"{text}, at least {least}" if least > max(spec.size_multiple, MIN_SIDE) else text
 
 
 def _figures(quality: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import onnx
 
-from obs_stylizer.errors import ModelError
+from obs_stylizer.errors import ModelError, ProviderError
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.inference.adoption_plan import AdoptionPlan
 from obs_stylizer.inference.convention import to_pixels
@@ -70,11 +70,12 @@ def adopt(
         licence=licence or "unknown",
         author=author,
         size_multiple=plan.convention.multiple,
+        least_side=plan.convention.least_side,
         precision=_precision(plan.model.proto),
         adopted_from=plan.model.path.name,
     )
     try:
-        native = wrap(plan.model.proto, plan.convention, spec, same_size=plan.scale == 1)
+        native = wrap(plan.model.proto, plan.convention, spec, same_size=plan.size.scale == 1)
     except ModelError as error:
         raise ModelError(f"{plan.model.path}: {error.message}", error.remedy) from error
     try:
@@ -85,8 +86,14 @@ def adopt(
         raise ModelError(f"{output}: cannot be written: {cause.strerror}") from cause
     temporary = Path(name)
     try:
-        onnx.save(native, temporary)
-        _check(plan, temporary)
+        temporary.write_bytes(native.SerializeToString())
+        try:
+            _check(plan, temporary)
+        except (ModelError, ProviderError) as error:
+            # Nobody knows the name of the file that is only being made.
+            message = error.message.replace(str(temporary), f"{plan.model.path}, made native")
+            remedy = error.remedy or "export it again with opset 17, or at another size"
+            raise ModelError(message, remedy) from error
         temporary.chmod(0o644)
         temporary.replace(output)
     except (OSError, ValueError) as cause:
@@ -117,9 +124,7 @@ def _check(plan: AdoptionPlan, path: Path) -> None:
         ModelError: they differ, or the native model does not run at another size.
     """
     multiple = plan.convention.multiple
-    size = plan.convention.fixed_size or FrameSize(
-        multiple * max(1, 128 // multiple), multiple * max(1, 96 // multiple)
-    )
+    size = plan.size.tried.rounded_to(multiple)
     other = FrameSize(size.width + 2 * multiple, size.height + 4 * multiple)
     picture = probe_picture(size)
     native = _run_native(path, picture)

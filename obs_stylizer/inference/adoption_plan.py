@@ -6,15 +6,18 @@ writes anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from obs_stylizer.errors import ModelError
-from obs_stylizer.frames import FrameSize
+from obs_stylizer.frames import MIN_SIDE, FrameSize
 from obs_stylizer.inference.convention import (
+    WHOLE_NUMBERS,
     ChannelOrder,
     Convention,
     Layout,
@@ -25,13 +28,12 @@ from obs_stylizer.inference.foreign_model import ForeignModel
 from obs_stylizer.inference.graph_hints import Hint, input_hint, output_hint
 from obs_stylizer.inference.probing import (
     PROBE_SIZE,
-    SizeFinding,
+    check_steady,
     find_channels,
-    find_layouts,
     find_ranges,
-    find_size,
     tells_channels,
 )
+from obs_stylizer.inference.size_search import SizeFinding, find_size
 
 _ALL: Final = tuple(ValueRange)
 
@@ -57,13 +59,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the user knows better; None leaves it to be found."""
+    """What the user knows better; None leaves it to be found.
+
+    ``fixed`` holds inputs beside the picture at these values.
+    """
 
     layout: Layout | None = None
     input_range: ValueRange | None = None
     output_range: ValueRange | None = None
     channels: ChannelOrder | None = None
     multiple: int | None = None
+    size: FrameSize | None = None
+    fixed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,14 +80,19 @@ class AdoptionPlan:
     Attributes:
         model: the foreign model.
         convention: how it is to be run.
-        scale: how many times larger than its input its output is.
+        size: which sizes it takes, and one at which it ran.
         findings: what was found, for people, one for each thing that can be overridden.
     """
 
     model: ForeignModel
     convention: Convention
-    scale: int
+    size: SizeFinding
     findings: Sequence[Finding] = field(default=())
+
+    @property
+    def changes(self) -> Sequence[str]:
+        """What had to be changed in the model, in words."""
+        return self.model.changes
 
     @property
     def doubtful(self) -> list[Finding]:
@@ -102,10 +114,10 @@ def plan_adoption(
         ModelError: it cannot be read or run, turns no picture into a picture, or gives NaN.
     """
     known = overrides or Overrides()
-    model = ForeignModel(path, output_name)
-    layouts, layout_finding = _layouts(model, known)
-    size, size_finding = _size(model, layouts, known)
-    shown_at = size.fixed_size or PROBE_SIZE
+    model, size = _open(path, output_name, known)
+    layouts = size.layouts
+    shown_at = _shown_at(size)
+    check_steady(model, layouts[0], shown_at)
     hints = (
         input_hint(model.proto.graph, model.input.name),
         output_hint(model.proto.graph, model.output.name),
@@ -118,47 +130,93 @@ def plan_adoption(
         channels,
         size.multiple,
         size.fixed_size,
+        size.least_side,
     )
-    findings = (layout_finding, *range_findings, channel_finding, size_finding)
-    return AdoptionPlan(model, convention, size.scale, findings)
+    findings = (
+        _layout_finding(model, layouts, known),
+        *range_findings,
+        channel_finding,
+        _size_finding(size, known),
+    )
+    return AdoptionPlan(model, convention, size, findings)
 
 
-def _layouts(model: ForeignModel, known: Overrides) -> tuple[tuple[Layout, Layout], Finding]:
+def _open(path: Path, output_name: str, known: Overrides) -> tuple[ForeignModel, SizeFinding]:
+    """Load the model and find a size at which it runs.
+
+    One that was exported for several pictures at once is given one; where that cannot be, or
+    gives another picture, it is given the same picture as often as it asks for.
+    """
+    model = ForeignModel(path, output_name, known.fixed)
+    if model.batch == 1:
+        return model, _find_size(model, known)
+    try:
+        size = _find_size(model, known)
+    except ModelError:
+        size = None
+    repeated = ForeignModel(path, output_name, known.fixed, repeat=True)
+    if size is not None and _alike(model, repeated, size):
+        return model, size
+    return repeated, _find_size(repeated, known)
+
+
+def _alike(model: ForeignModel, repeated: ForeignModel, size: SizeFinding) -> bool:
+    """Whether one picture alone comes out as it does among several."""
+    values = np.random.default_rng(5).random(size.layouts[0].shape_of(size.tried))
+    values = (values * (255 if model.input.dtype in WHOLE_NUMBERS else 1)).astype(model.input.dtype)
+    try:
+        alone, among = (np.asarray(m.run(values), np.float64) for m in (model, repeated))
+    except ModelError:
+        return False
+    span = float(np.ptp(among)) or 1.0
+    return alone.shape == among.shape and bool(np.abs(alone - among).max() < span / 255)
+
+
+def _find_size(model: ForeignModel, known: Overrides) -> SizeFinding:
+    layouts = model.input.layouts
     if known.layout is not None:
-        if known.layout not in model.input.layouts:
+        if known.layout not in layouts:
             raise ModelError(
                 f"{model.path}: “{model.input.name}” cannot be {known.layout}: "
-                f"its shape is that of {model.input.layouts[0]}",
+                f"its shape is that of {layouts[0]}",
                 "leave out --layout",
             )
-        made = known.layout if known.layout in model.output.layouts else model.output.layouts[0]
-        return (known.layout, made), Finding("layout", known.layout, Confidence.GIVEN, "--layout")
-    layouts = find_layouts(model)
-    declared = len(model.input.layouts) == 1
-    value = layouts[0] if layouts[0] is layouts[1] else f"{layouts[0]} in, {layouts[1]} out"
-    return layouts, Finding(
-        "layout",
-        value,
-        Confidence.CERTAIN if declared else Confidence.LIKELY,
-        "the graph declares it" if declared else "the only one it runs in",
-    )
+        layouts = (known.layout,)
+    return find_size(model, layouts, known.size, known.multiple)
 
 
-def _size(
+def _shown_at(size: SizeFinding) -> FrameSize:
+    """Return the size at which pictures are shown: near :data:`PROBE_SIZE`, if it takes that."""
+    if size.fixed_size is not None:
+        return size.fixed_size
+    near = PROBE_SIZE.rounded_to(size.multiple)
+    return near if min(near.width, near.height) >= size.least_side else size.tried
+
+
+def _layout_finding(
     model: ForeignModel, layouts: tuple[Layout, Layout], known: Overrides
-) -> tuple[SizeFinding, Finding]:
-    found = find_size(model, layouts)
+) -> Finding:
+    value = layouts[0] if layouts[0] is layouts[1] else f"{layouts[0]} in, {layouts[1]} out"
+    if known.layout is not None:
+        return Finding("layout", value, Confidence.GIVEN, "--layout")
+    if model.input.declared == 1:
+        return Finding("layout", value, Confidence.CERTAIN, "the graph declares it")
+    return Finding("layout", value, Confidence.LIKELY, "the only one it runs in")
+
+
+def _size_finding(found: SizeFinding, known: Overrides) -> Finding:
+    given = known.size is not None or known.multiple is not None
+    sure = Confidence.CERTAIN if found.declared else Confidence.LIKELY
+    confidence = Confidence.GIVEN if given else sure
     if found.fixed_size is not None:
         value = f"{found.fixed_size} only; frames are scaled to it and back"
-        return found, Finding("size", value, Confidence.CERTAIN, found.why)
-    confidence, why = Confidence.CERTAIN, found.why
-    if known.multiple is not None:
-        found = SizeFinding(known.multiple, None, found.scale, "--multiple")
-        confidence, why = Confidence.GIVEN, "--multiple"
+        return Finding("size", value, confidence, found.why)
     value = f"multiples of {found.multiple}"
+    if found.least_side > max(found.multiple, MIN_SIDE):
+        value += f", sides of {found.least_side} and more"
     if found.scale > 1:
         value += f"; comes out {found.scale} times as large and is scaled back"
-    return found, Finding("size", value, confidence, why)
+    return Finding("size", value, confidence, "--multiple" if known.multiple else found.why)
 
 
 def _ranges(
@@ -176,8 +234,9 @@ def _ranges(
     for name, given, option, hint, dtype in sides:
         if given is not None:
             fixed.append(Finding(name, given, Confidence.GIVEN, option))
-        elif dtype == "uint8":
-            fixed.append(Finding(name, ValueRange.BYTE, Confidence.CERTAIN, "it holds bytes"))
+        elif dtype in WHOLE_NUMBERS:
+            sure = Confidence.CERTAIN if dtype == "uint8" else Confidence.LIKELY
+            fixed.append(Finding(name, ValueRange.BYTE, sure, "it holds whole numbers"))
         elif hint is not None:
             fixed.append(Finding(name, hint.value_range, Confidence.CERTAIN, hint.why))
         else:

@@ -44,7 +44,7 @@ def time_model(path: Path, frame_size: FrameSize, options: SessionOptions) -> Ti
     """
     started = time.perf_counter()
     model = load_native_model(path)
-    size = frame_size.rounded_to(model.spec.size_multiple)
+    size = model.nearest_size(frame_size)
     with open_generator(model, size, options) as generator:
         generator.warm_up()
         opened = time.perf_counter() - started

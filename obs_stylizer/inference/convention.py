@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,43 @@ from numpy.typing import NDArray
 from obs_stylizer.frames import FrameSize, Pixels
 
 Values = NDArray[np.float64]
+T = TypeVar("T")
+
+WHOLE_NUMBERS: Final = ("uint8", "int32", "int64")
+"""Number formats that hold bytes."""
 
 
 class Layout(StrEnum):
-    """Order of the dimensions."""
+    """Order of the dimensions; ``chw`` and ``hwc`` have none for a batch."""
 
     NCHW = "nchw"
     NHWC = "nhwc"
+    CHW = "chw"
+    HWC = "hwc"
+
+    @property
+    def rank(self) -> int:
+        """How many dimensions there are."""
+        return len(self.value)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first dimension counts pictures."""
+        return self.value[0] == "n"
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the colours stand before height and width."""
+        return self.value.endswith("chw")
+
+    def shape_of(self, size: FrameSize) -> tuple[int, ...]:
+        """Return the shape of one picture of ``size`` in three colours."""
+        sides = {"n": 1, "c": 3, "h": size.height, "w": size.width}
+        return tuple(sides[axis] for axis in self.value)
+
+    def pick(self, shape: Sequence[T], axes: str) -> tuple[T, ...]:
+        """Return the entries of ``shape`` that stand for ``axes``, as in ``"hw"``."""
+        return tuple(shape[self.value.index(axis)] for axis in axes)
 
 
 class ChannelOrder(StrEnum):
@@ -71,7 +102,7 @@ class TensorConvention:
         name: of the graph's input or output.
         layout: order of the dimensions.
         value_range: meaning of the numbers.
-        dtype: numpy's name of the number format: float32, float16, float64 or uint8.
+        dtype: numpy's name of the number format: float32, float16, float64, uint8, int32 or int64.
     """
 
     name: str
@@ -90,6 +121,7 @@ class Convention:
         channels: order of the colours, the same on both sides.
         multiple: width and height must be multiples of this.
         fixed_size: the only size it takes; None if it takes any such multiple.
+        least_side: width and height must be at least this.
     """
 
     input: TensorConvention
@@ -97,9 +129,10 @@ class Convention:
     channels: ChannelOrder
     multiple: int
     fixed_size: FrameSize | None
+    least_side: int = 1
 
     def encode(self, frame: Pixels) -> NDArray[np.generic]:
-        """Return ``frame``, uint8 RGB (H, W, 3), as the model takes it, with a batch of one."""
+        """Return ``frame``, uint8 RGB (H, W, 3), as the model takes it."""
         scale, offset = affine_of(self.input.value_range)
         values = frame.astype(np.float64) * scale + offset
         return _arrange(values, self.channels, self.input.layout).astype(self.input.dtype)
@@ -115,9 +148,11 @@ def decode(
     value_range: ValueRange,
     channels: ChannelOrder,
 ) -> Values:
-    """Return pixel values, float64 (H, W, 3) RGB, not clipped, from an output of a batch of one."""
-    picture = np.asarray(values, np.float64)[0]
-    if layout is Layout.NCHW:
+    """Return pixel values, float64 (H, W, 3) RGB, not clipped, from an output of one picture."""
+    picture = np.asarray(values, np.float64)
+    if layout.batched:
+        picture = picture[0]
+    if layout.channels_first:
         picture = picture.transpose(1, 2, 0)
     if channels is ChannelOrder.BGR:
         picture = picture[..., ::-1]
@@ -134,6 +169,6 @@ def to_pixels(values: Values) -> Pixels:
 def _arrange(values: Values, channels: ChannelOrder, layout: Layout) -> Values:
     if channels is ChannelOrder.BGR:
         values = values[..., ::-1]
-    if layout is Layout.NCHW:
+    if layout.channels_first:
         values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values[np.newaxis])
+    return np.ascontiguousarray(values[np.newaxis] if layout.batched else values)

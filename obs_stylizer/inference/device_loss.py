@@ -80,9 +80,7 @@ _RUNNING: Final = re.compile(
     r"Name:'([^']*)' Status Message: "
 )
 # A place in C++ source: a path and a line, then the signature of a function.
-_PLACE: Final = re.compile(
-    r"(?:[A-Za-z]:)?[^\s:()]*[\\/][^\s:()]+\.(?:cc|cpp|cxx|cu|h|hpp):\d+:? ?"
-)
+_PLACE: Final = re.compile(r"(?:[A-Za-z]:)?[^\s:()]+\.(?:cc|cpp|cxx|cu|h|hpp):\d+:? ?")
 
 
 def first_line(error: BaseException) -> str:

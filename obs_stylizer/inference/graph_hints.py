@@ -16,7 +16,7 @@ import onnx
 from obs_stylizer.inference.convention import ChannelOrder, ValueRange, Values, affine_of
 
 _ELEMENTWISE: Final = ("Add", "Sub", "Mul", "Div")
-_TRANSPARENT: Final = ("Cast", "Identity", "Transpose", "Pad")
+_TRANSPARENT: Final = ("Cast", "Identity", "Transpose", "Pad", "Reshape", "Squeeze", "Unsqueeze")
 _BOUNDED: Final = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0)}
 
 

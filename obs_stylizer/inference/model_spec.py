@@ -2,7 +2,8 @@
 
 A native generator is one ONNX file:
 
-* input ``frame``: uint8 (1, H, W, 3), RGB, H and W free and multiples of ``size_multiple``;
+* input ``frame``: uint8 (1, H, W, 3), RGB, H and W free, multiples of ``size_multiple`` and at
+  least ``least_side``;
 * optional input ``style``: float32 (1, S), weights that mix the styles (they need not sum to 1
   in a preset; they are normalised before they get here);
 * optional input ``strength``: float32 (1,), 0 leaves the frame as it is;
@@ -54,6 +55,8 @@ class ModelSpec(Section):
     """SHA-256 of the recipe it was trained with; empty for an adopted model."""
     size_multiple: int = Field(default=8, ge=1, le=256)
     """Width and height must be multiples of this, in pixels."""
+    least_side: int = Field(default=1, ge=1, le=8192)
+    """Width and height must be at least this, in pixels."""
     styles: tuple[str, ...] = ()
     """Names of the styles the ``style`` input mixes, in order; empty without that input."""
     training_data: str = ""

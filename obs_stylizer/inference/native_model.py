@@ -70,12 +70,26 @@ class NativeModel:
         """Return the file beside this one with weights of that precision, if there is one."""
         return variant_of(self.path, precision)
 
+    def nearest_size(self, size: FrameSize) -> FrameSize:
+        """Return the size nearest to ``size`` that the generator takes."""
+        height, width = self.frame[1:3]
+        if isinstance(height, int) and isinstance(width, int):
+            return FrameSize(width, height)
+        multiple = self.spec.size_multiple
+        least = -(-self.spec.least_side // multiple) * multiple
+        # Larger in proportion, so that the picture keeps its shape.
+        factor = max(1.0, least / min(size.width, size.height))
+        larger = FrameSize(round(size.width * factor), round(size.height * factor))
+        rounded = larger.rounded_to(multiple)
+        return FrameSize(max(least, rounded.width), max(least, rounded.height))
+
     def check_size(self, size: FrameSize) -> None:
         """Refuse a frame size that the generator cannot take.
 
         Raises:
             UsageError: a side is not positive or larger than 8192 pixels.
-            ModelError: it is not a multiple the model states, or the model's size is fixed.
+            ModelError: it is not a multiple the model states, too small for it, or the model's
+                size is fixed.
         """
         if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
             raise UsageError(
@@ -93,7 +107,12 @@ class NativeModel:
         if size.width % multiple or size.height % multiple:
             raise ModelError(
                 f"{self.path}: frame size {size} is no multiple of {multiple} pixels",
-                f"the nearest is {size.rounded_to(multiple)}",
+                f"the nearest is {self.nearest_size(size)}",
+            )
+        if min(size.width, size.height) < self.spec.least_side:
+            raise ModelError(
+                f"{self.path}: needs sides of {self.spec.least_side} pixels or more, not {size}",
+                f"the nearest is {self.nearest_size(size)}",
             )
 
 

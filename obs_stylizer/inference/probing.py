@@ -28,12 +28,10 @@ from obs_stylizer.inference.convention import (
     to_pixels,
 )
 from obs_stylizer.inference.foreign_model import ForeignModel
+from obs_stylizer.inference.steady_graph import operators_of_chance
 
 PROBE_SIZE: Final = FrameSize(256, 192)
 """Size at which a model of free size is shown pictures: a multiple of 64 both ways."""
-
-_MULTIPLES: Final = (1, 2, 4, 8, 16, 32, 64)
-_USUAL_SIZES: Final = (FrameSize(256, 256), FrameSize(512, 512), FrameSize(224, 224))
 
 _BINS: Final = 32
 _CLEAR: Final = 0.15
@@ -70,19 +68,6 @@ class RangeFinding:
         return self.lead >= _CLEAR
 
 
-@dataclass(frozen=True, slots=True)
-class SizeFinding:
-    """Sizes the model takes: multiples of a number, or the one fixed size.
-
-    ``scale`` is how many times larger what comes out is.
-    """
-
-    multiple: int
-    fixed_size: FrameSize | None
-    scale: int
-    why: str
-
-
 def probe_picture(size: FrameSize) -> Pixels:
     """Return a made-up picture with the statistics of a photo: soft shapes, edges, all tones.
 
@@ -113,31 +98,6 @@ def probe_picture(size: FrameSize) -> Pixels:
     return photo
 
 
-def find_layouts(model: ForeignModel) -> tuple[Layout, Layout]:
-    """Return the layouts of input and output; where shapes leave them open, try.
-
-    Raises:
-        ModelError: the model runs in no layout.
-    """
-    refusal: ModelError | None = None
-    for given in model.input.layouts:
-        size = model.fixed_size or PROBE_SIZE
-        shape = (1, 3, size.height, size.width) if given is Layout.NCHW else (1, *size.shape)
-        try:
-            made = model.run(np.zeros(shape, model.input.dtype))
-        except ModelError as error:
-            refusal = error
-            continue
-        if made.ndim != 4:
-            continue
-        for layout in model.output.layouts:
-            if made.shape[1 if layout is Layout.NCHW else 3] == 3:
-                return given, layout
-    raise refusal or ModelError(
-        f"{model.path}: what comes out of “{model.output.name}” is no picture of three colours"
-    )
-
-
 def find_ranges(
     model: ForeignModel,
     layouts: tuple[Layout, Layout],
@@ -155,7 +115,7 @@ def find_ranges(
     results: dict[tuple[ValueRange, ValueRange], Pixels] = {}
     for given in inputs:
         # The order of colours is not known yet, and brightness does not depend on it.
-        convention = _convention(model, layouts, given, outputs[0], ChannelOrder.RGB)
+        convention = _convention(model, layouts, given, outputs[0])
         values = model.run(convention.encode(picture))
         if not np.isfinite(values).all():
             continue
@@ -187,12 +147,11 @@ def _convention(
     layouts: tuple[Layout, Layout],
     given: ValueRange,
     made: ValueRange,
-    channels: ChannelOrder,
 ) -> Convention:
     return Convention(
         TensorConvention(model.input.name, layouts[0], given, model.input.dtype),
         TensorConvention(model.output.name, layouts[1], made, model.output.dtype),
-        channels,
+        ChannelOrder.RGB,
         1,
         None,
     )
@@ -237,7 +196,7 @@ def find_channels(
     brightness, so the end that the result follows more is red. A ratio near 1 tells nothing.
     """
     pattern = probe_picture(size)[..., 1]
-    convention = _convention(model, layouts, *ranges, ChannelOrder.RGB)
+    convention = _convention(model, layouts, *ranges)
     effects = []
     for channel in (0, 2):
         changes = []
@@ -258,52 +217,21 @@ def tells_channels(ratio: float) -> bool:
     return ratio >= _LUMA_RATIO
 
 
-def find_size(model: ForeignModel, layouts: tuple[Layout, Layout]) -> SizeFinding:
-    """Return which sizes the model takes and gives back unchanged, or scaled by a whole number.
+def check_steady(model: ForeignModel, layout: Layout, size: FrameSize) -> None:
+    """Make sure that a frame gives the same picture each time.
 
     Raises:
-        ModelError: it runs at none that was tried.
+        ModelError: it does not; the operators that may be the reason are named.
     """
-    if model.fixed_size is not None:
-        scale = _scale(model, layouts, model.fixed_size)
-        if scale == 0:
-            raise _other_shape(model)
-        return SizeFinding(1, model.fixed_size, scale, "the graph declares it")
-    refusal: ModelError | None = None
-    for multiple in _MULTIPLES:
-        # Odd multiples, so that no larger multiple fits by chance.
-        odd = 2 * (64 // multiple) + 1
-        size = FrameSize(multiple * (odd + 2), multiple * odd)
-        try:
-            scale = _scale(model, layouts, size)
-        except ModelError as error:
-            refusal = error
-            continue
-        if scale:
-            return SizeFinding(multiple, None, scale, f"{size} goes in and comes out")
-    for size in _USUAL_SIZES:
-        try:
-            scale = _scale(model, layouts, size)
-        except ModelError as error:
-            refusal = error
-            continue
-        if scale:
-            return SizeFinding(1, size, scale, "of the sizes tried, it takes this one only")
-    raise refusal or _other_shape(model)
-
-
-def _other_shape(model: ForeignModel) -> ModelError:
-    return ModelError(
-        f"{model.path}: gives pictures of another shape than it takes",
-        "only models that turn one picture into another of its shape can be adopted",
+    convention = _convention(model, (layout, layout), ValueRange.UNIT, ValueRange.UNIT)
+    values = convention.encode(probe_picture(size))
+    first, second = (model.run(values) for _ in range(2))
+    if np.array_equal(first, second, equal_nan=first.dtype.kind == "f"):
+        return
+    names = ", ".join(operators_of_chance(model.proto)) or "an operator with chance in it"
+    raise ModelError(
+        f"{model.path}: makes another picture of the same frame each time, by {names}; live it "
+        "would flicker",
+        "export it again in evaluation mode (in PyTorch: model.eval()), or with that noise as an "
+        "input that --fix can hold",
     )
-
-
-def _scale(model: ForeignModel, layouts: tuple[Layout, Layout], size: FrameSize) -> int:
-    """Return how many times larger than what goes in what comes out is; 0 if no whole number."""
-    shape = (1, 3, size.height, size.width) if layouts[0] is Layout.NCHW else (1, *size.shape)
-    made = model.run(np.zeros(shape, model.input.dtype)).shape
-    height, width = made[2:4] if layouts[1] is Layout.NCHW else made[1:3]
-    if height % size.height or height * size.width != width * size.height:
-        return 0
-    return int(height // size.height)

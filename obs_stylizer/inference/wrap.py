@@ -11,17 +11,22 @@ from onnx import TensorProto, helper, numpy_helper
 from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.convention import (
+    WHOLE_NUMBERS,
     ChannelOrder,
     Convention,
-    Layout,
     Values,
     affine_of,
 )
 from obs_stylizer.inference.device_loss import first_line
+from obs_stylizer.inference.foreign_graph import IR_VERSION
+from obs_stylizer.inference.graph_scopes import free_name, names_in, names_read, rename_values
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, write_spec
 from obs_stylizer.inference.native_model import opset_of
 
-_PREFIX: Final = "foreign/"
+_OURS: Final = "native/"
+"""How the names of values around the foreign graph begin."""
+
+_OLDEST_IR_VERSION: Final = 8
 
 _OLDEST_OPSET: Final = 13
 """From here on every operator used around the foreign graph has the form written here."""
@@ -37,6 +42,8 @@ _TYPES: Final = {
     "float16": TensorProto.FLOAT16,
     "float64": TensorProto.DOUBLE,
     "uint8": TensorProto.UINT8,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
 }
 
 
@@ -55,23 +62,24 @@ def wrap(
         ModelError: the graph is too old to be converted.
     """
     model = _modern(foreign)
-    model = onnx.compose.add_prefix(model, _PREFIX)
     graph = model.graph
+    # Inner graphs may read any value of the outer one, so foreign names stay as they are but
+    # where they are ours.
+    names = names_in(graph)
+    ours = {name for name in names if name in (FRAME_INPUT, OUTPUT) or name.startswith(_OURS)}
+    renamed = {name: free_name(f"foreign/{name}", names) for name in sorted(ours)}
+    rename_values(graph, renamed)
+    given = renamed.get(convention.input.name, convention.input.name)
+    made = renamed.get(convention.output.name, convention.output.name)
     builder = _Builder()
     resized = convention.fixed_size is not None or not same_size
     shape = builder.add("Shape", FRAME_INPUT) if resized else ""
-    entry = builder.before(convention)
-    given, made = _PREFIX + convention.input.name, _PREFIX + convention.output.name
-    for node in graph.node:
-        node.input[:] = [entry if name == given else name for name in node.input]
-        for attribute in node.attribute:
-            _rename_in_subgraphs(attribute, given, entry)
-    inner = list(graph.node)
+    builder.add("Identity", builder.before(convention), output=given)
     head = list(builder.nodes)
     builder.nodes.clear()
-    builder.after(convention, entry if made == given else made, shape)
-    nodes = _alive([*head, *inner, *builder.nodes], OUTPUT)
-    used = _names_used(nodes)
+    builder.after(convention, made, shape)
+    nodes = _alive([*head, *graph.node, *builder.nodes], OUTPUT)
+    used = names_read(nodes)
     weights = [tensor for tensor in graph.initializer if tensor.name in used]
     sides = ["height", "width"]
     result = helper.make_model(
@@ -85,7 +93,7 @@ def wrap(
         ),
         opset_imports=list(model.opset_import),
         functions=list(model.functions),
-        ir_version=min(model.ir_version, 10),
+        ir_version=min(max(model.ir_version, _OLDEST_IR_VERSION), IR_VERSION),
         producer_name="obs-stylizer",
     )
     write_spec(result, spec)
@@ -102,14 +110,14 @@ class _Builder:
 
     def add(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
         self._count += 1
-        name = output or f"native/{kind.lower()}_{self._count}"
+        name = output or f"{_OURS}{kind.lower()}_{self._count}"
         self.nodes.append(
             helper.make_node(kind, list(inputs), [name], name=f"{name}_node", **attributes)
         )
         return name
 
     def constant(self, values: object, dtype: type = np.float32) -> str:
-        name = f"native/constant_{len(self.constants)}"
+        name = f"{_OURS}constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values, dtype), name))
         return name
 
@@ -119,7 +127,8 @@ class _Builder:
         scale, offset = affine_of(taken.value_range)
         name = FRAME_INPUT
         plain = bool((scale == 1).all() and (offset == 0).all())
-        if taken.dtype != "uint8" or convention.fixed_size is not None:
+        whole = taken.dtype in WHOLE_NUMBERS
+        if not whole or convention.fixed_size is not None:
             name = self.add("Cast", name, to=TensorProto.FLOAT)
         if convention.fixed_size is not None:
             size = self._size_of(convention.fixed_size)
@@ -127,18 +136,22 @@ class _Builder:
         if not plain:
             name = self._affine(name, scale, offset)
         name = self._swap(name, convention.channels)
-        if taken.dtype == "uint8" and convention.fixed_size is not None:
+        if whole and convention.fixed_size is not None:
             name = self._to_bytes(name)
-        elif taken.dtype not in ("float32", "uint8"):
+        if taken.dtype not in ("float32", "uint8"):
             name = self.add("Cast", name, to=_TYPES[taken.dtype])
-        if taken.layout is Layout.NCHW:
+        if taken.layout.channels_first:
             name = self.add("Transpose", name, perm=_TO_NCHW)
+        if not taken.layout.batched:
+            name = self.add("Squeeze", name, self.constant([0], np.int64))
         return name
 
     def after(self, convention: Convention, name: str, shape: str) -> None:
         """From what the foreign graph gives to ``stylized``."""
         given = convention.output
-        if given.layout is Layout.NCHW:
+        if not given.layout.batched:
+            name = self.add("Unsqueeze", name, self.constant([0], np.int64))
+        if given.layout.channels_first:
             name = self.add("Transpose", name, perm=_TO_NHWC)
         name = self._swap(name, convention.channels)
         if given.dtype != "float32":
@@ -205,32 +218,12 @@ def _modern(foreign: onnx.ModelProto) -> onnx.ModelProto:
         ) from cause
 
 
-def _rename_in_subgraphs(attribute: onnx.AttributeProto, old: str, new: str) -> None:
-    for graph in [attribute.g, *attribute.graphs]:
-        for node in graph.node:
-            node.input[:] = [new if name == old else name for name in node.input]
-            for inner in node.attribute:
-                _rename_in_subgraphs(inner, old, new)
-
-
 def _alive(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
     """Return the nodes that ``output`` needs, in order; what other outputs needed goes."""
     needed = {output}
     kept = []
     for node in reversed(nodes):
         if needed.intersection(node.output):
-            needed |= _names_used([node])
+            needed |= names_read([node])
             kept.append(node)
     return kept[::-1]
-
-
-def _names_used(nodes: list[onnx.NodeProto]) -> set[str]:
-    """Return every name that the nodes read, in their inner graphs too."""
-    used: set[str] = set()
-    for node in nodes:
-        used.update(node.input)
-        for attribute in node.attribute:
-            for graph in [attribute.g, *attribute.graphs]:
-                used |= _names_used(list(graph.node))
-                used.update(value.name for value in graph.output)
-    return used

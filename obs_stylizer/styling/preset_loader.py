@@ -112,7 +112,7 @@ class PresetLoader:
         wanted = named.preset.process_size
         size = self._process_size or (FrameSize.parse(wanted) if wanted else DEFAULT_PROCESS_SIZE)
         smaller = FrameSize(round(size.width * scale), round(size.height * scale))
-        rounded = smaller.rounded_to(model.spec.size_multiple)
+        rounded = model.nearest_size(smaller)
         found = (model.spec.name, rounded, size)
         if scale == 1.0 and rounded != size and found not in self._told:
             self._told.add(found)

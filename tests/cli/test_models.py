@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnx
 import pytest
 
 from obs_stylizer.cli import models as command
@@ -141,6 +142,25 @@ def test_adopting_as_json_tells_the_plan(
     assert plan["range in"] == ("signed", "given")
     assert plan["channels"] == ("bgr", "given")
     assert told["spec"]["size_multiple"] == 16
+
+
+def test_a_second_input_and_a_size_are_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_foreign_model(tmp_path / "foreign.onnx", Foreign())
+    model = onnx.load(path)
+    extra = onnx.helper.make_tensor_value_info("gain", onnx.TensorProto.FLOAT, [1])
+    model.graph.input.append(extra)
+    onnx.save(model, path)
+    arguments = ["models", "adopt", str(path), "--output", str(tmp_path / "n.onnx"), "--yes"]
+    assert run_command_line(arguments) == 1
+    assert "--fix gain=1" in capsys.readouterr().err
+    assert run_command_line([*arguments, "--fix", "gain=1", "--size", "225x97"]) == 0
+    out = capsys.readouterr().out
+    assert "Changed: “gain” is held at 1." in out
+    assert "225x97 only" in out
+    assert run_command_line([*arguments, "--fix", "gain=1", "--size", "large"]) == 2
+    assert "--size 640x480" in capsys.readouterr().err
 
 
 def test_without_a_person_or_consent_nothing_is_written(

@@ -35,6 +35,7 @@ class Foreign:
 
     ``hidden`` folds the scaling into convolutions, as it is after training; otherwise it stands
     in the graph as arithmetic. ``size`` is (height, width), fixed; None leaves both free.
+    ``output_layout`` is that of what comes out, where it is another one.
     """
 
     layout: Layout = Layout.NCHW
@@ -50,6 +51,7 @@ class Foreign:
     scale: int = 1
     opset: int = 17
     second_output: bool = False
+    output_layout: Layout | None = None
     not_a_number: bool = False
 
     def but(self, **changes: object) -> Foreign:
@@ -70,7 +72,9 @@ def write_foreign_model(path: Path, kind: Foreign) -> Path:
     name = "input"
     if kind.dtype != "float32":
         name = graph.add("Cast", name, to=TensorProto.FLOAT)
-    if kind.layout is Layout.NHWC:
+    if not kind.layout.batched:
+        name = graph.add("Unsqueeze", name, graph.constant([0], np.int64))
+    if not kind.layout.channels_first:
         name = graph.add("Transpose", name, perm=[0, 3, 1, 2])
     scale, offset = affine_of(kind.input_range)
     turn = np.eye(3)[::-1] if kind.channels is ChannelOrder.BGR else np.eye(3)
@@ -102,8 +106,11 @@ def write_foreign_model(path: Path, kind: Foreign) -> Path:
     if kind.scale > 1:
         factors = graph.constant([1, 1, kind.scale, kind.scale])
         name = graph.add("Resize", name, "", factors, mode="nearest")
-    if kind.layout is Layout.NHWC:
+    made = kind.output_layout or kind.layout
+    if not made.channels_first:
         name = graph.add("Transpose", name, perm=[0, 2, 3, 1])
+    if not made.batched:
+        name = graph.add("Squeeze", name, graph.constant([0], np.int64))
     graph.add("Cast", name, output="output", to=dtype)
     outputs = [_info("output", dtype, kind, kind.scale)]
     if kind.second_output:
@@ -129,7 +136,9 @@ def _info(name: str, dtype: int, kind: Foreign, scale: int = 1) -> onnx.ValueInf
     sides: list[int | str] = ["h", "w"] if name == "input" else ["h_out", "w_out"]
     if kind.size is not None:
         sides = [side * scale for side in kind.size]
-    shape = [kind.batch, 3, *sides] if kind.layout is Layout.NCHW else [kind.batch, *sides, 3]
+    layout = kind.layout if name == "input" else kind.output_layout or kind.layout
+    axes = {"n": kind.batch, "c": 3, "h": sides[0], "w": sides[1]}
+    shape = [axes[axis] for axis in layout.value]
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
