@@ -30,10 +30,10 @@ class DamageTimer:
         self._turn_at = 0.0
         self._repeat_at = 0.0
 
-    def restart(self, patience: float) -> None:
-        """Wait ``patience`` seconds for the first picture."""
+    def restart(self, timeout: float) -> None:
+        """Wait ``timeout`` seconds for the first picture."""
         self._turn_at = float("-inf")
-        self._repeat_at = self._clock.now() + patience
+        self._repeat_at = self._clock.now() + timeout
 
     def wait_for_turn(self, timeout: float) -> float | None:
         """Wait until a picture may be given.

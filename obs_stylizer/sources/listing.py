@@ -39,7 +39,7 @@ def has_camera() -> bool:
 def list_screens() -> Listing[ScreenInfo]:
     """List the screens, from 0, in the system's order."""
     from obs_stylizer.errors import SourceError
-    from obs_stylizer.sources.screen_grabber import open_mss, screens_of
+    from obs_stylizer.sources.screen import open_mss, screens_of
 
     try:
         with open_mss() as capture:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from obs_stylizer.listing import Listing
 from obs_stylizer.sources import camera as camera_module
-from obs_stylizer.sources import camera_reader
 from obs_stylizer.sources.device_info import CameraInfo
 
 
@@ -121,7 +120,7 @@ def fake_cameras(**named: FakeDevice) -> Iterator[dict[str, FakeDevice]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(camera_module, "list_cameras", list_cameras)
         patch.setattr(
-            camera_reader.cv2, "VideoCapture", lambda index, _backend: FakeCapture(by_index[index])
+            camera_module.cv2, "VideoCapture", lambda index, _backend: FakeCapture(by_index[index])
         )
         yield devices
     for device in devices.values():

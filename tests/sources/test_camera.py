@@ -14,7 +14,6 @@ from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.listing import Listing
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.sources import camera as camera_module
-from obs_stylizer.sources import camera_reader
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.camera import CameraSource, find_camera
 from tests.fakes.camera import FakeDevice, fake_cameras, info
@@ -174,7 +173,7 @@ def test_a_stalled_camera_is_lost_after_five_seconds() -> None:
 def test_reading_and_closing_never_wait_for_the_driver(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(camera_reader, "_STOP_SECONDS", 0.05)
+    monkeypatch.setattr(camera_module, "_STOP_SECONDS", 0.05)
     device = FakeDevice()
     with fake_cameras(Webcam=device):
         source = CameraSource("", SourceOptions())
@@ -199,7 +198,7 @@ def test_reading_and_closing_never_wait_for_the_driver(
 
 def test_a_camera_that_never_shows_its_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_module, "_FIRST_FRAME_SECONDS", 0.05)
-    monkeypatch.setattr(camera_reader, "_STOP_SECONDS", 0.05)
+    monkeypatch.setattr(camera_module, "_STOP_SECONDS", 0.05)
     device = FakeDevice()
     device.blocked.set()
     with fake_cameras(Webcam=device), pytest.raises(SourceLostError, match="gave no picture in"):
