@@ -165,6 +165,8 @@ class WorkerSettings(Section):
     """Seconds without a sign of life after which it is replaced."""
     start_seconds: float = Field(default=60.0, ge=5, le=600)
     """Seconds it may take to start."""
+    load_seconds: float = Field(default=45.0, ge=1, le=1800)
+    """Seconds after which loading a generator is given up, and the worker replaced."""
     gpu_failures: int = Field(default=3, ge=1, le=20)
     """Failures in a row on a GPU after which ``on_gpu_failure`` is done."""
     on_gpu_failure: Literal["cpu", "bypass", "stop"] = "cpu"

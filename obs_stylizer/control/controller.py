@@ -17,7 +17,8 @@ from obs_stylizer.control.commands import Answer, Command
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.on_air import OnAir, after
 from obs_stylizer.control.preset_changes import OnAirState, PresetChanges, check_crossfade
-from obs_stylizer.errors import StylizerError, UsageError
+from obs_stylizer.control.preset_state_machine import Limits
+from obs_stylizer.errors import SourceError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
@@ -27,13 +28,18 @@ from obs_stylizer.sources.spec import SourceSpec
 log = logging.getLogger(__name__)
 
 _REFRESH_SECONDS: Final = 1.0
+_TICK_SECONDS: Final = 0.25
+_SOURCE_TRIES: Final = 2
 
 
 class Pipeline(Protocol):
     """What the controller needs of the live path. Nothing here blocks."""
 
     def request(self, request: Request) -> None:
-        """Pass a request to the worker."""
+        """Pass a request to the worker, if there is one."""
+
+    def replace_worker(self, reason: str) -> None:
+        """End the worker and start another."""
 
     def freeze(self, frozen: bool) -> None:
         """Hold the picture that is shown now, or let it go on."""
@@ -75,6 +81,7 @@ class Controller:
         library: all presets; followed as their files change.
         preload: load every preset's generator in idle moments.
         governor: gives the generator less work on a slow machine; None never does.
+        limits: how long loading a preset may take.
         on_event: hears every event after the state has taken it in; must not block.
         event_bus: tells control surfaces what happens.
     """
@@ -87,6 +94,7 @@ class Controller:
         *,
         preload: bool,
         governor: Governor | None = None,
+        limits: Limits | None = None,
         on_event: Callable[[Event], None] | None = None,
         event_bus: EventBus | None = None,
         clock: Clock | None = None,
@@ -98,8 +106,14 @@ class Controller:
         self._event_bus = event_bus or EventBus()
         self._state = OnAirState(OnAir(source=str(source)))
         self._published = self._state.on_air
-        now = (clock or SystemClock()).now
-        self._preset_changes = PresetChanges(pipeline, library, self._state, governor, now)
+        self._now = (clock or SystemClock()).now
+        self._preset_changes = PresetChanges(
+            pipeline, library, self._state, governor, self._now, limits, self._event_bus
+        )
+        self._preloading = False
+        self._new_source: SourceSpec | None = None
+        self._source_tries = 0
+        self._next_tick = self._next_refresh = self._now()
         self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | _Made | Event | None] = (
             queue.SimpleQueue()
         )
@@ -136,25 +150,47 @@ class Controller:
         self._inbox.put(event)
 
     def _run(self) -> None:
-        while True:
+        going = True
+        while going:
+            # Nothing may end this thread: everybody waits for its answers.
             try:
-                item = self._inbox.get(timeout=_REFRESH_SECONDS)
-            except queue.Empty:
-                self._follow_files()
-                continue
+                going = self._turn()
+            except Exception:
+                log.exception("the controller failed")
+        self._preset_changes.give_up("the daemon is ending")
+
+    def _turn(self) -> bool:
+        """Take one command or event, and see what the time brings; False at the end."""
+        try:
+            wait = max(0.0, min(self._next_tick, self._next_refresh) - self._now())
+            item = self._inbox.get(timeout=min(wait, _TICK_SECONDS))
+        except queue.Empty:
+            pass
+        else:
             if item is None:
-                break
+                return False
             try:
-                if isinstance(item, tuple):
-                    self._command(*item)
-                elif isinstance(item, _Made):
-                    item.pass_on()
-                else:
-                    self._event(item)
+                self._take(item)
             except Exception:
                 log.exception("the controller failed at %r", item)
-            self._publish_changes()
-        self._preset_changes.give_up()
+        # By the clock, not when there is nothing else to do: somebody may ask all the time.
+        now = self._now()
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK_SECONDS
+            self._preset_changes.tick()
+        if now >= self._next_refresh:
+            self._next_refresh = now + _REFRESH_SECONDS
+            self._follow_files()
+        self._publish_changes()
+        return True
+
+    def _take(self, item: tuple[Command, Future[Answer]] | _Made | Event) -> None:
+        if isinstance(item, tuple):
+            self._command(*item)
+        elif isinstance(item, _Made):
+            item.pass_on()
+        else:
+            self._event(item)
 
     def _fail_the_rest(self) -> None:
         while True:
@@ -208,9 +244,7 @@ class Controller:
             case commands.SetFreeze(freeze):
                 return self._set_freeze(not self.on_air.freeze if freeze is None else freeze)
             case commands.ChangeSource(source):
-                spec = SourceSpec.parse(source)
-                self._pipeline.request(messages.ChangeSource(spec))
-                return Answer(f"going over to {spec}", {"source": str(spec)})
+                return self._change_source(SourceSpec.parse(source))
             case commands.Record(record):
                 return self._record(not self.on_air.recording if record is None else record, future)
             case commands.TakeSnapshot():
@@ -226,6 +260,11 @@ class Controller:
                 self._pipeline.quit()
                 return Answer("ending")
         return None
+
+    def _change_source(self, spec: SourceSpec) -> Answer:
+        self._new_source, self._source_tries = spec, 1
+        self._pipeline.request(messages.ChangeSource(spec))
+        return Answer(f"going over to {spec}", {"source": str(spec)})
 
     def _set_crossfade(self, milliseconds: float | None) -> Answer:
         if milliseconds is not None:
@@ -286,19 +325,32 @@ class Controller:
         match event:
             case messages.LoadMeasured():
                 self._preset_changes.govern(event)
+            case messages.LoadBegan() | messages.LoadEnded():
+                self._preset_changes.take_load(event)
             case messages.PresetShown():
-                first = self._preset_changes.shown is None
                 self._preset_changes.take_shown(event)
-                if first:
+                if not self._preloading:
                     self._send_preload()
             case messages.PresetFailed():
                 self._preset_changes.take_failed(event)
+            case messages.WorkerStarted():
+                self._greet_worker()
+            case messages.WorkerLost():
+                self._state.on_air = after(self.on_air, event)
+                self._preset_changes.take_worker_lost(event)
+            case messages.GpuGivenUp(_, action):
+                self._state.on_air = after(self.on_air, event)
+                self._state.change(bypass=self.on_air.bypass or action == "bypass")
+                self._preset_changes.take_gpu_given_up()
+                if action == "stop":
+                    self._preset_changes.give_up("the GPU failed, and nothing else is to be used")
             case messages.RecordingStarted():
                 self._state.change(recording=str(event.path))
             case messages.RecordingEnded():
                 self._state.change(recording="")
             case _:
-                self._state.on_air = after(self._state.on_air, event)
+                self._state.on_air = after(self.on_air, event)
+                self._settle_source(event)
         _log_event(event)
         if self._on_event is not None:
             self._on_event(event)
@@ -307,8 +359,30 @@ class Controller:
             self._publish_changes()
             self._event_bus.publish(control_event)
 
+    def _greet_worker(self) -> None:
+        """Tell a fresh worker all that it cannot know."""
+        self._preloading = False
+        if self.on_air.bypass:
+            self._pipeline.request(messages.SetBypass(bypass=True))
+        spec = self._new_source
+        if spec is not None and self._source_tries < _SOURCE_TRIES:
+            self._source_tries += 1
+            self._pipeline.request(messages.ChangeSource(spec))
+        elif spec is not None:
+            self._new_source = None
+            error = SourceError(f"source {spec}: the worker did not survive it")
+            self.tell(messages.SourceFailed(spec, error))
+        self._preset_changes.take_worker_started()
+
+    def _settle_source(self, event: Event) -> None:
+        """Ask no later worker for a source that this one has opened, or cannot open."""
+        told = (messages.SourceOpened, messages.SourceLost, messages.SourceFailed)
+        if isinstance(event, told) and event.source == self._new_source:
+            self._new_source = None
+
     def _follow_files(self) -> list[str]:
         changed = sorted(self._library.refresh())
+        self._preset_changes.release_changed()
         if changed:
             log.info("presets changed: %s", ", ".join(changed))
             self._send_preload()
@@ -320,8 +394,11 @@ class Controller:
         return changed
 
     def _send_preload(self) -> None:
+        self._preloading = True
         if self._preload:
-            self._pipeline.request(messages.Preload(tuple(self._library.all())))
+            suspect = self._preset_changes.machine.is_suspect
+            presets = tuple(named for named in self._library.all() if not suspect(named.name))
+            self._pipeline.request(messages.Preload(presets))
 
     def _publish_changes(self) -> None:
         on_air = self.on_air

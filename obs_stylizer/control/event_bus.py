@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     STATE = "state"
     """Something of what is on air is another; details: all of it, and ``changed``."""
     PRESET_FAILED = "preset-failed"
+    PRESET_QUARANTINED = "preset-quarantined"
+    """Workers died under a preset, and it is set aside."""
     PRESETS_CHANGED = "presets-changed"
     SOURCE_LOST = "source-lost"
     SOURCE_FAILED = "source-failed"

@@ -20,6 +20,7 @@ class OnAir:
         request_id: number of the request that brought the preset.
         styles: weight of each style of the generator, in its order; empty where it has none.
         crossfade_ms: of every change of preset; None where each preset has its own.
+        quarantined: why each preset that is set aside is, by its name.
         recording: path of the recording that is being made, "" for none.
     """
 
@@ -43,6 +44,7 @@ class OnAir:
     process_size: str = ""
     generator: str = ""
     preloaded: bool = False
+    quarantined: Mapping[str, str] = field(default_factory=dict)
     worker_trouble: str = "starting"
     source_trouble: str = ""
     style_trouble: str = ""
@@ -54,7 +56,8 @@ class OnAir:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, and ``trouble``, as plain JSON values."""
-        return {**asdict(self), "styles": dict(self.styles), "trouble": self.trouble}
+        mappings = {"styles": dict(self.styles), "quarantined": dict(self.quarantined)}
+        return {**asdict(self), **mappings, "trouble": self.trouble}
 
     def changed_since(self, earlier: OnAir) -> list[str]:
         """Names of what is another than in ``earlier``."""

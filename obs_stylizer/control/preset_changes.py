@@ -6,10 +6,23 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 from obs_stylizer.control.commands import Answer
+from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.on_air import OnAir
+from obs_stylizer.control.preset_state_machine import (
+    Answered,
+    Effect,
+    Limits,
+    Outcome,
+    PresetChoice,
+    PresetStateMachine,
+    Quarantined,
+    ReplaceWorker,
+    Show,
+)
 from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
 from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.presets import NamedPreset, PresetLibrary
@@ -24,11 +37,14 @@ _REMEMBERED: Final = 50
 _ONE_GESTURE_SECONDS: Final = 1.0
 
 
-class Requests(Protocol):
-    """Where requests to the worker go."""
+class WorkerRequests(Protocol):
+    """What is asked of the worker and its supervisor. Nothing here blocks."""
 
     def request(self, request: Request) -> None:
-        """Pass a request to the worker."""
+        """Pass a request to the worker, if there is one."""
+
+    def replace_worker(self, reason: str) -> None:
+        """End the worker and start another."""
 
 
 class OnAirState:
@@ -43,55 +59,48 @@ class OnAirState:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A preset as somebody set it; None leaves what the preset says."""
-
-    named: NamedPreset
-    strength: float | None = None
-    styles: Mapping[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
-    choice: Choice
     future: Future[Answer]
-    kept_for_undo: Choice | None
+    kept_for_undo: PresetChoice | None
 
 
 class PresetChanges:
     """The part of the controller that changes presets; runs on its thread.
 
+    It turns what people ask for into requests of the :class:`PresetStateMachine`, and carries out
+    what that decides.
+
     Args:
         requests: where requests go.
         library: all presets.
-        air: what is on air, kept up to date.
+        state: what is on air, kept up to date.
         governor: gives the generator less work on a slow machine; None never does.
         now: seconds of the clock.
+        limits: how long loading may take.
+        event_bus: hears of presets that are set aside.
     """
 
     def __init__(
         self,
-        requests: Requests,
+        requests: WorkerRequests,
         library: PresetLibrary,
         state: OnAirState,
         governor: Governor | None,
         now: Callable[[], float],
+        limits: Limits | None = None,
+        event_bus: EventBus | None = None,
     ) -> None:
         self._requests = requests
         self._library = library
         self._state = state
         self._governor = governor
         self._now = now
-        self._numbers = 0
-        self._waiting: dict[int, _Asked] = {}
-        self._shown: Choice | None = None
-        self._past: list[Choice] = []
+        self._event_bus = event_bus or EventBus()
+        self.machine = PresetStateMachine(limits)
+        self._asked: dict[int, _Asked] = {}
+        self._quarantined_files: dict[str, object] = {}
+        self._past: list[PresetChoice] = []
         self._gesture: tuple[str, float] = ("", float("-inf"))
-
-    @property
-    def shown(self) -> Choice | None:
-        """What is on air."""
-        return self._shown
 
     def apply(
         self,
@@ -106,12 +115,14 @@ class PresetChanges:
         if crossfade_ms is not None:
             check_crossfade(crossfade_ms)
         self._library.refresh()
-        choice = Choice(self._library.get(name), strength)
-        self._ask(choice, crossfade_ms, future, self._as_it_is())
+        choice = PresetChoice(self._library.get(name), strength)
+        self._ask(choice, crossfade_ms, future, self._as_it_is(), by_name=True)
 
     def warm(self, name: str) -> Answer:
         """Let the generator of a preset be loaded; nothing of it is shown."""
         named = self._library.get(name)
+        if name in self.machine.quarantined:
+            raise UsageError(f"preset {name} is set aside", "ask for it by name to try again")
         self._requests.request(messages.Warm(named, self._quality_for(named)))
         return Answer(f"loading {name}", {"warm": name})
 
@@ -119,13 +130,15 @@ class PresetChanges:
         """Go over to the preset ``by`` places further in the list."""
         self._library.refresh()
         names = self._library.names()
+        names = [name for name in names if name not in self.machine.quarantined] or names
         if not names:
             raise UsageError("there are no presets", "see: obs-stylizer presets validate")
         # Whoever presses “next” twice quickly means the one after the next.
-        newest = self._waiting[max(self._waiting)].choice if self._waiting else self._shown
-        here = newest.named.name if newest else ""
+        newest = self.machine.newest
+        here = newest.name if newest else ""
         index = names.index(here) + by if here in names else 0
-        self.apply(names[index % len(names)], None, None, future)
+        choice = PresetChoice(self._library.get(names[index % len(names)]))
+        self._ask(choice, None, future, self._as_it_is())
 
     def set_strength(self, strength: float) -> Answer:
         """Change the strength of what is on air."""
@@ -133,7 +146,7 @@ class PresetChanges:
         self._remember_gesture("strength")
         self._requests.request(messages.SetStrength(strength))
         self._state.change(strength=strength)
-        self._alter(lambda choice: replace(choice, strength=strength))
+        self.machine.alter(lambda choice: replace(choice, strength=strength))
         return Answer(f"strength {strength:g}", {"strength": strength})
 
     def mix(self, styles: Mapping[str, float]) -> Answer:
@@ -155,14 +168,15 @@ class PresetChanges:
         whole = {name: float(styles.get(name, 0.0)) for name in known}
         self._requests.request(messages.SetStyles(whole))
         self._state.change(styles=whole)
-        model = self._shown.named.preset.model if self._shown else ""
-        self._alter(
+        shown = self.machine.last_shown
+        model = shown.named.preset.model if shown else ""
+        self.machine.alter(
             lambda choice: (
                 replace(choice, styles=whole) if choice.named.preset.model == model else choice
             )
         )
-        shown = " ".join(f"{name}={weight:g}" for name, weight in whole.items() if weight)
-        return Answer(f"mix {shown}", {"styles": whole})
+        text = " ".join(f"{name}={weight:g}" for name, weight in whole.items() if weight)
+        return Answer(f"mix {text}", {"styles": whole})
 
     def undo(self, future: Future[Answer]) -> None:
         """Take back the last change."""
@@ -179,9 +193,10 @@ class PresetChanges:
 
     def govern(self, load: messages.LoadMeasured) -> None:
         """Give the generator less or more work for a frame if it is time to."""
-        if self._governor is None or self._shown is None or self._waiting:
+        shown = self.machine.shown
+        if self._governor is None or shown is None or self.machine.is_busy:
             return
-        named = self._shown.named
+        named = shown.named
         quality = self._governor.observe(
             self._now(), _governed(named), load.busy, load.wanted_fps, _has_lite(named)
         )
@@ -193,43 +208,66 @@ class PresetChanges:
                 load.wanted_fps,
                 quality,
             )
-            self._ask(self._shown, _GOVERNED_FADE_MS, Future(), None)
+            self._ask(shown, _GOVERNED_FADE_MS, Future(), None)
 
     def renew(self, changed: list[str]) -> None:
         """Show what is on air anew if its preset is among those that changed."""
-        if self._shown is None or self._shown.named.name not in changed:
+        shown = self.machine.last_shown
+        if shown is None or shown.name not in changed:
             return
         try:
-            named = self._library.get(self._shown.named.name)
+            named = self._library.get(shown.name)
         except StylizerError as error:
             log.warning("%s; the picture stays as it is", error)
         else:
             # The mix may have been what was edited.
-            self._ask(replace(self._shown, named=named, styles=None), None, Future(), None)
+            self._ask(replace(shown, named=named, styles=None), None, Future(), None)
+
+    def release_changed(self) -> None:
+        """Give presets that are set aside another chance if their file or their model changed."""
+        for name, files in list(self._quarantined_files.items()):
+            if self._files_of(name) != files:
+                self.machine.release(name)
+                log.info("preset %s has changed and may be shown again", name)
+        self._publish_quarantined()
+
+    # What the worker and its supervisor tell.
+
+    def take_worker_started(self) -> None:
+        """Take in that a fresh worker waits for requests."""
+        self._carry_out(self.machine.worker_started(self._now()))
+
+    def take_worker_lost(self, event: messages.WorkerLost) -> None:
+        """Take in that the worker has ended."""
+        effects = self.machine.worker_lost(event.reason, self._now(), on_gpu=event.on_gpu)
+        self._carry_out(effects)
+
+    def take_gpu_given_up(self) -> None:
+        """Take in that the GPU is used no more."""
+        self.machine.gpu_given_up()
+        self._publish_quarantined()
+
+    def take_load(self, event: messages.LoadBegan | messages.LoadEnded) -> None:
+        """Take in what the worker loads."""
+        if isinstance(event, messages.LoadBegan):
+            self.machine.load_began(event.name, self._now())
+        else:
+            self.machine.load_ended(self._now())
 
     def take_shown(self, event: messages.PresetShown) -> None:
         """Take in that a preset is on air."""
-        asked = self._waiting.pop(event.request_id, None)
-        # Requests that this one overtook were never shown; whoever waits for them hears it.
-        for request_id in [
-            request_id for request_id in self._waiting if request_id < event.request_id
-        ]:
-            self._waiting.pop(request_id).future.set_result(Answer("overtaken by a newer preset"))
+        choice = self.machine.choice_of(event.request_id)
+        if choice is None:
+            log.debug("preset %s of request %d is old news", event.name, event.request_id)
+            return
         _log_shown(event)
         runs_on = event.runs_on
-        strength, title = self._state.on_air.strength, self._state.on_air.title
-        if asked is not None:
-            choice = asked.choice
-            preset = choice.named.preset
-            title = preset.title
-            strength = preset.strength if choice.strength is None else choice.strength
-            self._shown = choice
-            self._remember(asked.kept_for_undo)
+        preset = choice.named.preset
         self._state.change(
             preset=event.name,
-            title=title,
+            title=preset.title,
             request_id=event.request_id,
-            strength=strength,
+            strength=preset.strength if choice.strength is None else choice.strength,
             styles=dict(event.styles),
             provider=runs_on.provider.value if runs_on else "none",
             device=runs_on.device if runs_on else "",
@@ -238,69 +276,131 @@ class PresetChanges:
             process_size=str(event.process_size),
             generator=event.generator,
             worker_trouble="",
-            style_trouble="",
         )
-        if asked is not None:
-            details = {"preset": event.name, "title": title, "strength": strength}
-            asked.future.set_result(Answer(f"preset {event.name}", details))
+        on_gpu = runs_on is not None and not runs_on.on_cpu
+        number, now = event.request_id, self._now()
+        self._carry_out(self.machine.preset_shown(number, now, on_gpu=on_gpu))
 
     def take_failed(self, event: messages.PresetFailed) -> None:
         """Take in that a preset cannot be loaded; what is on air stays."""
-        asked = self._waiting.pop(event.request_id, None)
-        if self._shown is None:
-            trouble = f"the style {event.name} cannot be loaded"
+        name, shown = event.name, self.machine.last_shown
+        if shown is None:
+            trouble = f"the style {name} cannot be loaded"
             self._state.change(worker_trouble="", style_trouble=trouble)
             # A provider that is not here ends the daemon, which says so itself.
             level = logging.DEBUG if isinstance(event.error, ProviderError) else logging.ERROR
-            log.log(level, "preset %s: %s", event.name, event.error)
+            log.log(level, "preset %s: %s", name, event.error)
+        elif self.machine.shown is None:
+            log.warning("preset %s: %s; the one before it is taken", name, event.error)
         else:
-            stays = self._shown.named.name
-            log.warning("preset %s: %s; %s stays", event.name, event.error, stays)
-        if asked is not None:
-            asked.future.set_exception(event.error)
+            log.warning("preset %s: %s; %s stays", name, event.error, shown.name)
+        effects = self.machine.preset_failed(event.request_id, event.error, self._now())
+        self._carry_out(effects)
 
-    def give_up(self) -> None:
-        """Fail all that is still waited for."""
-        for asked in self._waiting.values():
-            asked.future.set_exception(StylizerError("the daemon is ending"))
+    def tick(self) -> None:
+        """Look at the clock; to be called a few times a second."""
+        self._carry_out(self.machine.tick(self._now()))
+
+    def give_up(self, reason: str) -> None:
+        """Fail all that is still waited for, and all that is asked later."""
+        self._carry_out(self.machine.close(reason))
+
+    # How it is done.
 
     def _ask(
         self,
-        choice: Choice,
+        choice: PresetChoice,
         crossfade_ms: float | None,
         future: Future[Answer],
-        kept_for_undo: Choice | None,
+        kept_for_undo: PresetChoice | None,
+        *,
+        by_name: bool = False,
     ) -> None:
         if crossfade_ms is None:
             crossfade_ms = self._state.on_air.crossfade_ms
-        self._numbers += 1
-        self._waiting[self._numbers] = _Asked(choice, future, kept_for_undo)
-        quality = self._quality_for(choice.named)
-        self._requests.request(
-            messages.ShowPreset(
-                self._numbers, choice.named, choice.strength, crossfade_ms, quality, choice.styles
-            )
+        number, effects = self.machine.request(
+            choice, self._now(), crossfade_ms=crossfade_ms, by_name=by_name
         )
+        self._asked[number] = _Asked(future, kept_for_undo)
+        self._carry_out(effects)
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            try:
+                self._carry_out_one(effect)
+            except Exception:
+                # What comes after it must still be done.
+                log.exception("the controller failed at %r", effect)
+        self._publish_quarantined()
+
+    def _carry_out_one(self, effect: Effect) -> None:
+        match effect:
+            case Show(number, choice, crossfade_ms):
+                named, quality = choice.named, self._quality_for(choice.named)
+                self._requests.request(
+                    messages.ShowPreset(
+                        number, named, choice.strength, crossfade_ms, quality, choice.styles
+                    )
+                )
+            case Answered():
+                self._answer(effect)
+            case ReplaceWorker(reason):
+                self._requests.replace_worker(reason)
+            case Quarantined(name, reason):
+                self._tell_quarantined(name, reason)
+
+    def _answer(self, answered: Answered) -> None:
+        asked = self._asked.pop(answered.request_id, None)
+        if asked is None:
+            return
+        if answered.outcome is Outcome.OVERTAKEN:
+            asked.future.set_result(Answer("overtaken by a newer preset"))
+        elif answered.error is not None:
+            asked.future.set_exception(answered.error)
+        else:
+            self._remember(asked.kept_for_undo)
+            self._state.change(style_trouble="")
+            on_air = self._state.on_air
+            details = {
+                "preset": on_air.preset,
+                "title": on_air.title,
+                "strength": on_air.strength,
+            }
+            asked.future.set_result(Answer(f"preset {on_air.preset}", details))
+
+    def _tell_quarantined(self, name: str, reason: str) -> None:
+        self._quarantined_files[name] = self._files_of(name)
+        text = f"preset {name} is set aside, the worker did not survive it: {reason}"
+        log.error("%s; mend its file, or ask for it by name to try again", text)
+        self._state.change(style_trouble=f"the style {name} is set aside")
+        details = {"preset": name, "reason": reason}
+        self._event_bus.publish(ControlEvent(EventKind.PRESET_QUARANTINED, text, details))
+
+    def _publish_quarantined(self) -> None:
+        quarantined = dict(self.machine.quarantined)
+        for name in self._quarantined_files.keys() - quarantined.keys():
+            del self._quarantined_files[name]
+        if quarantined != self._state.on_air.quarantined:
+            self._state.change(quarantined=quarantined)
+
+    def _files_of(self, name: str) -> object:
+        """Return what is another when the preset's file, or its generator's, is changed."""
+        try:
+            named = self._library.get(name)
+            model = find_model(named.preset.model, named.path.parent)
+            return _stamp(named.path), _stamp(model)
+        except (StylizerError, OSError):
+            return None
 
     def _quality_for(self, named: NamedPreset) -> QualityLevel:
         return self._governor.quality_for(_governed(named)) if self._governor else FULL
 
-    def _alter(self, change: Callable[[Choice], Choice]) -> None:
-        """Change what is on air, and the preset that is on its way."""
-        if self._shown is not None:
-            self._shown = change(self._shown)
-        if self._waiting:
-            newest = max(self._waiting)
-            asked = self._waiting[newest]
-            self._waiting[newest] = replace(asked, choice=change(asked.choice))
-
-    def _as_it_is(self) -> Choice | None:
+    def _as_it_is(self) -> PresetChoice | None:
         """What is on air with the strength it has now, to come back to."""
-        if self._shown is None:
-            return None
-        return replace(self._shown, strength=self._state.on_air.strength)
+        shown = self.machine.last_shown
+        return None if shown is None else replace(shown, strength=self._state.on_air.strength)
 
-    def _remember(self, choice: Choice | None) -> None:
+    def _remember(self, choice: PresetChoice | None) -> None:
         if choice is not None:
             self._past.append(choice)
             del self._past[:-_REMEMBERED]
@@ -324,6 +424,11 @@ def check_crossfade(milliseconds: float) -> None:
     """Raise UsageError unless it is within 0 and ten seconds."""
     if not 0 <= milliseconds <= 10_000:
         raise UsageError(f"crossfade {milliseconds:g} is out of range", "it goes from 0 to 10000")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _governed(named: NamedPreset) -> str:

@@ -20,6 +20,7 @@ from obs_stylizer.control.api import ControlSurfaceFactory
 from obs_stylizer.control.commands import Answer, ApplyPreset
 from obs_stylizer.control.controller import Controller
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
+from obs_stylizer.control.preset_state_machine import Limits
 from obs_stylizer.daemon.control_api import ControlSurfaces, DaemonControlApi
 from obs_stylizer.daemon.launch import prepare_launching
 from obs_stylizer.daemon.make_sink import make_sink
@@ -41,6 +42,7 @@ from obs_stylizer.realtime.messages import (
     SourceEnded,
     SourceFailed,
     WorkerConfig,
+    WorkerStarted,
 )
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
@@ -107,6 +109,7 @@ class Daemon:
             options.source,
             preload=options.preload,
             governor=Governor() if options.adapt else None,
+            limits=Limits.for_load(options.worker.load_seconds),
             on_event=self._watch_event,
             event_bus=self.event_bus,
             clock=self._clock,
@@ -205,6 +208,10 @@ class Daemon:
         self.supervisor.request(request)
 
     # What the controller needs of the live path.
+
+    def replace_worker(self, reason: str) -> None:
+        """End the worker and start another."""
+        self.supervisor.replace_worker(reason)
 
     def freeze(self, frozen: bool) -> None:
         """Hold the picture, or let it go on; UsageError before there is one."""
@@ -311,7 +318,9 @@ class Daemon:
         self._ending.set()
 
     def _watch_event(self, event: Event) -> None:
-        if isinstance(event, SourceEnded):
+        if isinstance(event, WorkerStarted):
+            self.plain.worker_started()
+        elif isinstance(event, SourceEnded):
             self._last_frame = (event.frames - 1, self._clock.now())
         elif isinstance(event, SourceFailed) and event.source == self.options.source:
             nothing_yet = self.mailbox.counters().captured == 0

@@ -44,6 +44,7 @@ class Capture:
         self._spec = spec
         self._options = options
         self._tell = tell
+        self._lock = threading.Lock()
         self._wanted: SourceSpec | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -61,13 +62,15 @@ class Capture:
 
     def change(self, spec: SourceSpec) -> None:
         """Go over to another source; the old one comes back if that cannot be opened."""
-        self._wanted = spec
-        self._wake.set()
+        with self._lock:
+            self._wanted = spec
+            self._wake.set()
 
     def stop(self) -> None:
         """Close the source, waiting a little for a read that is under way."""
-        self._stopping = True
-        self._wake.set()
+        with self._lock:
+            self._stopping = True
+            self._wake.set()
         self._thread.join(2.0)
         if self._thread.is_alive() and self._source is not None:
             self._source.close()
@@ -76,8 +79,7 @@ class Capture:
         backoff = Backoff(0.25, 2.0)
         lost = False
         while not self._stopping:
-            spec, self._wanted = self._wanted or self._spec, None
-            self._wake.clear()
+            spec = self._next_spec()
             try:
                 with make_source(spec, self._options) as source:
                     self._source = source
@@ -102,6 +104,14 @@ class Capture:
                 self._tell(SourceLost(spec, SourceError(f"source {spec} failed: {error}")))
                 lost = True
                 self._rest(spec, backoff.next())
+
+    def _next_spec(self) -> SourceSpec:
+        """Return what to open now: what was asked for since the last time, or the same again."""
+        with self._lock:
+            wanted, self._wanted = self._wanted, None
+            if not self._stopping:
+                self._wake.clear()
+            return wanted or self._spec
 
     def _rest(self, failed: SourceSpec, seconds: float | None) -> None:
         """Pause before the next try; a new source that failed is given up for the old at once."""

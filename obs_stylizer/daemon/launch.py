@@ -8,11 +8,16 @@ fresh worker is ready the sooner. Elsewhere workers are started the ordinary way
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import multiprocessing
 import os
+import signal
 import sys
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Final
+
+log = logging.getLogger(__name__)
 
 _PRELOADED: Final = [
     "obs_stylizer.daemon.worker",
@@ -42,3 +47,16 @@ def prepare_launching() -> None:
         worker_context()
         resource_tracker.ensure_running()
         forkserver.ensure_running()
+
+
+def end_fork_server() -> None:
+    """Kill the server process, which does not answer; the next worker starts another."""
+    if not sys.platform.startswith("linux"):
+        return
+    from multiprocessing import forkserver
+
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        log.warning("the process that starts workers does not answer and is replaced")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -48,6 +48,12 @@ class PlainFrames:
                     self._newest, self._seen = plain.frame, published
             return self._newest
 
+    def worker_started(self) -> None:
+        """Ask a fresh worker for them, too, while somebody looks."""
+        with self._lock:
+            if self._wanted_at is not None:
+                self._request(GivePlain(give=True))
+
     def rest_if_unwanted(self) -> None:
         """Let the worker rest where nobody has looked for a while; to be called now and then."""
         with self._lock:

@@ -1,4 +1,8 @@
-"""The supervisor: starts the worker, watches it, and puts a fresh one in its place."""
+"""The supervisor: starts the worker, watches it, and puts a fresh one in its place.
+
+It carries requests to the worker and events from it, and knows nothing of presets. Its thread
+must live as long as the daemon: whatever fails in it is logged, and it goes on.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,22 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Final, Literal
 
 from obs_stylizer.clock import Clock
-from obs_stylizer.daemon.launch import worker_context
 from obs_stylizer.daemon.restart_policy import RestartPolicy
-from obs_stylizer.daemon.worker import runs_on_cpu, worker_main
+from obs_stylizer.daemon.worker import worker_main
+from obs_stylizer.daemon.worker_process import WorkerHandle, launch_worker
+from obs_stylizer.errors import WorkerError
 from obs_stylizer.inference.session import Provider
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.messages import (
     AdapterTried,
-    ChangeSource,
     Event,
     GpuGivenUp,
     LogLine,
-    PresetFailed,
     PresetShown,
     Request,
-    SetBypass,
-    SetStrength,
-    SetStyles,
-    ShowPreset,
-    SourceFailed,
-    SourceLost,
     SourceOpened,
     Stop,
     WorkerConfig,
@@ -46,15 +41,19 @@ State = Literal["starting", "running", "waiting", "stopped"]
 
 _POLL_SECONDS: Final = 0.1
 _LEAVE_SECONDS: Final = 2.5
+_LAUNCH_SECONDS: Final = 5.0
+_LONGEST_LAUNCH_SECONDS: Final = 60.0
 _SLOWER_BY: Final = 5.0
 
 
 class Supervisor:
-    """Keeps one worker alive and gives each new one the requests that still hold.
+    """Keeps one worker alive.
 
     Args:
         config: how a worker is started.
         tell: hears every event; called on the supervisor's thread, must not block.
+        launch: starts a worker, which may take so many seconds; raises WorkerError where that
+            fails.
     """
 
     def __init__(
@@ -64,24 +63,23 @@ class Supervisor:
         settings: WorkerSettings,
         tell: Callable[[Event], None],
         clock: Clock,
+        launch: Callable[[WorkerConfig, float], WorkerHandle] | None = None,
     ) -> None:
         self._config = config
         self._mailbox = mailbox
         self._settings = settings
         self._tell = tell
         self._clock = clock
+        self._launch = launch or _launch
         self._policy = RestartPolicy(settings.gpu_failures)
-        self._lock = threading.Lock()
-        self._standing: dict[type[Request], Request] = {}
-        self._good_request: ShowPreset | None = None
-        self._pipe: Connection | None = None
-        self._process: BaseProcess | None = None
-        self._pid: int | None = None
+        self._worker: WorkerHandle | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
         self._on_gpu = False
         self._why = ""
+        self._replace_because = ""
         self._frame_seconds = 0.0
+        self._launch_seconds = _LAUNCH_SECONDS
         self._running_since: float | None = None
         self.state: State = "starting"
         self.restarts = 0
@@ -91,83 +89,71 @@ class Supervisor:
         self._thread.start()
 
     def request(self, request: Request) -> None:
-        """Pass a request on, now and to every later worker until a newer one replaces it."""
-        with self._lock:
-            if isinstance(request, ShowPreset):
-                # A new preset comes with a strength of its own.
-                self._standing.pop(SetStrength, None)
-                self._standing.pop(SetStyles, None)
-            self._standing[type(request)] = request
-            self._send(request)
+        """Pass a request to the worker there is, if any. Any thread; never blocks."""
+        worker = self._worker
+        if worker is not None and not worker.send(request):
+            self._replace_because = "it does not take what it is asked for"
+
+    def replace_worker(self, reason: str) -> None:
+        """End the worker and start another. Any thread; returns at once."""
+        self._replace_because = reason
 
     @property
     def pid(self) -> int | None:
         """Process number of the worker there is, if any."""
-        return self._pid
+        worker = self._worker
+        return None if worker is None else worker.pid
 
-    def stop(self) -> None:
-        """End the worker and watch no more."""
+    def stop(self, timeout: float | None = None) -> bool:
+        """End the worker and watch no more; False if that takes longer than ``timeout`` s."""
         self._stopping.set()
-        with self._lock:
-            self._send(Stop())
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _send(self, request: Request) -> None:
-        if self._pipe is None:
-            return
-        try:
-            self._pipe.send(request)
-        except (OSError, ValueError):
-            log.debug("the worker is gone; it gets its requests when it is back")
+        self.request(Stop())
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stopping.is_set() and self.state != "stopped":
-            self._start_worker()
-            reason = self._watch()
-            self._end_worker()
-            if self._stopping.is_set():
-                break
-            self._after_failure(reason)
+            try:
+                reason = self._one_worker()
+            except WorkerError as error:
+                reason = str(error)
+            except Exception as error:
+                log.exception("the supervisor failed")
+                reason = f"{type(error).__name__}: {error}"
+            try:
+                self._end_worker()
+                if not self._stopping.is_set():
+                    self._after_failure(reason)
+            except Exception:
+                log.exception("the supervisor failed")
+                self._stopping.wait(1.0)
         self.state = "stopped"
 
-    def _start_worker(self) -> None:
+    def _one_worker(self) -> str:
+        """Start a worker and watch it; return why it ended or has to be ended."""
         self.state = "starting"
-        self._why = ""
+        self._why = self._replace_because = ""
         self._on_gpu = False
         self._running_since = None
         self._mailbox.beat(0.0)
-        context = worker_context()
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=worker_main, args=(self._config, theirs), name="obs-stylizer worker"
-        )
-        process.start()
-        theirs.close()
-        with self._lock:
-            self._process, self._pipe, self._pid = process, ours, process.pid
-            for request in self._standing.values():
-                if isinstance(request, ShowPreset):
-                    request = replace(request, crossfade_ms=0.0)
-                self._send(request)
-        self._tell(WorkerStarted(process.pid or 0, self.restarts))
-
-    def _watch(self) -> str:
-        """Return why the worker ended or had to be ended."""
-        process, pipe = self._process, self._pipe
-        assert process is not None
-        assert pipe is not None
         began = self._clock.now()
-        while not self._stopping.is_set():
-            for ready in wait([pipe, process.sentinel], _POLL_SECONDS):
-                if ready is pipe and not self._hear(pipe):
-                    process.join(1.0)
-                    return self._why or _exit_reason(process.exitcode)
-            if not process.is_alive() and not pipe.poll():
-                return self._why or _exit_reason(process.exitcode)
-            silent = self._silence(began)
-            if silent:
-                return silent
+        # A machine that was too busy for it in that time gets more the next time.
+        self._launch_seconds = min(_LONGEST_LAUNCH_SECONDS, 2 * self._launch_seconds)
+        worker = self._worker = self._launch(self._config, self._launch_seconds)
+        self._launch_seconds = _LAUNCH_SECONDS
+        self._tell(WorkerStarted(worker.pid, self.restarts))
+        try:
+            while not self._stopping.is_set():
+                event = worker.receive(_POLL_SECONDS)
+                if event is not None:
+                    self._take(event)
+                reason = self._replace_because or self._silence(began)
+                if reason:
+                    return reason
+        except WorkerError as error:
+            return self._why or str(error)
         return "stopped"
 
     def _silence(self, began: float) -> str:
@@ -181,65 +167,34 @@ class Supervisor:
         limit = max(self._settings.hang_seconds, _SLOWER_BY * self._frame_seconds)
         return f"it gave no sign of life for {limit:.1f} s" if now - beat > limit else ""
 
-    def _hear(self, pipe: Connection) -> bool:
-        """Take one event off the pipe; False when the pipe has ended."""
-        try:
-            event: Event = pipe.recv()
-        except (EOFError, OSError):
-            return False
+    def _take(self, event: Event) -> None:
         if isinstance(event, LogLine):
             logging.getLogger(event.name).log(event.level, "%s", event.text)
-            return True
+            return
         if isinstance(event, WorkerFailed):
             self._why = str(event.error)
             self._on_gpu = self._on_gpu or event.on_gpu
         elif isinstance(event, PresetShown):
-            self._remember(event)
             self._frame_seconds = event.frame_seconds
-            runs_on = event.runs_on
-            self._on_gpu = runs_on is not None and not runs_on_cpu(runs_on.provider, runs_on.device)
+            self._on_gpu = event.runs_on is not None and not event.runs_on.on_cpu
         elif isinstance(event, AdapterTried):
             self._on_gpu = self._on_gpu or event.on_gpu
-        elif isinstance(event, PresetFailed):
-            self._forget(event)
         elif isinstance(event, SourceOpened):
             self._config = replace(self._config, source=event.source)
-        if isinstance(event, SourceOpened | SourceLost | SourceFailed):
-            with self._lock:
-                self._standing.pop(ChangeSource, None)
         self._tell(event)
-        return True
-
-    def _remember(self, event: PresetShown) -> None:
-        with self._lock:
-            request = self._standing.get(ShowPreset)
-            if isinstance(request, ShowPreset) and request.request_id == event.request_id:
-                self._good_request = request
-
-    def _forget(self, event: PresetFailed) -> None:
-        """Give a later worker the last preset that could be loaded, not this one."""
-        with self._lock:
-            request = self._standing.get(ShowPreset)
-            if not isinstance(request, ShowPreset) or request.request_id != event.request_id:
-                return
-            if self._good_request is None:
-                del self._standing[ShowPreset]
-            else:
-                self._standing[ShowPreset] = self._good_request
 
     def _end_worker(self) -> None:
-        process = self._process
-        assert process is not None
-        if self._stopping.is_set():
-            process.join(_LEAVE_SECONDS)
-        if process.is_alive():
-            process.kill()
-        process.join()
-        with self._lock:
-            if self._pipe is not None:
-                self._pipe.close()
-            self._pipe = self._process = self._pid = None
-        process.close()
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        try:
+            if not worker.end(_LEAVE_SECONDS if self._stopping.is_set() else 0.0):
+                # It hangs in the system itself, and dies when that lets go of it.
+                log.error("worker %d cannot be ended; going on without it", worker.pid)
+            for event in worker.last_events():
+                self._take(event)
+        finally:
+            worker.close()
 
     def _after_failure(self, reason: str) -> None:
         ran_for = 0.0 if self._running_since is None else self._clock.now() - self._running_since
@@ -247,7 +202,7 @@ class Supervisor:
         self.restarts += 1
         self.state = "waiting"
         log.warning("the worker is lost: %s; the next one starts in %.1f s", reason, decision.pause)
-        self._tell(WorkerLost(reason, decision.pause))
+        self._tell(WorkerLost(reason, decision.pause, self._on_gpu))
         if decision.give_up_gpu:
             self._give_up_gpu()
         self._stopping.wait(decision.pause)
@@ -269,12 +224,8 @@ class Supervisor:
         else:
             session = replace(self._config.session, provider=Provider.CPU, device="")
             self._config = replace(self._config, session=session)
-            if action == "bypass":
-                self._standing[SetBypass] = SetBypass(bypass=True)
         self._tell(GpuGivenUp(self._settings.gpu_failures, action))
 
 
-def _exit_reason(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"it was ended by signal {-code}"
-    return f"it ended with code {code}"
+def _launch(config: WorkerConfig, seconds: float) -> WorkerHandle:
+    return launch_worker(worker_main, config, seconds)

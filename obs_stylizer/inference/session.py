@@ -63,6 +63,13 @@ class RunsOn:
     precision: Precision
     reason: str = ""
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether that is a CPU; OpenVINO drives both."""
+        if self.provider is Provider.OPENVINO:
+            return "GPU" not in self.device and "NPU" not in self.device
+        return self.provider is Provider.CPU
+
     def __str__(self) -> str:
         return f"{self.provider} on {self.device} in {self.precision}"
 

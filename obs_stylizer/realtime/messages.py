@@ -136,6 +136,20 @@ Request = (
 
 
 @dataclass(frozen=True, slots=True)
+class LoadBegan:
+    """The worker begins to load a preset's generator, to show it or ahead of that."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnded:
+    """The generator is loaded, or cannot be."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PresetShown:
     """The preset of a request is loaded and goes on air with the next frame.
 
@@ -236,10 +250,14 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLost:
-    """The worker crashed, hung or lost its device; the next one starts after ``pause`` s."""
+    """The worker crashed, hung or lost its device; the next one starts after ``pause`` s.
+
+    ``on_gpu`` says where its generator ran.
+    """
 
     reason: str
     pause: float
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +303,8 @@ Event = (
     | WorkerLost
     | GpuGivenUp
     | AdapterTried
+    | LoadBegan
+    | LoadEnded
     | PresetShown
     | PresetFailed
     | SourceOpened

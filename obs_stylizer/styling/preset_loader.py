@@ -48,6 +48,7 @@ class PresetLoader:
         self._process_size = process_size
         self._trying = trying
         self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
+        self._models: OrderedDict[Path, tuple[tuple[int, int], NativeModel]] = OrderedDict()
         self._told: set[tuple[str, FrameSize, FrameSize]] = set()
         self._lock = threading.Lock()
 
@@ -66,22 +67,48 @@ class PresetLoader:
         preset = named.preset
         if not preset.model:
             return LoadedPreset(preset, None, self._size)
-        generator, seconds = self._generator(named, scale, lite)
-        return LoadedPreset(preset, generator, self._size, seconds)
+        model, key = self._model_and_key(named, scale, lite)
+        loaded = self._known(key)
+        if loaded is None:
+            loaded = self._open(model, key)
+        return LoadedPreset(preset, loaded[0], self._size, loaded[1])
 
-    def _generator(self, named: NamedPreset, scale: float, lite: bool) -> tuple[Generator, float]:
-        model = load_native_model(find_model(named.preset.model, named.path.parent))
+    def load_if_known(
+        self, named: NamedPreset, scale: float = 1.0, lite: bool = False
+    ) -> LoadedPreset | None:
+        """Return the same as :meth:`load` if its generator is loaded already, else None.
+
+        It takes no time worth mentioning; any thread may call it.
+
+        Raises:
+            ModelError: as :meth:`load`.
+        """
+        preset = named.preset
+        if not preset.model:
+            return LoadedPreset(preset, None, self._size)
+        _, key = self._model_and_key(named, scale, lite)
+        loaded = self._known(key)
+        return None if loaded is None else LoadedPreset(preset, loaded[0], self._size, loaded[1])
+
+    def _model_and_key(
+        self, named: NamedPreset, scale: float, lite: bool
+    ) -> tuple[NativeModel, _Key]:
+        model = self._native_model(find_model(named.preset.model, named.path.parent))
         if lite:
             model = self._lite_variant(model)
-        path, stat = model.path, model.path.stat()
+        stat = model.path.stat()
         size = self._size_for(named, model, scale)
-        key = (path, stat.st_mtime_ns, stat.st_size, size)
+        return model, (model.path, stat.st_mtime_ns, stat.st_size, size)
+
+    def _known(self, key: _Key) -> tuple[Generator, float] | None:
         with self._lock:
             known = self._generators.get(key)
             if known is not None:
                 self._generators.move_to_end(key)
-                return known
-        generator = open_generator(model, size, self._options, trying=self._trying)
+            return known
+
+    def _open(self, model: NativeModel, key: _Key) -> tuple[Generator, float]:
+        generator = open_generator(model, key[-1], self._options, trying=self._trying)
         loaded = (generator, generator.warm_up())
         with self._lock:
             self._generators[key] = loaded
@@ -90,13 +117,31 @@ class PresetLoader:
                 self._generators.popitem(last=False)
         return loaded
 
+    def _native_model(self, path: Path) -> NativeModel:
+        """Return what a file says of itself; read again only when it has changed."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return load_native_model(path)
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        with self._lock:
+            known = self._models.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        model = load_native_model(path)
+        with self._lock:
+            self._models[path] = (stamp, model)
+            while len(self._models) > 4 * _KEPT:
+                self._models.popitem(last=False)
+        return model
+
     def _lite_variant(self, model: NativeModel) -> NativeModel:
         """Return the lite variant of ``model``, or itself and a warning if it has no usable one."""
         path = lite_of(model.path)
         if path is None:
             return model
         try:
-            lite = load_native_model(path)
+            lite = self._native_model(path)
         except ModelError as error:
             log.warning("the lite variant cannot be used: %s", error)
             return model

@@ -55,6 +55,7 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.replaced: list[str] = []
         self.broken: set[str] = set()
         self.mute = False
         self.has_quit = False
@@ -83,6 +84,9 @@ class Pipeline:
             0.0,
             {} if name == "plain" else styles,
         )
+
+    def replace_worker(self, reason: str) -> None:
+        self.replaced.append(reason)
 
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen
@@ -137,6 +141,7 @@ def controller(folder: Path, pipeline: Pipeline, heard: list[ControlEvent]) -> I
     controller = Controller(pipeline, library, PATTERN, preload=True, event_bus=event_bus)
     pipeline.controller = controller
     controller.start()
+    controller.tell(messages.WorkerStarted(1, 0))
     yield controller
     controller.stop()
 

@@ -41,7 +41,7 @@ from obs_stylizer.errors import (
     WorkerError,
 )
 from obs_stylizer.frames import FrameSize
-from obs_stylizer.inference.session import Precision, Provider, SessionOptions
+from obs_stylizer.inference.session import Precision, Provider, RunsOn, SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.frame_memory import open_memory
 from obs_stylizer.settings import RecordingSettings, WorkerSettings
@@ -287,7 +287,7 @@ def test_gpu_that_fails_again_and_again_is_given_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
 ) -> None:
     # There is no GPU that fails on demand: the CPU is taken for one.
-    monkeypatch.setattr(supervisor, "runs_on_cpu", lambda provider, device: False)
+    monkeypatch.setattr(RunsOn, "on_cpu", property(lambda self: False))
     session = SessionOptions(provider=Provider.OPENVINO, threads=1)
     settings = WorkerSettings(gpu_failures=2)
     with on_air(folder, session=session, worker=settings) as daemon:
@@ -339,19 +339,19 @@ def test_source_that_can_never_work_ends_at_the_start(folder: Path) -> None:
         daemon.wait(30)
 
 
-def test_model_broken_at_the_start_shows_the_standby_picture(
+def test_model_broken_at_the_start_shows_the_plain_picture(
     folder: Path, log_errors: list[str]
 ) -> None:
     (folder / "invert.onnx").write_bytes(b"")
     with Daemon(options(folder), PresetLibrary([folder])) as daemon:
-        until(lambda: "cannot be loaded" in daemon.controller.on_air.trouble)
-        assert daemon.presenter is not None
-        assert daemon.presenter.picture == "standby"
-        until(lambda: daemon.statistics().sent > 0)
+        until(lambda: level(daemon) == 50)
+        assert daemon.controller.on_air.preset == "plain"
+        assert daemon.controller.on_air.trouble == "the style invert cannot be loaded"
         # Mended while on air, it goes on air.
         write_invert_model(folder / "invert.onnx")
         daemon.controller.send(ApplyPreset("invert")).result(20)
-        until(lambda: styled(daemon) > 0)
+        until(lambda: level(daemon) == 205)
+        assert daemon.controller.on_air.trouble == ""
     assert len(log_errors) == 1
     assert "invert.onnx is empty" in log_errors.pop()
 

@@ -43,6 +43,7 @@ class FakeControlApi:
         self.broken: set[str] = set()
         self.mute: set[str] = set()
         self.requests: list[Request] = []
+        self.replaced: list[str] = []
         self.frozen = self.has_quit = False
         self.plain_pixels: Pixels | None = None
         self.styled_pixels: Pixels | None = None
@@ -57,6 +58,7 @@ class FakeControlApi:
 
     def __enter__(self) -> FakeControlApi:
         self.controller.start()
+        self.controller.tell(messages.WorkerStarted(1, 0))
         self.controller.tell(
             messages.SourceOpened(PATTERN, SourceInfo("Test pattern", FrameSize(640, 360), 30.0))
         )
@@ -133,6 +135,9 @@ class FakeControlApi:
             0.0,
             {} if name == "plain" else styles,
         )
+
+    def replace_worker(self, reason: str) -> None:
+        self.replaced.append(reason)
 
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen

@@ -129,6 +129,7 @@ def test_trouble_is_shown_and_goes(page: Page, panel: Running) -> None:
     panel.api.controller.tell(messages.WorkerLost("it crashed", 1.0))
     expect(page.locator("#banner")).to_have_text("The worker is starting again.")
     expect(page.locator(".message")).to_contain_text("crashed")
+    panel.api.controller.tell(messages.WorkerStarted(2, 1))
     preset(page, "Plain").click()
     expect(page.locator("#banner")).to_be_hidden()
 

@@ -62,10 +62,15 @@ class Limits:
         deaths: of workers under one preset, until it is quarantined.
     """
 
-    load: float = 60.0
-    answer: float = 120.0
+    load: float = 45.0
+    answer: float = 110.0
     healthy: float = 30.0
     deaths: int = 2
+
+    @classmethod
+    def for_load(cls, seconds: float) -> Limits:
+        """Return limits with room for two tries of a load, and a new worker between them."""
+        return cls(load=seconds, answer=2 * seconds + min(20.0, seconds))
 
 
 class Outcome(StrEnum):
@@ -136,6 +141,7 @@ class PresetStateMachine:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._next_id = 0
+        self._ended = ""
         self._worker = False
         self._waiting: _Request | None = None
         self._loading: _Request | None = None
@@ -211,6 +217,8 @@ class PresetStateMachine:
             self._deaths[choice.name] = self.limits.deaths - 1
         self._next_id += 1
         number = self._next_id
+        if self._ended:
+            return number, [Answered(number, Outcome.FAILED, StylizerError(self._ended))]
         if choice.name in self._quarantined:
             return number, [Answered(number, Outcome.FAILED, self._refusal(choice.name))]
         effects: list[Effect] = []
@@ -265,7 +273,11 @@ class PresetStateMachine:
         self._settle(now)
         self._on_air = _OnAir(request_id, choice, now, on_gpu)
         self._remember(choice)
-        self._sent = {number: sent for number, sent in self._sent.items() if number > request_id}
+        # What was sent before it is answered no more.
+        for number in list(self._sent):
+            del self._sent[number]
+            if number == request_id:
+                break
         if self._loading is None or self._loading.request_id != request_id:
             return []
         request, self._loading = self._loading, None
@@ -335,9 +347,10 @@ class PresetStateMachine:
             effects.append(ReplaceWorker(reason))
         return effects + self._advance(now)
 
-    def close(self) -> list[Effect]:
-        """Answer all that is still waited for."""
-        ending = StylizerError("the daemon is ending")
+    def close(self, reason: str) -> list[Effect]:
+        """There will be no worker any more: answer all that is and will be waited for."""
+        self._ended = reason
+        ending = StylizerError(reason)
         requests = [self._waiting, self._loading]
         self._waiting = self._loading = None
         return [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from obs_stylizer.control.preset_state import (
+from obs_stylizer.control.preset_state_machine import (
     PLAIN,
     Answered,
     Effect,
@@ -359,8 +359,10 @@ def test_strength_set_meanwhile_holds_for_what_is_shown_and_for_what_comes(stage
 
 def test_end_answers_all(stage: Stage) -> None:
     number, _ = stage.ask("wave")
-    assert answers(stage.machine.close()) == {number: Outcome.FAILED}
-    assert stage.machine.close() == []
+    assert answers(stage.machine.close("it ends")) == {number: Outcome.FAILED}
+    assert stage.machine.close("it ends") == []
+    later, effects = stage.ask("ink")
+    assert answers(effects) == {later: Outcome.FAILED}
 
 
 class World:
