@@ -35,10 +35,10 @@ from obs_stylizer.training.features import Vgg19
 from obs_stylizer.training.fidelity import ms_ssim, psnr, ssim
 from obs_stylizer.training.flow import warp_error
 from obs_stylizer.training.losses.perceptual import content_similarity, gram_matrix
-from obs_stylizer.training.objectives.base import to_tensor
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import write_atomically
 from obs_stylizer.training.speed import Speed
+from obs_stylizer.training.tensors import to_tensor
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.features import FeatureNetwork
-from obs_stylizer.training.objectives.base import to_tensor
+from obs_stylizer.training.tensors import to_tensor
 
 Points = NDArray[np.float64]
 

@@ -94,19 +94,6 @@ class Objective(ABC, nn.Module):
         """Take back what :meth:`extra_state` returned."""
 
 
-def to_tensor(pictures: Sequence[Pixels]) -> Tensor:
-    """Return pictures of one size as float32 (B, 3, H, W), 0 to 1."""
-    stacked = torch.stack([torch.from_numpy(picture) for picture in pictures])
-    return stacked.movedim(-1, 1).float() / 255.0
-
-
-def to_pixels(picture: Tensor) -> Pixels:
-    """Return a float picture (3, H, W), 0 to 1, as uint8 (H, W, 3)."""
-    scaled = picture.detach().float().clamp(0, 1) * 255.0 + 0.5
-    pixels: Pixels = scaled.movedim(0, -1).to(torch.uint8).contiguous().cpu().numpy()
-    return pixels
-
-
 def spread(paths: Sequence[Path], count: int = SAMPLE_PICTURES) -> list[Path]:
     """Return ``count`` of ``paths`` (or all), taken evenly over the whole list."""
     count = min(count, len(paths))

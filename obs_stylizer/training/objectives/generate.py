@@ -23,14 +23,9 @@ from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_latent_generator
 from obs_stylizer.training.image_pool import ImagePool
 from obs_stylizer.training.losses.perceptual import gram_matrix, style_distance
-from obs_stylizer.training.objectives.base import (
-    Batch,
-    GeneratorTurn,
-    Objective,
-    to_pixels,
-    to_tensor,
-)
+from obs_stylizer.training.objectives.base import Batch, GeneratorTurn, Objective
 from obs_stylizer.training.recipe import Recipe, expand_path
+from obs_stylizer.training.tensors import to_pixels, to_tensor
 
 GRID = 6
 

@@ -30,10 +30,9 @@ from obs_stylizer.training.objectives.base import (
     GeneratorTurn,
     Objective,
     spread,
-    to_pixels,
-    to_tensor,
 )
 from obs_stylizer.training.recipe import Recipe, expand_path
+from obs_stylizer.training.tensors import to_pixels, to_tensor
 
 
 class TranslationObjective(Objective):

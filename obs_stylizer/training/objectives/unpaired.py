@@ -32,11 +32,10 @@ from obs_stylizer.training.objectives.base import (
     GeneratorTurn,
     Objective,
     spread,
-    to_pixels,
-    to_tensor,
 )
 from obs_stylizer.training.pictures import fit_frame, read_picture
 from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.tensors import to_pixels, to_tensor
 
 
 class UnpairedObjective(Objective):
