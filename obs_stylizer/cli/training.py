@@ -46,7 +46,10 @@ def train(
         bool, typer.Option(help="Check the data and measure one update, but train nothing.")
     ] = False,
     start_from: Annotated[
-        Path | None, typer.Option(help="Run whose weights to start with instead of random ones.")
+        Path | None,
+        typer.Option(
+            help="Run directory, or exported generator (.onnx), whose weights to start with."
+        ),
     ] = None,
     features: FeaturesOption = None,
     device: DeviceOption = "auto",
@@ -210,7 +213,9 @@ def run_training(
         trainer = Trainer(run, _device(device, world.local_rank), world, features)
         if recipe is None:
             trainer.resume()
-        if start_from is not None:
+        if start_from is not None and start_from.suffix == ".onnx":
+            trainer.start_from_model(start_from)
+        elif start_from is not None:
             trainer.start_from(RunDirectory.open(start_from))
         if world.leads:
             for line in trainer.objective.check():

@@ -29,6 +29,7 @@ from obs_stylizer.inference.model_spec import (
     ModelSpec,
     write_spec,
 )
+from obs_stylizer.training.exported_weights import keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
@@ -123,6 +124,7 @@ def export_run(
     native = trained_generator(run)
     model = to_onnx(native)
     write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
+    keep_weights(model, native)
     onnx.checker.check_model(model)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "exported.onnx"

@@ -56,7 +56,7 @@ class SplitConvNorm(nn.Module):
 
 def _doubling(weight: Tensor) -> nn.ConvTranspose2d:
     """Return a 3x3 convolution's weights (O, C, 3, 3) as one that doubles the size as well."""
-    taps = _doubled(_doubled(weight.detach(), 2), 3).transpose(0, 1)
+    taps = doubled(doubled(weight.detach(), 2), 3).transpose(0, 1)
     inputs, outputs = taps.shape[:2]
     made = nn.ConvTranspose2d(inputs, outputs, 4, 2, padding=1, bias=False)
     with torch.no_grad():
@@ -64,7 +64,7 @@ def _doubling(weight: Tensor) -> nn.ConvTranspose2d:
     return made
 
 
-def _doubled(kernel: Tensor, axis: int) -> Tensor:
+def doubled(kernel: Tensor, axis: int) -> Tensor:
     """Return the three taps along ``axis`` as the four that double the size as well.
 
     Every pixel adds to the four nearest of twice the size, the taps in reverse. Two of these see

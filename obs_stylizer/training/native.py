@@ -40,7 +40,7 @@ class NativeGenerator(nn.Module):
         self.styles = generator.styles
         inner = self._inner
         if isinstance(inner, GatheringGenerator):
-            _take_pixels_as_they_lie(inner)
+            _take_pixelsas_they_lie(inner)
             _upsample_while_convolving(inner)
 
     def forward(self, frame: Tensor, style: Tensor | None = None) -> Tensor:
@@ -94,11 +94,11 @@ def _spread(pixels: Tensor, factor: int) -> Tensor:
     return spread.reshape(1, rows * factor, columns * factor, 3)
 
 
-def _take_pixels_as_they_lie(generator: GatheringGenerator) -> None:
+def _take_pixelsas_they_lie(generator: GatheringGenerator) -> None:
     """Reorder weights for pixels by row, column and colour, where torch gathers colour first."""
     stem = generator.stem.convolution
-    stem.weight = _fixed(stem.weight[:, _as_they_lie(generator.input_factor)])
-    order = _as_they_lie(generator.output_factor)
+    stem.weight = _fixed(stem.weight[:, as_they_lie(generator.input_factor)])
+    order = as_they_lie(generator.output_factor)
     last = generator.last
     if isinstance(last, SmoothSubpixelConv):
         last = generator.last = last.as_convolution()
@@ -129,7 +129,7 @@ def _upsample_while_convolving(generator: GatheringGenerator) -> None:
             generator.up[level] = SplitConvNorm(layer)
 
 
-def _as_they_lie(factor: int) -> list[int]:
+def as_they_lie(factor: int) -> list[int]:
     """Return torch's channel for each gathered byte of a square of pixels."""
     places = range(factor * factor)
     return [colour * factor * factor + place for place in places for colour in range(3)]

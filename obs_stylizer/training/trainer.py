@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.training.compilation import compile_networks, lay_out
 from obs_stylizer.training.distributed import World
+from obs_stylizer.training.export import EXPORTED
+from obs_stylizer.training.exported_weights import read_spec, weights_of
+from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.steadying import clip_weights
 from obs_stylizer.training.moving_average import MovingAverage
 from obs_stylizer.training.objectives import Objective, build_objective
@@ -152,6 +155,32 @@ class Trainer:
                     }
                 }
             )
+
+    def start_from_model(self, path: Path) -> None:
+        """Take the weights of an exported generator as this run's start.
+
+        As :meth:`start_from`, but discriminators and optimizers always begin anew.
+
+        Raises:
+            TrainingError: the file's generator is of another shape, or has no trained weights.
+            ModelError: the file is no native generator.
+        """
+        spec = read_spec(path)
+        name = EXPORTED.get(self.recipe.objective)
+        if name is None:
+            raise TrainingError(
+                f"a training of the kind {self.recipe.objective} cannot start from a model",
+                "start it from a run directory",
+            )
+        weights = weights_of(path, build_generator(self.recipe.generator, len(spec.styles)))
+        for networks in (self.objective.generators, self.average.network):
+            network = networks[name]
+            network.load_state_dict(
+                carry_styles(weights, network.state_dict(), spec.styles, _styles_of(self.recipe))
+            )
+        if self.world.leads:
+            facts = {"model": spec.name, "recipe_hash": spec.recipe_hash}
+            self.run.note({"started_from": facts})
 
     def _load_extra_state(self, saved: Any) -> None:
         """Take back this process's pools, whose pictures came from its share of each batch."""

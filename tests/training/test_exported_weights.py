@@ -1,0 +1,77 @@
+"""An exported generator is a starting point: its trained weights are read back from the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.inference.model_spec import write_spec
+from obs_stylizer.training.export import describe, to_onnx
+from obs_stylizer.training.exported_weights import keep_weights, read_spec, weights_of
+from obs_stylizer.training.generators import build_generator
+from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.recipe import GeneratorRecipe, load_recipe
+
+from .conftest import RecipeWriter
+
+pytestmark = pytest.mark.training
+
+
+@pytest.mark.parametrize(
+    ("section", "styles"),
+    [
+        ({"kind": "fast", "channels": 8, "blocks": 1}, 2),
+        ({"kind": "lite", "channels": 8, "blocks": 2}, 0),
+        ({"kind": "fast", "channels": 8, "blocks": 1, "detail": True}, 3),
+        ({"kind": "lite", "channels": 8, "blocks": 1, "normalise": False, "correction": True}, 0),
+        ({"kind": "unet", "channels": 8, "depth": 2, "gather": 2}, 0),
+    ],
+)
+def test_the_weights_read_back_paint_the_same_picture(
+    tmp_path: Path, recipe_of: RecipeWriter, section: dict[str, object], styles: int
+) -> None:
+    recipe = GeneratorRecipe.model_validate(section)
+    torch.manual_seed(1)
+    trained = build_generator(recipe, styles)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    native = NativeGenerator(trained)
+    model = to_onnx(native)
+    write_spec(model, describe(load_recipe(recipe_of()), native.size_multiple, {}))
+    path = tmp_path / "painted.onnx"
+    keep_weights(model, native)
+    onnx.save(model, path)
+
+    other = build_generator(recipe, styles)
+    other.load_state_dict(weights_of(path, other))
+
+    frame = torch.rand(1, 3, 32, 48)
+    mix = torch.full((1, styles), 1 / styles) if styles else None
+    with torch.no_grad():
+        assert torch.allclose(trained(frame, mix), other(frame, mix), atol=1e-4)
+
+
+def test_another_shape_is_refused_by_name(tmp_path: Path, recipe_of: RecipeWriter) -> None:
+    small = build_generator(GeneratorRecipe(kind="fast", channels=8, blocks=1), 2)
+    with torch.no_grad():
+        for parameter in small.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    native = NativeGenerator(small)
+    model = to_onnx(native)
+    write_spec(model, describe(load_recipe(recipe_of()), native.size_multiple, {}))
+    path = tmp_path / "painted.onnx"
+    onnx.save(model, path)
+    with pytest.raises(TrainingError, match=r"stem\.convolution\.weight"):
+        weights_of(path, build_generator(GeneratorRecipe(kind="fast", channels=16, blocks=1), 2))
+    with pytest.raises(TrainingError, match=r"has no weights blocks\.1"):
+        weights_of(path, build_generator(GeneratorRecipe(kind="fast", channels=8, blocks=2), 2))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="there is no model"):
+        read_spec(tmp_path / "missing.onnx")
