@@ -9,6 +9,7 @@ from torch import Tensor
 
 from obs_stylizer.training.augment import noise_like
 from obs_stylizer.training.losses import adversarial
+from obs_stylizer.training.losses.differentiable_augmentation import augment
 from obs_stylizer.training.losses.steadying import Critic, gradient_penalty, r1_penalty
 from obs_stylizer.training.recipe import AdversarialRecipe
 
@@ -78,7 +79,12 @@ class Game:
         return loss, metrics
 
     def noisy(self, samples: Tensor, seeds: Sequence[int], turn: int) -> Tensor:
-        """Return ``samples`` with instance noise (Sonderby et al. 2017), other for each turn."""
+        """Return ``samples`` as the discriminator sees them, changed otherwise in each turn.
+
+        With instance noise (Sonderby et al. 2017), and augmented where the recipe asks for it.
+        """
+        if self.recipe.augment:
+            samples = augment(samples, [seed + 3 * turn + 1 for seed in seeds])
         spread = self.recipe.instance_noise
         if not spread:
             return samples

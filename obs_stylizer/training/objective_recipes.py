@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from obs_stylizer.documents import Section
 
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 VGG19_FILE = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
+VGG16_FILE = "${STYLIZER_DATA}/features/vgg16_to_conv5_1_f16.npz"
 SQUEEZENET_FILE = "${STYLIZER_DATA}/features/squeezenet1_0.npz"
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
@@ -19,11 +20,36 @@ class StyleRecipe(Section):
 
     picture: str
     size: int = Field(default=320, ge=64, le=2048)
-    """Short side the picture is scaled to: a larger one makes larger strokes."""
+    """Short side the picture is scaled to: a larger one makes larger strokes. 512 gives a frame
+    of 640x360 strokes somewhat broader than the picture has at the same width."""
     weight: Weight = 1.0
     """Multiplies the style loss of this style."""
+    content: Weight = 1.0
+    """Multiplies the content loss of this style: a picture of strong shapes needs more to leave
+    a face a face."""
     turns: int = Field(default=1, ge=1, le=20)
     """Samples it gets where another gets one."""
+
+
+class StyleScaleRecipe(Section):
+    """One size at which the generator's picture is compared with the paintings."""
+
+    scale: float = Field(default=1.0, gt=0, le=1)
+    """Size of the compared picture, as a share of the frame's. At a half the same features see
+    twice as far, for a quarter of the time: broad strokes and planes are asked for there, the
+    crispness of edges at 1."""
+    layers: dict[str, Weight] = Field(min_length=1)
+    """Layers whose Gram matrices are compared, and the weight of each."""
+    weight: Weight = 1.0
+    """Multiplies all of them."""
+    picture_size: int | None = Field(default=None, ge=16, le=2048)
+    """Short side of the painting at this scale; left out: ``size`` of the style times ``scale``,
+    which is the same painting in the same place."""
+    crop: int | None = Field(default=None, ge=16, le=1024, multiple_of=8)
+    """Side of the square that is compared, cut anew from each picture; left out: all of it."""
+
+
+_OLD_LAYERS = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}
 
 
 class PaintingRecipe(Section):
@@ -32,19 +58,29 @@ class PaintingRecipe(Section):
     styles: dict[StyleName, StyleRecipe] = Field(min_length=1)
     """Name and picture of each style, in the order of the style vector."""
     features: str = VGG19_FILE
-    """VGG-19 convolutions."""
-    style_layers: dict[str, Weight] = Field(
-        default={"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0, "conv3_3": 1.0}, min_length=1
-    )
+    """Weights of VGG-16 or VGG-19."""
+    scales: tuple[StyleScaleRecipe, ...] = ()
+    """Where and on what the style is compared. Left out: as ``style_layers`` and ``coarse`` of
+    older recipes say."""
+    style_layers: dict[str, Weight] = Field(default=_OLD_LAYERS, min_length=1)
+    """Older form of ``scales``: layers compared at full size."""
+    coarse: Weight = 0.0
+    """Older form of ``scales``: weight of the same layers at half the size."""
     content_layers: dict[str, Weight] = Field(
         default={"conv2_2": 0.5, "conv3_1": 1.0}, min_length=1
     )
+    content_scale: float = Field(default=1.0, gt=0, le=1)
+    """Size at which content is compared, as a share of the frame's; at a half the generator may
+    paint its own strokes into what was the photograph's texture."""
     style_weight: Weight = 1.0
     content_weight: Weight = 1.0
+    skin: Weight = 0.0
+    """How much more content counts where a photograph has the colours of skin, so that a face
+    stays a face under strokes that a sky may dissolve in."""
+    mixes: float = Field(default=0.0, ge=0, le=1)
+    """Share of samples in a random mixture of two styles, compared with the same mixture of
+    their Gram matrices: mixtures are used live, so they are taught."""
     total_variation: Weight = 0.1
-    coarse: Weight = 0.0
-    """Multiplies the style loss at half the size, which is added to that at full size: features
-    that see 40 pixels then see 80, so that broad strokes and planes of colour are asked for too."""
     tone: Weight = 0.0
     """Weight of keeping light and dark where they are: without it a style may turn dark hair
     into the paper that its painting is made on."""
@@ -57,6 +93,24 @@ class PaintingRecipe(Section):
     fraction of the time."""
     imitation: Weight = 1.0
     """Weight of the mean absolute difference from the teacher's picture."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_form_of_scales(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("scales"):
+            for older in ("style_layers", "coarse"):
+                if older in given:
+                    raise ValueError(f"leave out {older}: scales says what it would")
+        return given
+
+    @property
+    def style_scales(self) -> tuple[StyleScaleRecipe, ...]:
+        """The scales, also of a recipe of the older form."""
+        if self.scales:
+            return self.scales
+        full = StyleScaleRecipe(layers=self.style_layers)
+        half = StyleScaleRecipe(scale=0.5, layers=self.style_layers, weight=self.coarse)
+        return (full, half) if self.coarse else (full,)
 
 
 class TranslationRecipe(Section):

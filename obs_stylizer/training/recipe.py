@@ -34,10 +34,20 @@ _LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate")
 _LATER_KEYS = {
     "generator": ("depth", "latent", "normalise", "correction", "detail", "gather"),
     "discriminator": ("kind", "scales"),
-    "adversarial": ("gradient_penalty", "r1", "weight_clip", "pool"),
+    "adversarial": ("gradient_penalty", "r1", "r1_every", "weight_clip", "pool", "augment"),
     "data": ("clips",),
-    "temporal": ("clip_weight",),
-    "painting": ("tone", "coarse", "margin", "teacher_model", "imitation"),
+    "temporal": ("clip_weight", "every"),
+    "painting": (
+        "tone",
+        "coarse",
+        "margin",
+        "teacher_model",
+        "imitation",
+        "scales",
+        "content_scale",
+        "skin",
+        "mixes",
+    ),
     "generate": ("style", "style_layers", "style_features"),
     "paired": ("perceptual", "perceptual_layers", "features"),
     "enhance": ("perceptual", "perceptual_layers", "features"),
@@ -135,12 +145,18 @@ class AdversarialRecipe(Section):
     """Discriminator updates for each of the generator's."""
     instance_noise: float = Field(default=0.02, ge=0, le=1)
     """Standard deviation of the noise on everything the discriminator sees."""
+    augment: bool = False
+    """Show the discriminator real and made pictures moved, cut out and in other colours (Zhao et
+    al. 2020), so that it cannot learn a handful of pictures by heart."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     """One-sided: how far the label of real pictures is under 1 (bce and least_squares)."""
     gradient_penalty: Weight = 0.0
     """Weight of (|gradient| - 1)² between real and made pictures (WGAN-GP takes 10)."""
     r1: Weight = 0.0
     """Gamma of the R1 penalty: half of it times |gradient|² at real pictures."""
+    r1_every: int = Field(default=1, ge=1, le=64)
+    """Updates between two R1 penalties, each that much heavier: 16 costs a sixteenth and does the
+    same (Karras et al. 2020)."""
     weight_clip: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
     """Largest size of a discriminator's weight after each update; 0 leaves them as they are."""
     pool: int = Field(default=0, ge=0, le=1000)
@@ -154,6 +170,9 @@ class TemporalRecipe(Section):
     """Weight of the difference under known motion."""
     clip_weight: Weight = 1.0
     """Weight of the difference along the optical flow of ``data.clips``, where there are any."""
+    every: int = Field(default=1, ge=1, le=16)
+    """Updates of a painting between two in which known motion is looked at, each that much
+    heavier: it takes a fifth of the time, and every third update is enough."""
     shift: float = Field(default=6.0, ge=0, le=64)
     """Largest shift, in pixels."""
     rotation: float = Field(default=2.0, ge=0, le=45)
@@ -257,10 +276,12 @@ class Recipe(Section):
             fields = type(values).model_fields
             left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
         if self.painting is not None:
-            once = {name for name, style in self.painting.styles.items() if style.turns == 1}
             left_out["painting"] = {
                 **dict.fromkeys(left_out["painting"], True),
-                "styles": {name: {"turns"} for name in once},
+                "styles": {
+                    name: {key for key in ("turns", "content") if getattr(style, key) == 1}
+                    for name, style in self.painting.styles.items()
+                },
             }
         if self.generate is not None:
             # They only judge what was trained.

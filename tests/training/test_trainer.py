@@ -295,7 +295,7 @@ def test_a_style_with_more_turns_gets_more_samples(recipe_of: RecipeWriter, tmp_
     trainer = start(tmp_path / "run", often)
     samples = range(trainer.recipe.schedule.batch)
     taken = [
-        int(i) for step in range(4) for i in trainer.objective.make_batch(step, samples)["index"]
+        int(i) for step in range(4) for i in trainer.objective.make_batch(step, samples)["style"].argmax(1)
     ]
     assert taken.count(0) == 3 * taken.count(1) > 0
 

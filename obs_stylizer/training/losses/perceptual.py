@@ -32,10 +32,18 @@ def style_distance(made: Tensor, wanted: Tensor) -> Tensor:
     return (made - wanted).square().sum((1, 2)) / wanted.square().sum((1, 2)).clamp_min(1e-12)
 
 
-def content_distance(made: Tensor, wanted: Tensor) -> Tensor:
-    """Return |made - wanted|² / |wanted|² for each sample: (B,) of features (B, C, H, W)."""
-    made, wanted = made.flatten(1).float(), wanted.flatten(1).float()
-    return (made - wanted).square().sum(1) / wanted.square().sum(1).clamp_min(1e-12)
+def content_distance(made: Tensor, wanted: Tensor, emphasis: Tensor | None = None) -> Tensor:
+    """Return |made - wanted|² / |wanted|² for each sample: (B,) of features (B, C, H, W).
+
+    Args:
+        made: features of a made picture.
+        wanted: those of the frame it was made of, the same shape.
+        emphasis: how much a difference counts at each place, (B, 1, H, W); None for 1.
+    """
+    difference = (made.float() - wanted.float()).square()
+    if emphasis is not None:
+        difference = difference * emphasis
+    return difference.flatten(1).sum(1) / wanted.float().square().flatten(1).sum(1).clamp_min(1e-12)
 
 
 def content_similarity(made: Tensor, wanted: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ known motion.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +21,12 @@ from obs_stylizer.training.augment import Motion, draw_motion
 from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
-from obs_stylizer.training.features import FeatureNetwork, load_features
+from obs_stylizer.training.features import load_features
 from obs_stylizer.training.game import Game
 from obs_stylizer.training.generators import build_generator
-from obs_stylizer.training.losses.perceptual import (
-    content_distance,
-    gram_matrix,
-    style_distance,
-    tone_distance,
-    total_variation,
-)
+from obs_stylizer.training.losses.perceptual import tone_distance, total_variation
 from obs_stylizer.training.losses.steadying import Critic
+from obs_stylizer.training.losses.style_scales import StyleScales
 from obs_stylizer.training.losses.temporal import clip_consistency, motion_consistency
 from obs_stylizer.training.objective_recipes import PaintingRecipe
 from obs_stylizer.training.objectives.base import (
@@ -40,12 +35,11 @@ from obs_stylizer.training.objectives.base import (
     GeneratorTurn,
     Objective,
     spread,
-    to_pixels,
-    to_tensor,
 )
 from obs_stylizer.training.pictures import fit_frame, read_picture, scale_to_short_side
 from obs_stylizer.training.recipe import Recipe, expand_path
 from obs_stylizer.training.teachers import ModelTeacher
+from obs_stylizer.training.tensors import to_pixels, to_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +71,12 @@ class PaintingObjective(Objective):
         ]
         self.content = ContentPictures.of(recipe.data)
         self.clips = ClipPairs.of(recipe.data)
+        paintings = [
+            read_picture(expand_path(style.picture)) for style in self.painting.styles.values()
+        ]
         self.style_pictures = [
-            scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
-            for style in self.painting.styles.values()
+            scale_to_short_side(picture, style.size)
+            for picture, style in zip(paintings, self.painting.styles.values(), strict=True)
         ]
         self.generators = nn.ModuleDict(
             {"painter": build_generator(recipe.generator, len(self.styles))}
@@ -89,73 +86,71 @@ class PaintingObjective(Objective):
             self.discriminators["patches"] = build_discriminator(
                 recipe.discriminator, len(self.styles)
             )
-        self.features: FeatureNetwork | None = None
-        if self.painting.style_weight or self.painting.content_weight:
-            self.features = load_features(features or expand_path(self.painting.features))
         self.to(device)
-        self._style_grams: list[Tensor] = []
-        self._coarse_grams: list[Tensor] = []
-        if self.features is not None:
-            pictures = [to_tensor([picture]).to(device) for picture in self.style_pictures]
-            self._style_grams = self._measure_styles(self.features, pictures)
-            if self.painting.coarse:
-                halves = [_halved(picture) for picture in pictures]
-                self._coarse_grams = self._measure_styles(self.features, halves)
+        self.perceptual: StyleScales | None = None
+        if self.painting.style_weight or self.painting.content_weight:
+            network = load_features(features or expand_path(self.painting.features)).to(device)
+            side = recipe.data.crop - 2 * self.painting.margin
+            self.perceptual = StyleScales(network, self.painting, paintings, side, device)
         self._teacher, self._teacher_mixes = self._find_teacher()
-        weights = [style.weight for style in self.painting.styles.values()]
-        self._style_weights = torch.tensor(weights, device=device)
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
-        """Return ``content`` and ``real`` (B, 3, H, W), ``style`` (B, S), ``index`` and ``motion``.
+        """Return ``content`` and ``real`` (B, 3, H, W), ``style`` (B, S) and maybe ``motion``.
 
-        Styles take turns over the joint batch, so that each gets its share. Pairs of clips'
-        frames are added where the recipe names clips.
+        Styles take turns over the joint batch, so that each gets its share; a share of samples
+        is in a mixture of that style and another. Pairs of clips' frames are added where the
+        recipe names clips.
         """
         recipe, seed = self.recipe, self.recipe.seed
         randoms = [sample_random(seed, step, number, turn) for number in samples]
         turns = self._turns
         order = [turns[(step * recipe.schedule.batch + number) % len(turns)] for number in samples]
         content = [self.content.crop(recipe.data, random) for random in randoms]
+        style = nn.functional.one_hot(torch.tensor(order), len(self.styles)).float()
+        for row, random in zip(style, randoms, strict=True):
+            if self.painting.mixes and random.random() < self.painting.mixes:
+                share = float(random.uniform(0.2, 0.8))
+                row *= share
+                row[int(random.integers(len(self.styles)))] += 1 - share
+        # A mixture is judged beside both its paintings, each as often as its share says.
         real = [
-            self._style_crop(index, random) for index, random in zip(order, randoms, strict=True)
+            self._style_crop(int(random.choice(len(row), p=row / row.sum())), random)
+            for row, random in zip(style.double().numpy(), randoms, strict=True)
         ]
-        index = torch.tensor(order)
-        moving = self.clips.batch(recipe, step, samples) if self.clips and not turn else {}
+        moving: Batch = (
+            {**self.clips.batch(recipe, step, samples)} if self.clips and not turn else {}
+        )
+        if recipe.temporal.weight and step % recipe.temporal.every == 0:
+            moving["motion"] = draw_motion(recipe.temporal, randoms, recipe.data.crop)
         if self._teacher is not None and not turn:
-            shown = zip(content, order, strict=True)
+            mixes = (style @ self._teacher_mixes).tolist()
             moving["wanted"] = to_tensor(
-                [self._teacher.paint(crop, self._teacher_mixes[style]) for crop, style in shown]
+                [self._teacher.paint(crop, mix) for crop, mix in zip(content, mixes, strict=True)]
             )
         return {
             **moving,
             "content": to_tensor(content),
             "real": to_tensor(real),
-            "index": index,
-            "style": nn.functional.one_hot(index, len(self.styles)).float(),
-            "motion": draw_motion(recipe.temporal, randoms, recipe.data.crop),
+            "style": style,
             "noise_seeds": tuple(int(random.integers(2**31)) for random in randoms),
         }
 
     def generator_turn(self, batch: Batch) -> GeneratorTurn:
         """Return the sum of style, content, temporal, smoothness and adversarial losses."""
         painting, weights = self.painting, self.recipe
-        content, style, index = batch["content"], batch["style"], batch["index"]
-        motion: Motion = batch["motion"]
+        content, style = batch["content"], batch["style"]
         painter = self.generators["painter"]
         whole: Tensor = painter(content, style)
         made, seen = self._inner(whole), self._inner(content)
         metrics: dict[str, Tensor] = {}
 
         loss = torch.zeros((), device=content.device)
-        if self.features is not None:
-            metrics |= self._perceptual(self.features, made, seen, index)
+        if self.perceptual is not None:
+            metrics |= self.perceptual(made, seen, style, batch["noise_seeds"])
             loss = (
                 painting.style_weight * metrics["style"]
                 + painting.content_weight * metrics["content"]
             )
-            if painting.coarse:
-                metrics["coarse"] = self._coarse_style(self.features, made, index)
-                loss = loss + painting.style_weight * painting.coarse * metrics["coarse"]
         if "wanted" in batch:
             metrics["imitation"] = (made.float() - self._inner(batch["wanted"])).abs().mean()
             loss = loss + painting.imitation * metrics["imitation"]
@@ -164,10 +159,11 @@ class PaintingObjective(Objective):
             loss = loss + painting.tone * metrics["tone"]
         metrics["variation"] = total_variation(made.float())
         loss = loss + painting.total_variation * metrics["variation"]
-        if weights.temporal.weight:
+        if "motion" in batch:
+            motion: Motion = batch["motion"]
             moved = painter(motion.disturb(content), style)
             metrics["temporal"] = motion_consistency(whole, moved, motion)
-            loss = loss + weights.temporal.weight * metrics["temporal"]
+            loss = loss + weights.temporal.weight * weights.temporal.every * metrics["temporal"]
         if "clip_now" in batch:
             frames = torch.cat([batch["clip_before"], batch["clip_now"]])
             before, now = painter(frames, torch.cat([style, style])).chunk(2)
@@ -199,7 +195,7 @@ class PaintingObjective(Objective):
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
         """Return held-out pictures (left) and what each style makes of them."""
         paths = spread(self.content.held_out or tuple(self.content.training.paths))
-        device = self._style_weights.device
+        device = next(generators.parameters()).device
         rows = []
         for path in paths:
             cut = fit_frame(read_picture(path), SAMPLE_SIZE)
@@ -224,45 +220,10 @@ class PaintingObjective(Objective):
             *([self.clips.check()] if self.clips else []),
         ]
 
-    def _perceptual(
-        self, features: FeatureNetwork, made: Tensor, seen: Tensor, index: Tensor
-    ) -> dict[str, Tensor]:
-        """Return the distances from the styles with these indices and from the frame's content."""
-        painting = self.painting
-        found = features(made, {*painting.style_layers, *painting.content_layers})
-        with torch.no_grad():
-            wanted = features(seen, painting.content_layers)
-        contents = [
-            weight * content_distance(found[layer], wanted[layer]).mean()
-            for layer, weight in painting.content_layers.items()
-        ]
-        return {
-            "style": self._style_loss(found, self._style_grams, index),
-            "content": torch.stack(contents).sum(),
-        }
-
-    def _coarse_style(self, features: FeatureNetwork, made: Tensor, index: Tensor) -> Tensor:
-        """Return the distance from the styles with these indices at half the size."""
-        found = features(_halved(made), self.painting.style_layers)
-        return self._style_loss(found, self._coarse_grams, index)
-
-    def _style_loss(
-        self, found: Mapping[str, Tensor], wanted: Sequence[Tensor], index: Tensor
-    ) -> Tensor:
-        """Return the weighted distance of features from the Gram matrices of their styles."""
-        share = self._style_weights[index]
-        distances = [
-            weight * (style_distance(gram_matrix(found[layer]), grams[index]) * share)
-            for (layer, weight), grams in zip(
-                self.painting.style_layers.items(), wanted, strict=True
-            )
-        ]
-        return torch.stack(distances).sum(0).mean()
-
-    def _find_teacher(self) -> tuple[ModelTeacher | None, list[list[float]]]:
-        """Return the teacher, if there is one, and its style vector for each of our styles."""
+    def _find_teacher(self) -> tuple[ModelTeacher | None, Tensor]:
+        """Return the teacher, if there is one, and its style vector (T,) for each of ours."""
         if self.painting.teacher_model is None:
-            return None, []
+            return None, torch.zeros(len(self.styles), 0)
         teacher = ModelTeacher(expand_path(self.painting.teacher_model))
         unknown = set(self.styles) - set(teacher.styles)
         if unknown:
@@ -270,18 +231,8 @@ class PaintingObjective(Objective):
                 f"the teacher {teacher.path} has no style {min(unknown)}",
                 f"it has {', '.join(teacher.styles) or 'none'}",
             )
-        return teacher, [[float(known == name) for known in teacher.styles] for name in self.styles]
-
-    def _measure_styles(self, network: FeatureNetwork, pictures: Sequence[Tensor]) -> list[Tensor]:
-        """Return the Gram matrices of every style, (S, C, C), for each style layer."""
-        layers = self.painting.style_layers
-        grams: list[list[Tensor]] = [[] for _ in layers]
-        with torch.no_grad():
-            for picture in pictures:
-                features = network(picture, layers)
-                for kept, layer in zip(grams, layers, strict=True):
-                    kept.append(gram_matrix(features[layer])[0])
-        return [torch.stack(kept) for kept in grams]
+        vectors = [[float(known == name) for known in teacher.styles] for name in self.styles]
+        return teacher, torch.tensor(vectors)
 
     def _style_crop(self, index: int, random: np.random.Generator) -> Pixels:
         """Cut a crop from a style picture, at its own scale or up to a fifth larger."""
@@ -300,18 +251,11 @@ class PaintingObjective(Objective):
         ]
 
     def _critic(self, batch: Batch) -> Critic:
-        """Return the discriminator, scoring patches in the style that each should have."""
-        chosen = batch["index"]
+        """Return the discriminator, scoring patches in the styles that each should have."""
+        shares = batch["style"][:, :, None, None]
 
         def judge(pictures: Tensor) -> list[Tensor]:
             found = self.discriminators["patches"](pictures)
-            return [
-                scores[torch.arange(len(scores), device=scores.device), chosen] for scores in found
-            ]
+            return [(scores * shares.to(scores)).sum(1) for scores in found]
 
         return judge
-
-
-def _halved(pictures: Tensor) -> Tensor:
-    """Return (B, 3, H, W) at half the size."""
-    return nn.functional.avg_pool2d(pictures, 2)
