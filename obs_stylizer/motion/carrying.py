@@ -1,0 +1,63 @@
+"""Carries pictures of any size along a flow that was found on small frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.flow import Field, Share, grid
+
+
+class Carrier:
+    """Carries pictures of one size.
+
+    Args:
+        size: of the pictures.
+    """
+
+    def __init__(self, size: FrameSize) -> None:
+        self.size = size
+        self._grid = grid(size)
+
+    def places(self, back: Field) -> Field:
+        """Return, for each pixel of a picture, its place before: float32 (height, width, 2).
+
+        Args:
+            back: of any smaller size, in its own pixels.
+        """
+        width, height = self.size.width, self.size.height
+        ratios = np.array([width / back.shape[1], height / back.shape[0]], np.float32)
+        wide: Field = cv2.resize(back * ratios, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.add(self._grid, wide, wide))
+
+    def carry(self, picture: Pixels, places: Field) -> Pixels:
+        """Return what ``picture`` shows at ``places``; cubic, so that it stays sharp.
+
+        Args:
+            picture: uint8 (height, width, 3).
+            places: as :meth:`places` gave them.
+        """
+        carried: Pixels = cv2.remap(
+            picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return carried
+
+    def widen(self, share: Share) -> Share:
+        """Return a share found on small frames at the size of the pictures."""
+        wide: Share = cv2.resize(
+            share, (self.size.width, self.size.height), interpolation=cv2.INTER_LINEAR
+        )
+        return wide
+
+
+def joined(first: Field, then: Field, places: Field) -> Field:
+    """Return the way that goes along ``first`` and from there along ``then``.
+
+    Args:
+        first: from each pixel back to a frame between.
+        then: from each pixel of that frame further back.
+        places: the grid plus ``first``.
+    """
+    further = cv2.remap(then, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(first + further)

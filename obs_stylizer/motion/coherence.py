@@ -1,0 +1,101 @@
+"""Coherence: styled pictures that keep their strokes from frame to frame.
+
+Each picture is mixed with the one before, carried along the motion of the plain frames (a
+recursive average along trajectories, as M. Lang et al., *Practical Temporal Consistency for
+Image-Based Graphics Applications*, SIGGRAPH 2012). An average of strokes that flicker is duller
+than each of them, so what it lost of local contrast is given back.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels, size_of
+from obs_stylizer.motion.carrying import Carrier
+from obs_stylizer.motion.flow import Motion, Share
+
+DEFAULT_COHERENCE: Final = 0.85
+"""For a generator that does not say what suits it."""
+MOST: Final = 0.95
+"""Share of the last picture that is kept at most, so that nothing stays for good."""
+_MOST_GAIN: Final = 3.0
+
+
+class Coherence:
+    """Calms one stream of styled pictures. One thread only.
+
+    Args:
+        share: of the carried picture where the motion is known, 0 to 1.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self._last: Pixels | None = None
+        self._carrier = Carrier(FrameSize(16, 16))
+
+    @property
+    def last(self) -> Pixels | None:
+        """The last picture, to be read only: all that is remembered. None after a cut."""
+        return self._last
+
+    def recall(self, last: Pixels | None) -> None:
+        """Go on from the last picture of another."""
+        self._last = None if last is None else last.copy()
+
+    def reset(self) -> None:
+        """Forget the past, after a cut."""
+        self._last = None
+
+    def __call__(self, motion: Motion, styled: Pixels) -> Pixels:
+        """Return ``styled``, calmed: another array of its shape, to be read only.
+
+        Args:
+            motion: that led to the frame of which ``styled`` was made.
+            styled: uint8 (height, width, 3).
+        """
+        last = self._last
+        share = min(self.share, MOST)
+        if last is None or motion.cut or share <= 0 or last.shape != styled.shape:
+            self._last = styled.copy()
+            return self._last
+        size = size_of(styled)
+        if self._carrier.size != size:
+            self._carrier = Carrier(size)
+        if motion.still:
+            carried = last
+        else:
+            carried = self._carrier.carry(last, self._carrier.places(motion.back))
+        kept = self._carrier.widen(motion.confidence * np.float32(share))
+        mixed: Pixels = cv2.blendLinear(carried, styled, kept, 1 - kept)
+        self._last = as_sharp_as(styled, mixed)
+        return self._last
+
+
+def as_sharp_as(wanted: Pixels, picture: Pixels) -> Pixels:
+    """Return ``picture`` with the local contrast of ``wanted``, where it has less.
+
+    Args:
+        wanted: uint8 (height, width, 3).
+        picture: uint8, the same shape.
+    """
+    soft: Pixels = cv2.GaussianBlur(picture, (3, 3), 0)
+    gain = _detail(wanted) / _detail(picture)
+    gain = cv2.resize(
+        np.clip(gain, 1, _MOST_GAIN),
+        (picture.shape[1], picture.shape[0]),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    sharp: Pixels = cv2.blendLinear(picture, soft, gain, 1 - gain)
+    return sharp
+
+
+def _detail(picture: Pixels) -> Share:
+    """Return the mean strength of fine detail around each place, at a quarter of the size."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    fine = cv2.absdiff(grey, cv2.GaussianBlur(grey, (3, 3), 0))
+    quarter = (max(1, picture.shape[1] // 4), max(1, picture.shape[0] // 4))
+    small = cv2.resize(fine, quarter, interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.blur(small, (3, 3)) + np.float32(0.5))

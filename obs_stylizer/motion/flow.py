@@ -1,0 +1,224 @@
+"""Optical flow between consecutive frames, and how far it can be believed.
+
+The flow is found by dense inverse search (T. Kroeger et al., *Fast Optical Flow using Dense
+Inverse Search*, ECCV 2016) on small frames. It runs backwards, from each frame to the one before,
+because that is the direction in which a picture is carried: every pixel asks where it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from obs_stylizer.frames import FrameSize, Pixels
+
+Field = NDArray[np.float32]
+"""float32 (height, width, 2): x and y of a displacement, in pixels of the field itself."""
+Share = NDArray[np.float32]
+"""float32 (height, width), 0 to 1."""
+
+LARGEST_WIDTH: Final = 320
+"""Of the frames that the flow is found on."""
+_LEAST_SIDE: Final = 32
+"""DIS needs a few patches each way."""
+
+_STRIDE: Final = 5
+_STEPS: Final = 4
+_REFINEMENTS: Final = 1
+_GOES_HOME: Final = 3.0
+"""Pixels by which forward and backward flow may disagree; the forward one is a rough one."""
+_EXPLAINED: Final = 12.0
+_UNEXPLAINED: Final = 30.0
+"""Levels of 255 between a frame and its carried predecessor: fully, and no longer, believed."""
+_BELIEF: Final = np.clip(
+    (_UNEXPLAINED - np.arange(256, dtype=np.float32)) / (_UNEXPLAINED - _EXPLAINED), 0, 1
+)
+_NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
+_SLOW: Final = 1.5
+"""Pixels; only slower flow can be camera noise."""
+_ALIKE: Final = 3.0
+"""Levels by which the mean of 4×4 pixels may change in a picture that stands still."""
+_CUT_BELOW: Final = 0.12
+"""Share of a frame that must be explained by its predecessor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How a frame follows from the one before.
+
+    Attributes:
+        back: for each pixel, the way to where it was in the frame before.
+        confidence: how far that can be believed; 0 where something was hidden, came into view or
+            changed its colour.
+        cut: nothing of the frame before can be found in this one, or there was none.
+        still: nothing moved and nothing changed but for noise.
+    """
+
+    back: Field
+    confidence: Share
+    cut: bool
+    still: bool
+
+
+def flow_size(size: FrameSize) -> FrameSize:
+    """Return the size at which the motion of frames of ``size`` is found."""
+    scale = max(1.0, size.width / LARGEST_WIDTH)
+    return FrameSize(
+        max(_LEAST_SIDE, round(size.width / scale)), max(_LEAST_SIDE, round(size.height / scale))
+    )
+
+
+def small_frame(frame: Pixels, size: FrameSize) -> Pixels:
+    """Return ``frame`` at the size that its motion is found at."""
+    small: Pixels = cv2.resize(frame, (size.width, size.height), interpolation=cv2.INTER_AREA)
+    return small
+
+
+def grid(size: FrameSize) -> Field:
+    """Return the place of every pixel: float32 (height, width, 2), x and y."""
+    x, y = np.meshgrid(
+        np.arange(size.width, dtype=np.float32), np.arange(size.height, dtype=np.float32)
+    )
+    return np.dstack([x, y])
+
+
+def alike(one: Pixels, other: Pixels) -> bool:
+    """Whether two small frames show the same but for noise."""
+    if one.shape != other.shape:
+        return False
+    quarter = (one.shape[1] // 4, one.shape[0] // 4)
+    means = [cv2.resize(picture, quarter, interpolation=cv2.INTER_AREA) for picture in (one, other)]
+    return float(cv2.absdiff(*means).max()) <= _ALIKE
+
+
+class MotionEstimator:
+    """Follows frames of one size after another; a change of size counts as a cut."""
+
+    def __init__(self) -> None:
+        self._back = _dense_inverse_search(finest_scale=1, refinements=_REFINEMENTS)
+        self._forth = _dense_inverse_search(finest_scale=2, refinements=0)
+        self._size: FrameSize | None = None
+        self._grid: Field = np.empty((0, 0, 2), np.float32)
+        self._colour: Pixels | None = None
+        self._grey: Pixels | None = None
+
+    @property
+    def before(self) -> Pixels | None:
+        """The last small frame; None at the beginning."""
+        return self._colour
+
+    def reset(self) -> None:
+        """Forget the last frame, so that the next one counts as a cut."""
+        self._colour = self._grey = None
+
+    def observe(self, frame: Pixels) -> Motion:
+        """Return the motion that led to ``frame``: uint8 (height, width, 3), RGB."""
+        size = flow_size(FrameSize(frame.shape[1], frame.shape[0]))
+        if size != self._size:
+            self.reset()
+            self._size, self._grid = size, grid(size)
+        colour = small_frame(frame, size)
+        return self.follow(colour)
+
+    def follow(self, colour: Pixels) -> Motion:
+        """Return the motion that led to a frame that is small already, as :attr:`before` was."""
+        if self._grid.shape[:2] != colour.shape[:2]:
+            self._size = FrameSize(colour.shape[1], colour.shape[0])
+            self._grid = grid(self._size)
+        grey: Pixels = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
+        last_colour, last_grey = self._colour, self._grey
+        if last_colour is not None and last_colour.shape == colour.shape and last_grey is None:
+            last_grey = cv2.cvtColor(last_colour, cv2.COLOR_RGB2GRAY)
+        self._colour, self._grey = colour, grey
+        if last_colour is None or last_grey is None or last_colour.shape != colour.shape:
+            return _cut(colour)
+        if alike(last_colour, colour):
+            shape = colour.shape[:2]
+            return Motion(
+                np.zeros((*shape, 2), np.float32), np.ones(shape, np.float32), False, True
+            )
+        return self._moved(last_colour, last_grey, colour, grey)
+
+    def _moved(
+        self, last_colour: Pixels, last_grey: Pixels, colour: Pixels, grey: Pixels
+    ) -> Motion:
+        back: Field = self._back.calc(grey, last_grey, None)
+        forth: Field = self._forth.calc(last_grey, grey, None)
+        back = self._without_noise(back, last_grey, grey)
+        where = cv2.add(self._grid, back)
+        further = cv2.remap(forth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        astray = _length(cv2.add(back, further))
+        height, width = grey.shape
+        x, y = cv2.split(where)
+        inside = cv2.bitwise_and(
+            cv2.inRange(x, -0.5, width - 0.5), cv2.inRange(y, -0.5, height - 0.5)
+        )
+        # A swift flow may miss by more; the share falls to nothing over half the distance.
+        goes_home = cv2.addWeighted(_length(back), 0.2 / _GOES_HOME, astray, -2 / _GOES_HOME, 2.0)
+        found = cv2.multiply(
+            np.clip(goes_home, 0, 1), explained(last_colour, where, colour), dtype=cv2.CV_32F
+        )
+        found = cv2.copyTo(found, inside)
+        # What moves reaches a little beyond its edge, and a border must not be a hard one.
+        confidence: Share = cv2.blur(cv2.erode(found, _NEIGHBOURS), (3, 3))
+        if cv2.mean(confidence)[0] < _CUT_BELOW:
+            return _cut(colour)
+        return Motion(back, confidence, False, False)
+
+    def _without_noise(self, back: Field, last_grey: Pixels, grey: Pixels) -> Field:
+        """Return the flow with nothing where standing still explains the frame just as well.
+
+        On flat ground the search follows camera noise, and texture carried along it would crawl.
+        """
+        where = cv2.add(self._grid, back)
+        carried = cv2.remap(
+            last_grey, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        moving = _mean_difference(carried, grey)
+        resting = _mean_difference(last_grey, grey)
+        gain = (resting - 1.1 * moving - 0.25) / (0.3 * moving + 0.5)
+        moves = np.clip(cv2.max(gain, _length(back) - _SLOW), 0, 1)
+        moves = cv2.blur(moves, (5, 5))
+        return np.asarray(cv2.multiply(back, cv2.merge([moves, moves])))
+
+
+def explained(picture: Pixels, where: Field, frame: Pixels) -> Share:
+    """Return how well ``picture``, carried to ``frame``, shows what the frame does.
+
+    Args:
+        picture: uint8 (height, width, 3).
+        where: for each pixel of ``frame`` its place in ``picture``.
+        frame: uint8, the shape of ``picture``.
+    """
+    carried = cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    red, green, blue = cv2.split(cv2.blur(cv2.absdiff(carried, frame), (3, 3)))
+    share: Share = cv2.LUT(cv2.max(cv2.max(red, green), blue), _BELIEF)
+    return share
+
+
+def _length(field: Field) -> Share:
+    """Return the length of each displacement."""
+    return np.asarray(cv2.magnitude(*cv2.split(field)))
+
+
+def _mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Share:
+    """Return the mean difference around each place, in levels: float32 (height, width)."""
+    return np.asarray(cv2.boxFilter(cv2.absdiff(one, other), cv2.CV_32F, (15, 15)))
+
+
+def _cut(frame: Pixels) -> Motion:
+    shape = frame.shape[:2]
+    return Motion(np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32), True, False)
+
+
+def _dense_inverse_search(finest_scale: int, refinements: int) -> Any:
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)  # type: ignore[attr-defined]
+    search.setFinestScale(finest_scale)
+    search.setGradientDescentIterations(_STEPS)
+    search.setPatchStride(_STRIDE)
+    search.setVariationalRefinementIterations(refinements)
+    return search
