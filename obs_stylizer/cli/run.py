@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 
 import typer
-from rich.live import Live
-from rich.text import Text
 
 from obs_stylizer.cli.choices import Overrides, choose
-from obs_stylizer.cli.console import error_console, start_logging
+from obs_stylizer.cli.console import start_logging
 from obs_stylizer.cli.presets import open_library
+from obs_stylizer.cli.terminal import Terminal
 from obs_stylizer.daemon.launch import prepare_launching
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import FrameSize
@@ -80,6 +78,12 @@ def run(
     )
     if stats is not None and not stats.absolute().parent.is_dir():
         raise UsageError(f"--stats {stats}: there is no folder {stats.parent}", "make it first")
+    with Terminal() as terminal:
+        _go_on_air(config, overrides, terminal)
+
+
+def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) -> None:
+    """Do it, once the options are known to be sound."""
     # What the worker needs is loaded in its server process while the rest is decided here.
     prepare_launching()
     library = open_library()
@@ -92,13 +96,12 @@ def run(
     from obs_stylizer.daemon.app import Daemon
     from obs_stylizer.daemon.control_surfaces import control_surface_factories, open_server
 
-    status = _StatusLine()
     server = open_server(settings.web) if settings.web.enabled else None
     control_surfaces = control_surface_factories(settings, config or config_file(), server)
     daemon = Daemon(
         chosen.options,
         library,
-        on_second=status.show,
+        on_second=lambda statistics: terminal.show_status(status_text(statistics)),
         control_surfaces=control_surfaces,
         server=server,
     )
@@ -113,14 +116,11 @@ def run(
         # What was ignored when we were started stays so: that is how nohup works.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
-    try:
-        with daemon:
-            for report in daemon.statistics().sinks:
-                log.info("sink %s: %s", report.name, report.where or report.state)
-            while not daemon.wait(0.5):
-                pass
-    finally:
-        status.close()
+    with daemon:
+        for report in daemon.statistics().sinks:
+            log.info("sink %s: %s", report.name, report.where or report.state)
+        while not daemon.wait(0.5):
+            pass
     final = daemon.last_statistics
     log.info(
         "off air after %.1f s: %d frames sent, %d repeated, %d of the source's overtaken",
@@ -129,35 +129,6 @@ def run(
         final.repeated,
         final.dropped,
     )
-
-
-class _StatusLine:
-    """One line at the bottom of a terminal, once a second; nothing where there is none."""
-
-    def __init__(self) -> None:
-        self._live: Live | None = None
-        self._shown = sys.stderr.isatty() and sys.platform != "win32"
-
-    def show(self, statistics: Statistics) -> None:
-        """Show the newest numbers."""
-        if not self._shown:
-            return
-        try:
-            if self._live is None:
-                self._live = Live(console=error_console(), auto_refresh=False, transient=True)
-                self._live.start()
-            self._live.update(Text(status_text(statistics), style="cyan"), refresh=True)
-        except OSError:
-            # The terminal was closed; the daemon is told by a signal of its own.
-            self._shown = False
-
-    def close(self) -> None:
-        """Take the line away."""
-        try:
-            if self._live is not None:
-                self._live.stop()
-        except OSError:
-            log.debug("the terminal is gone")
 
 
 def status_text(statistics: Statistics) -> str:

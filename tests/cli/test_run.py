@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -249,9 +250,36 @@ def test_closed_terminal_ends_it_whole(home: Path) -> None:
     assert picture_count(recording) > 3
 
 
+def test_stopped_terminal_stops_nothing_else(home: Path) -> None:
+    stats = home / "stats.json"
+    config = home / "config" / "obs-stylizer" / "config.yaml"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "web": {"enabled": False}}))
+    arguments = ["--sink", "null", "--duration", "3", "--log-level", "debug"]
+    master, slave = pty.openpty()
+    # As Ctrl-S does it: whoever writes to the terminal waits from now on.
+    termios.tcflow(slave, termios.TCOOFF)
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--stats", str(stats), *arguments],
+        env=environment(home),
+        cwd=home,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        preexec_fn=_take_terminal,
+    )
+    try:
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        os.close(slave)
+        os.close(master)
+    told = json.loads(stats.read_text("utf-8"))
+    assert told["sent"] > 50
+    assert told["styled"] > 0
+
+
 def _take_terminal() -> None:
     import fcntl
-    import termios
 
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
