@@ -90,8 +90,11 @@ def _explain(
     else:
         message = message[:1].lower() + message[1:]
         given = first.get("input")
-        if isinstance(given, str | int | float | bool) and location[-1:] != ["password"]:
+        shown = isinstance(given, str | int | float | bool) and f"“{given}”" not in message
+        if shown and location[-1:] != ["password"]:
             message += f", not {given!r}"
+        if first["type"] == "string_type" and isinstance(given, int | float):
+            remedy = "put it in quotation marks"
     more = cause.error_count() - 1
     if more:
         message += f" (and {more} more)"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
@@ -46,6 +48,33 @@ def preset_folders() -> tuple[Path, Path]:
     return bundled_folder("presets"), config_folder() / "presets"
 
 
+def host_name(value: str, port_key: str) -> str:
+    """Return the name or address of a machine without brackets and blanks around it.
+
+    Args:
+        value: as people write it: ``::1``, ``[::1]``, ``studio.local``.
+        port_key: where the port belongs, which may stand here by mistake.
+
+    Raises:
+        ValueError: it is more than that: an address of a page, or one with a port.
+    """
+    name = value.strip()
+    if "://" in name or "/" in name:
+        inner = urlsplit(name if "://" in name else f"//{name}").hostname or "localhost"
+        raise ValueError(f"“{value}” is more than a machine: write only its name, as in {inner}")
+    # In brackets, or with a single colon; an IPv6 address has two and more.
+    parts = re.fullmatch(r"\[([^\[\]]*)\](?::(\d*))?", name) or re.fullmatch(r"([^:]*):(\d*)", name)
+    inner, port = parts.groups() if parts else (name, "")
+    if not inner or re.search(r"[\s\[\]@?#]", inner):
+        raise ValueError(f"“{value}” is no name of a machine, as localhost is, and no address")
+    if port:
+        raise ValueError(
+            f"“{value}” has a port in it: write {inner} here, and {port_key}: {port} in a line of "
+            "its own"
+        )
+    return inner
+
+
 class WebSettings(Section):
     """The web server: panel, commands, and the stream where it is a sink."""
 
@@ -60,8 +89,9 @@ class WebSettings(Section):
     @field_validator("address")
     @classmethod
     def _check_address(cls, value: str) -> str:
+        name = host_name(value, "port")
         try:
-            return value if value == "localhost" else str(ip_address(value))
+            return name if name == "localhost" else str(ip_address(name))
         except ValueError as error:
             raise ValueError(f"“{value}” is no IP address, as 127.0.0.1 is") from error
 
@@ -84,7 +114,11 @@ def _scene_preset(value: object) -> object:
     if isinstance(value, str):
         return {"preset": value}
     if not isinstance(value, dict | ScenePreset):
-        raise ValueError("must be a preset, leave, or {preset:, strength:, crossfade_ms:}")
+        quoted = isinstance(value, bool | int | float)
+        raise ValueError(
+            "must be a preset, leave, or {preset:, strength:, crossfade_ms:}"
+            + ("; a name such as this belongs in quotation marks" if quoted else "")
+        )
     return value
 
 
@@ -121,6 +155,16 @@ class ObsSettings(Section):
     """Added to the measured delay, for what comes after us (the virtual camera, OBS itself)."""
     text_input: str = ""
     """OBS text input that shows the title of the preset on air."""
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        return host_name(value, "port")
+
+    @property
+    def address(self) -> str:
+        """Host and port, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_wanted(self) -> bool:

@@ -91,10 +91,14 @@ def read_yaml(
         ) from cause
     except yaml.YAMLError as cause:
         mark = getattr(cause, "problem_mark", None)
+        if str(getattr(cause, "context", "")).startswith("while scanning a"):
+            # What was begun there is not ended; the problem is seen some lines later.
+            mark = getattr(cause, "context_mark", None) or mark
         problem = getattr(cause, "problem", None) or "is no YAML"
         raise error(
             str(problem),
-            "check indentation, quotes and colons near that line",
+            "check indentation and colons near that line, and put text with signs in it in "
+            "quotation marks",
             path=path,
             line=mark.line + 1 if mark else None,
         ) from cause
@@ -194,6 +198,8 @@ class _Values:
                 for name, part in self._merged(value).items():
                     merged.setdefault(name, part)
                 continue
+            if not key.value and not key.style:
+                raise _Wrong("a key is empty", key, "put the name in quotation marks")
             if key.value in values:
                 raise _Wrong("stands there twice", key, "keep one of them", key.value)
             values[key.value] = self.of(value)

@@ -10,7 +10,7 @@ import pytest
 from obs_stylizer import presets
 from obs_stylizer.errors import PresetError, SettingsError
 from obs_stylizer.presets import Preset, PresetLibrary, load_preset
-from obs_stylizer.settings import Settings, load_settings
+from obs_stylizer.settings import ObsSettings, Settings, WebSettings, load_settings
 
 GOOD = "title: Great Wave\nmodel: paintings\nstyles:\n  great-wave: 1\nstrength: 0.9\n"
 
@@ -164,6 +164,15 @@ def test_other_threads_see_a_refresh_as_a_whole(
     [
         ("obs: {password: 123456}", "obs.password: must be text: put it in quotation marks"),
         ("obs: {scenes: {Talk: 3}}", "obs.scenes.Talk: must be a preset, leave, or {preset:"),
+        ("obs: {scenes: {Talk: true}}", "belongs in quotation marks"),
+        ("obs: {text_input: 12}", "a valid string, not 12 (put it in quotation marks)"),
+        ("obs:\n  scenes:\n    A: leave\n    @x: wave", "config.yaml:4: found character '@'"),
+        ("obs:\n  scenes:\n    &b: wave", "config.yaml:3: a key is empty (put the name in quot"),
+        ("obs:\n  scenes:\n    A: x\n    a #b: wave\n    C: x", "config.yaml:4: could not find "),
+        (
+            "obs:\n  scenes:\n    A: x\n    a #b: wave\n    C: x",
+            "put text with signs in it in quotation",
+        ),
         ("obs: {scenes: {Talk: {strenth: 1}}}", "did you mean “strength”?"),
         ("obs: {scenes: {Talk: {x: 1}}}", "known keys: crossfade_ms, preset, strength"),
         ("obs: {default: {presett: wave}}", "did you mean “preset”?"),
@@ -195,3 +204,47 @@ def test_obs_is_looked_for_only_if_wanted(monkeypatch: pytest.MonkeyPatch) -> No
     assert not Settings.model_validate({"obs": {"enabled": False, "port": 4460}}).obs.is_wanted
     monkeypatch.setenv("OBS_WEBSOCKET_PASSWORD", "another")
     assert Settings().obs.is_wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        (" studio.local ", "studio.local"),
+        ("localhost:", "localhost"),
+        ("192.168.1.20", "192.168.1.20"),
+    ],
+)
+def test_the_host_of_obs_is_read_as_people_write_it(given: str, host: str) -> None:
+    assert ObsSettings(host=given).host == host
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("localhost:4469", "write localhost here, and port: 4469 in a line of its own"),
+        ("[::1]:4469", "write ::1 here, and port: 4469"),
+        ("ws://studio.local:4455", "write only its name, as in studio.local"),
+        ("http://[::1]:4455/", "as in ::1"),
+        ("studio.local/obs", "as in studio.local"),
+        ("my studio", "is no name of a machine"),
+        (":4455", "is no name of a machine"),
+        ("[]", "is no name of a machine"),
+        ("", "is no name of a machine"),
+    ],
+)
+def test_what_is_no_host_is_refused_as_what_it_is(given: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"obs:\n  host: '{given}'\n", "utf-8")
+    with pytest.raises(SettingsError) as error:
+        load_settings(path)
+    assert "config.yaml:2: obs.host: " in str(error.value)
+    assert said in str(error.value)
+
+
+def test_the_address_of_the_panel_may_stand_in_brackets() -> None:
+    assert WebSettings(address="[::1]").address == "::1"
+    with pytest.raises(ValueError, match="port: 8765 in a line of its own"):
+        WebSettings(address="127.0.0.1:8765")

@@ -11,6 +11,7 @@ from typing import Final
 
 import psutil
 
+from obs_stylizer.control.obs.scene_names import find_alike, hint_for
 from obs_stylizer.doctor import copyable
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.obs_probe import Reception, Visit, visit
@@ -43,7 +44,7 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
 
 
 def _turned_away(notes: Notes, settings: ObsSettings, seen: Visit) -> Finding:
-    where = f"{settings.host}:{settings.port}"
+    where = settings.address
     match seen.reception:
         case Reception.WRONG_PASSWORD if settings.secret:
             return notes.fault(
@@ -88,7 +89,7 @@ def _turned_away(notes: Notes, settings: ObsSettings, seen: Visit) -> Finding:
 
 
 def _welcomed(notes: Notes, settings: ObsSettings, seen: Visit) -> Iterator[Finding]:
-    where = f"{settings.host}:{settings.port}"
+    where = settings.address
     text = f"OBS {seen.obs_version}, websocket {seen.websocket_version}, at {where}"
     major = re.match(r"\d+", seen.obs_version)
     number = int(major.group()) if major else _OLDEST
@@ -120,16 +121,20 @@ def _named_things(notes: Notes, settings: ObsSettings, seen: Visit) -> Iterator[
     scenes = dict.fromkeys([*settings.scenes, *settings.presets.values()])
     inputs = dict.fromkeys([*settings.audio_inputs, *filter(None, [settings.text_input])])
     for kind, named, there in (("scene", scenes, seen.scenes), ("input", inputs, seen.inputs)):
-        missing = [name for name in named if name not in there]
+        missing = [name for name in named if not _is_there(kind, name, there)]
         for name in missing:
-            near = get_close_matches(name, there, n=1)
             yield notes.warning(
                 f"{kind} “{name}”",
                 f"is in the configuration, but not in OBS's collection “{seen.collection}”",
-                f"did you mean “{near[0]}”?" if near else f"there is: {', '.join(there) or 'none'}",
+                hint_for(name, there),
             )
         if named and not missing:
             yield notes.ok(f"{kind}s", f"all {len(named)} that are configured are there")
+
+
+def _is_there(kind: str, name: str, there: tuple[str, ...]) -> bool:
+    """Whether OBS has it; scenes are found by names that only look the same, too."""
+    return name in there if kind == "input" else find_alike(name, there) is not None
 
 
 def _named_presets(notes: Notes, settings: ObsSettings) -> Iterator[Finding]:

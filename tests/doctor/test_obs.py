@@ -108,7 +108,7 @@ def test_scenes_inputs_and_presets_that_do_not_exist(
     found = examine(situation(obs=settings))
     assert found["scene “Taking”"].state is State.WARNING
     assert found["scene “Taking”"].remedy == "did you mean “Talking”?"
-    assert "there is: Talking, Break" in found["scene “Nowhere at all”"].remedy
+    assert "it has: Talking, Break" in found["scene “Nowhere at all”"].remedy
     assert found["input “Title”"].state is State.WARNING
     assert found["preset “grate-wave”"].state is State.FAULT
     assert "great-wave" in found["preset “grate-wave”"].remedy

@@ -283,6 +283,31 @@ def wrong_version(wire: Wire) -> None:
     wire.close(4010, "unsupported RPC version")
 
 
+def version_4(wire: Wire) -> None:
+    """Wait to be asked, as obs-websocket did before version 5."""
+    wire.open()
+    asked = wire.hear()
+    answer = {"message-id": asked["message-id"], "status": "ok", "obs-websocket-version": "4.9.1"}
+    wire.frame(json.dumps(answer).encode())
+    wire.stay()
+
+
+def version_4_with_an_event(wire: Wire) -> None:
+    wire.open()
+    wire.frame(b'{"update-type": "SwitchScenes", "scene-name": "A"}')
+    wire.stay()
+
+
+def late_hello(wire: Wire) -> None:
+    """Greet when the question for version 4 has come in."""
+    wire.open()
+    wire.hear()
+    wire.say(0, obsWebSocketVersion="5.1.0", rpcVersion=1)
+    wire.hear()
+    wire.say(2, negotiatedRpcVersion=1)
+    wire.stay()
+
+
 def broken_hello(wire: Wire) -> None:
     wire.open()
     wire.frame(b"{not json")

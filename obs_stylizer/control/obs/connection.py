@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 REACH_SECONDS: Final = 2.5
 HANDSHAKE_SECONDS: Final = 3.0
+HELLO_SECONDS: Final = 1.5
 ANSWER_SECONDS: Final = 3.0
 WRONG_PASSWORD: Final = 4009
 WRONG_VERSION: Final = 4010
@@ -95,10 +96,12 @@ class Connection(obsws):  # type: ignore[misc]
         self._lock = threading.Lock()
         self._waiting: dict[str, tuple[Future[dict[str, Any]], float]] = {}
         self._closed = False
+        self._opened = False
+        self._too_late = False
         self._socket: socket.socket | None = None
 
     def __repr__(self) -> str:
-        return f"OBS at {self.host}:{self.port}"
+        return f"OBS at {in_url(self.host)}:{self.port}"
 
     def connect(self) -> None:
         """Connect and say who we are.
@@ -125,7 +128,7 @@ class Connection(obsws):  # type: ignore[misc]
     def _identify(self, connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # One who sends a byte now and then would never run into the time-out of the socket.
-        late = threading.Timer(HANDSHAKE_SECONDS, self._hang_up)
+        late = threading.Timer(HANDSHAKE_SECONDS, self._give_up)
         late.daemon = True
         late.start()
         try:
@@ -137,10 +140,11 @@ class Connection(obsws):  # type: ignore[misc]
                 raise ObsError(f"it is not ready (HTTP {error.status_code})") from error
             raise _not_obs(f"HTTP {error.status_code}") from error
         except (websocket.WebSocketTimeoutException, TimeoutError) as error:
-            raise ObsError("it does not answer", "is OBS hung?") from error
+            raise self._silence() from error
         except (websocket.WebSocketConnectionClosedException, ConnectionError) as error:
-            slow = not late.is_alive()
-            raise ObsError("it does not answer" if slow else "it hung up at once") from error
+            if self._too_late:
+                raise self._silence() from error
+            raise ObsError("it hung up at once") from error
         except (websocket.WebSocketException, OSError) as error:
             raise _not_obs(_one_line(error)) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -151,17 +155,30 @@ class Connection(obsws):  # type: ignore[misc]
         if self._closed:
             raise ObsError("the connection was closed")
 
+    def _give_up(self) -> None:
+        self._too_late = True
+        self._hang_up()
+
+    def _silence(self) -> ObsError:
+        if not self._opened:
+            return ObsError("it does not answer", "is OBS hung?")
+        return ObsError(
+            "it does not answer: it opened the connection and says nothing",
+            "install OBS 28 or newer, if it is older; else it is hung: start it again",
+        )
+
     def _shake_hands(self, connected: socket.socket) -> None:
         web_socket: Any = _BoundedSocket(skip_utf8_validation=True)
         self.ws = web_socket
         web_socket.connect(
-            f"ws://{_in_url(self.host)}:{self.port}",
+            f"ws://{in_url(self.host)}:{self.port}",
             socket=connected,
             timeout=HANDSHAKE_SECONDS,
             redirect_limit=0,
             suppress_origin=True,
         )
-        hello = self._next_of(0)
+        self._opened = True
+        hello = self._hello()
         self.server_version = str(hello["obsWebSocketVersion"])
         identify: dict[str, Any] = {"rpcVersion": 1, "eventSubscriptions": _SUBSCRIPTIONS}
         asked = hello.get("authentication")
@@ -172,12 +189,36 @@ class Connection(obsws):  # type: ignore[misc]
             raise ObsError(*_CLOSING[WRONG_VERSION], code=WRONG_VERSION)
         self.ws.settimeout(_TURN_SECONDS)
 
+    def _hello(self) -> dict[str, Any]:
+        """Wait for the greeting of obs-websocket 5.
+
+        Version 4 waits to be asked instead. It is asked only when the greeting is late, because
+        version 5 hangs up on such a question.
+
+        Raises:
+            ObsError: it is version 4.
+        """
+        self.ws.settimeout(HELLO_SECONDS)
+        try:
+            return self._next_of(0)
+        except (websocket.WebSocketTimeoutException, TimeoutError):
+            self.ws.settimeout(HANDSHAKE_SECONDS)
+            self.ws.send(json.dumps({"request-type": "GetVersion", "message-id": "1"}))
+        return self._next_of(0)
+
     def _next_of(self, operation: int) -> dict[str, Any]:
         """Return what the next message says, which must be of that kind."""
         code, data = self.ws.recv_data()
         if code == websocket.ABNF.OPCODE_CLOSE:
             raise _closing(data)
         message = json.loads(data)
+        if "message-id" in message or "update-type" in message:
+            version = message.get("obs-websocket-version", 4)
+            raise ObsError(
+                f"its obs-websocket {version} is too old: version 5 is spoken here",
+                _CLOSING[WRONG_VERSION][1],
+                code=WRONG_VERSION,
+            )
         if message["op"] != operation:
             raise ValueError(f"operation {message['op']}")
         return dict(message["d"])
@@ -348,5 +389,6 @@ def _one_line(error: BaseException) -> str:
     return text.splitlines()[0][:120]
 
 
-def _in_url(host: str) -> str:
+def in_url(host: str) -> str:
+    """Return a host as it stands before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host

@@ -13,6 +13,7 @@ from obs_stylizer.control.obs.connection import (
     WRONG_VERSION,
     Connection,
     ObsEvent,
+    in_url,
 )
 from obs_stylizer.errors import ObsError
 
@@ -107,12 +108,7 @@ class Link:
             connection.connect()
             self._told = None
             self._ever_connected = True
-            log.info(
-                "OBS at %s:%d: connected (obs-websocket %s)",
-                self._host,
-                self._port,
-                connection.server_version,
-            )
+            log.info("%s: connected (obs-websocket %s)", connection, connection.server_version)
             self._on_connected(connection)
             return connection.receive()
         finally:
@@ -130,7 +126,7 @@ class Link:
         log.log(
             level,
             "OBS at %s:%d: %s; trying again until it is there%s",
-            self._host,
+            in_url(self._host),
             self._port,
             reason.message,
             hint,

@@ -203,6 +203,7 @@ class ObsControl:
         listed = connection.ask("GetSceneList")
         # OBS lists them from the bottom of its window.
         scenes = tuple(str(scene["sceneName"]) for scene in reversed(listed["scenes"]))
+        self._follower.take_scenes(scenes)
         hints = scene_hints(self.settings, scenes)
         for hint in hints:
             if hint not in self._state.hints:
@@ -302,6 +303,7 @@ class ObsControl:
 
     def _scenes_are(self, scenes: tuple[str, ...]) -> None:
         self._state = replace(self._state, scenes=scenes)
+        self._follower.take_scenes(scenes)
 
     def _custom_event(self, data: Any) -> None:
         message = custom_events.command_in(data)

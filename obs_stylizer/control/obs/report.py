@@ -51,6 +51,7 @@ def make_report(
     inputs = {str(item["inputName"]) for item in connection.ask("GetInputList")["inputs"]}
     hotkeys = connection.ask("GetHotkeyList")["hotkeys"]
     follower = SceneFollower(settings)
+    follower.take_scenes(scenes)
     hints = [*scene_hints(settings, scenes), *preset_hints(settings, presets)]
     shown_in = _scenes_with_our_picture(connection, scenes) if INPUT_NAME in inputs else ()
     if not shown_in:

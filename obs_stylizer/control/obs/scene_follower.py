@@ -12,6 +12,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Final
 
+from obs_stylizer.control.obs.scene_names import find_alike, hint_for
 from obs_stylizer.settings import ObsSettings, ScenePreset
 
 LEAVE: Final = ScenePreset()
@@ -30,6 +31,13 @@ class SceneFollower:
         self._preset = ""
         self.program = ""
         """The program scene, "" while it is not known."""
+
+    def take_scenes(self, scenes: Collection[str]) -> None:
+        """Take in which scenes there are: a name may be written with other characters there."""
+        for name in self.named():
+            there = find_alike(name, scenes)
+            if there is not None and self._now_called.get(name) not in scenes:
+                self._now_called[name] = there
 
     def preset_for(self, scene: str) -> ScenePreset:
         """Return what a scene asks for; nothing at all is to leave everything as it is."""
@@ -93,14 +101,11 @@ class SceneFollower:
 
 def scene_hints(settings: ObsSettings, scenes: Collection[str]) -> list[str]:
     """Return a line for each scene of the settings that OBS does not have."""
-    hints = []
-    for name in SceneFollower(settings).named():
-        if name in scenes:
-            continue
-        near = get_close_matches(name, scenes, n=1)
-        there = f"did you mean “{near[0]}”?" if near else f"it has: {', '.join(scenes) or 'none'}"
-        hints.append(f"OBS has no scene “{name}” ({there})")
-    return hints
+    return [
+        f"OBS has no scene “{name}” ({hint_for(name, scenes)})"
+        for name in SceneFollower(settings).named()
+        if find_alike(name, scenes) is None
+    ]
 
 
 def preset_hints(settings: ObsSettings, presets: Collection[str]) -> list[str]:

@@ -22,7 +22,7 @@ def visit(settings: ObsSettings) -> Iterator[Connection]:
     try:
         connection.connect()
     except ObsError as error:
-        message = f"OBS at {settings.host}:{settings.port}: {error.message}"
+        message = f"OBS at {settings.address}: {error.message}"
         raise ObsError(message, error.remedy, code=error.code) from error
     receiving = threading.Thread(target=connection.receive, name="obs-visit", daemon=True)
     receiving.start()

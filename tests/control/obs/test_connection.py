@@ -82,7 +82,9 @@ def test_refused_request_tells_code_and_comment() -> None:
     ("script", "reason"),
     [
         (obs_server.mute, "does not answer"),
-        (obs_server.mute_after_opening, "does not answer"),
+        (obs_server.mute_after_opening, "does not answer: it opened the connection"),
+        (obs_server.version_4, r"obs-websocket 4\.9\.1 is too old"),
+        (obs_server.version_4_with_an_event, "obs-websocket 4 is too old"),
         (obs_server.slow, "does not answer"),
         (obs_server.http_503, "not ready .HTTP 503"),
         (obs_server.web_page, "not OBS"),
@@ -102,6 +104,31 @@ def test_bad_server_is_left_in_time_with_a_reason(script: Script, reason: str) -
         finally:
             connection.disconnect()
         assert time.perf_counter() - began < 4
+
+
+@pytest.mark.parametrize(
+    "script",
+    [obs_server.mute_after_opening, obs_server.version_4, obs_server.version_4_with_an_event],
+)
+def test_an_old_server_has_a_remedy(script: Script) -> None:
+    with obs_server.running(script) as server:
+        connection = connection_to(server)
+        with pytest.raises(ObsError) as error:
+            connection.connect()
+        connection.disconnect()
+        assert "install OBS 28 or newer" in error.value.remedy
+
+
+def test_a_late_greeting_is_a_greeting() -> None:
+    with obs_server.running(obs_server.late_hello) as server:
+        connection = connection_to(server)
+        connection.connect()
+        assert connection.server_version == "5.1.0"
+        connection.disconnect()
+
+
+def test_an_ipv6_address_is_shown_in_brackets() -> None:
+    assert str(Connection("::1", 4455, PASSWORD)) == "OBS at [::1]:4455"
 
 
 def test_nobody_there() -> None:
