@@ -26,7 +26,7 @@ def feature_file() -> Path:
     return platformdirs.user_cache_path("obs-stylizer", appauthor=False) / "vgg19.npz"
 
 
-app = typer.Typer(no_args_is_help=True, help="Train generators and judge them.")
+app = typer.Typer(no_args_is_help=True, help="Train generators and evaluate them.")
 
 RecipeArgument = Annotated[Path, typer.Argument(help="Recipe, a YAML file.")]
 RunArgument = Annotated[Path, typer.Argument(help="Run directory of an earlier training.")]
@@ -93,24 +93,24 @@ def evaluate(
     ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Measure likeness, steadiness and speed, and write a page with the pictures."""
+    """Measure similarity, flicker and speed, and write a page with the pictures."""
     need_torch()
-    from obs_stylizer.training.judging import judge_model, judge_run
-    from obs_stylizer.training.latent_judging import (
-        judge_latent_model,
-        judge_latent_run,
+    from obs_stylizer.training.latent_evaluation import (
+        evaluate_latent_model,
+        evaluate_latent_run,
         makes_pictures_from_noise,
     )
+    from obs_stylizer.training.run_evaluation import evaluate_model, evaluate_run
 
     _set_threads(threads)
     clips = clip or []
     folder = output or (target if target.is_dir() else target.parent / f"{target.stem}-evaluation")
     if makes_pictures_from_noise(target):
-        judge_latent = judge_latent_run if target.is_dir() else judge_latent_model
-        page, summary = judge_latent(target, folder, content, features)
+        measure_latent = evaluate_latent_run if target.is_dir() else evaluate_latent_model
+        page, summary = measure_latent(target, folder, content, features)
     else:
-        judge = judge_run if target.is_dir() else judge_model
-        page, summary = judge(target, folder, content, clips, pictures, frames, features)
+        measure = evaluate_run if target.is_dir() else evaluate_model
+        page, summary = measure(target, folder, content, clips, pictures, frames, features)
     for name, value in summary.items():
         typer.echo(f"{name:28}{value:10.4f}")
     typer.echo(f"written: {page}")
@@ -129,9 +129,9 @@ def export(
     need_torch()
     from obs_stylizer.training.bfloat16 import compare_bfloat16
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
-    from obs_stylizer.training.judging import calibration_pictures, held_out_pictures
     from obs_stylizer.training.quantization import compare, quantize
     from obs_stylizer.training.run_directory import RunDirectory
+    from obs_stylizer.training.run_evaluation import calibration_pictures, held_out_pictures
 
     opened = RunDirectory.open(run)
     target = output or run / f"{opened.recipe.name}.onnx"
@@ -142,22 +142,22 @@ def export(
         typer.echo(f"within {found.largest}/255 of torch, mean {found.mean:.4f}")
         typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
         return
-    judged = held_out_pictures(opened.recipe, 6)
-    parity = export_run(opened, target, judged, saved_quality(opened))
+    held_out = held_out_pictures(opened.recipe, 6)
+    parity = export_run(opened, target, held_out, saved_quality(opened))
     for size, found in zip(PARITY_SIZES, parity, strict=True):
         typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")
     typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
-    for name, decibels in compare_bfloat16(target, judged).items():
+    for name, decibels in compare_bfloat16(target, held_out).items():
         typer.echo(f"{name}: bfloat16 would leave {decibels:.1f} dB of float (rounding simulated)")
     if int8:
         small = target.with_name(f"{target.stem}.int8.onnx")
         quantize(target, small, calibration_pictures(opened.recipe))
-        for name, decibels in compare(target, small, judged).items():
+        for name, decibels in compare(target, small, held_out).items():
             typer.echo(f"{name}: int8 at {decibels:.1f} dB of float")
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
     if f16:
-        _export_half(target, judged)
+        _export_half(target, held_out)
 
 
 @app.command("fetch-features")

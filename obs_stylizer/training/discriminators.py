@@ -103,16 +103,16 @@ class MultiScaleDiscriminator(Discriminator):
         super().__init__()
         judges = [PatchDiscriminator(channels, classes, spectral, inputs) for _ in range(scales)]
         self.receptive_fields = tuple(
-            judge.receptive_field * 2**number for number, judge in enumerate(judges)
+            discriminator.receptive_field * 2**number for number, discriminator in enumerate(judges)
         )
         self.judges = nn.ModuleList(judges)
 
     def examine(self, pictures: Tensor) -> Verdict:
         """Judge ``pictures`` at every scale; see :class:`Verdict`."""
         verdict = Verdict([], [])
-        for number, judge in enumerate(self.judges):
-            assert isinstance(judge, PatchDiscriminator)
-            found = judge.examine(F.avg_pool2d(pictures, 2**number) if number else pictures)
+        for number, discriminator in enumerate(self.judges):
+            assert isinstance(discriminator, PatchDiscriminator)
+            found = discriminator.examine(F.avg_pool2d(pictures, 2**number) if number else pictures)
             verdict.scores.extend(found.scores)
             verdict.features.extend(found.features)
         return verdict

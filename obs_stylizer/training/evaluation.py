@@ -5,11 +5,11 @@
 * ``content_kept``: cosine of the mean-removed conv3_1 features of output and input.
 * ``warp_error``: mean |y_t - warp(y_{t-1})|, 0 to 1, where the optical flow of the source agrees
   forwards and backwards; ``source_warp_error`` is the source's own.
-* ``psnr``, ``ssim``, ``ms_ssim``: likeness to a known target; with ``_before``, that of the
+* ``psnr``, ``ssim``, ``ms_ssim``: similarity to a known target; with ``_before``, that of the
   source; with ``_cycle``, that of a source to what comes back of it from the other domain.
 * ``noise_error`` and ``source_noise_error``: mean difference of a still picture's outputs, and
   inputs, under fresh camera noise.
-* ``ms_640x360``: median time of a frame of what was judged, a run in torch, a model in ONNX
+* ``ms_640x360``: median time of a frame of what was measured, a run in torch, a model in ONNX
   Runtime; the table ``speed`` has every runtime and number format of this machine.
 """
 
@@ -32,8 +32,8 @@ from torch import Tensor
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.training.features import Vgg19
-from obs_stylizer.training.fidelity import ms_ssim, psnr, ssim
 from obs_stylizer.training.flow import warp_error
+from obs_stylizer.training.image_metrics import ms_ssim, psnr, ssim
 from obs_stylizer.training.losses.perceptual import content_similarity, gram_matrix
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import write_atomically
@@ -67,7 +67,7 @@ class Impression:
     content: Tensor
 
 
-class StyleJudge:
+class StyleMetric:
     """Measures style and content against fixed features.
 
     Args:
@@ -80,7 +80,7 @@ class StyleJudge:
         self._layers = tuple(layers)
 
     @torch.no_grad()
-    def look_at(self, picture: Pixels) -> Impression:
+    def examine(self, picture: Pixels) -> Impression:
         """Return the impression of ``picture``, uint8 (H, W, 3)."""
         found = self._features(to_tensor([picture]), {*self._layers, CONTENT_LAYER})
         grams = tuple(gram_matrix(found[layer]) for layer in self._layers)
@@ -104,7 +104,7 @@ class StyleJudge:
 def evaluate_styles(
     painter: Painter,
     styles: Mapping[str, Pixels],
-    judge: StyleJudge,
+    style_metric: StyleMetric,
     pictures: Sequence[Pixels],
     clips: Sequence[Sequence[Pixels]] = (),
 ) -> dict[str, StyleFigures]:
@@ -128,7 +128,7 @@ def evaluate_styles(
         raise TrainingError("there are no pictures to evaluate on", "name some with --content")
     result: dict[str, StyleFigures] = {}
     frames = [fit_frame(picture, FRAME_SIZE) for picture in pictures]
-    sources = [judge.look_at(frame) for frame in frames]
+    sources = [style_metric.examine(frame) for frame in frames]
     source_clips = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
     for mix, (name, style) in zip(
         np.eye(len(styles), dtype=np.float32), styles.items(), strict=True
@@ -136,10 +136,13 @@ def evaluate_styles(
         entry = result[name] = StyleFigures()
         made = [painter(frame, mix) for frame in frames]
         entry.pictures = list(zip(frames, made, strict=True))
-        wanted, seen = judge.look_at(style), [judge.look_at(picture) for picture in made]
+        wanted, seen = (
+            style_metric.examine(style),
+            [style_metric.examine(picture) for picture in made],
+        )
         pairs = list(zip(seen, sources, strict=True))
-        ratios = [judge.style_ratio(output, source, wanted) for output, source in pairs]
-        kept = [judge.content_kept(output, source) for output, source in pairs]
+        ratios = [style_metric.style_ratio(output, source, wanted) for output, source in pairs]
+        kept = [style_metric.content_kept(output, source) for output, source in pairs]
         entry.figures["style_ratio"] = float(np.mean(ratios))
         entry.figures["content_kept"] = float(np.mean(kept))
         entry.figures |= _noise_figures(painter, mix, frames[0])
@@ -173,7 +176,7 @@ def evaluate_pairs(
     if not pairs:
         raise TrainingError("there are no pictures to evaluate on", "name some with --content")
     entry = StyleFigures()
-    likeness: dict[str, list[float]] = {}
+    metrics: dict[str, list[float]] = {}
     for source, target in pairs:
         made = painter(source, None)
         entry.pictures.append((source, made))
@@ -184,8 +187,8 @@ def evaluate_pairs(
         for suffix, picture in compared.items():
             for measure in (psnr, ssim, ms_ssim):
                 found = float(measure(to_tensor([picture]), wanted))
-                likeness.setdefault(measure.__name__ + suffix, []).append(found)
-    entry.figures |= {name: float(np.mean(values)) for name, values in likeness.items()}
+                metrics.setdefault(measure.__name__ + suffix, []).append(found)
+    entry.figures |= {name: float(np.mean(values)) for name, values in metrics.items()}
     entry.figures |= _noise_figures(painter, None, pairs[0][0])
     if clips:
         frames = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]

@@ -2,7 +2,7 @@
 
 An exported file keeps the names of its parameters. Most are stored as they were trained; some
 layers became others that compute the same for less work (see
-:mod:`~obs_stylizer.training.folded_layers`). Each of these is a linear function of the trained
+:mod:`~obs_stylizer.training.reparameterization`). Each of these is a linear function of the trained
 weights that loses none of them, so it is undone by its pseudoinverse. A few small vectors the
 exporter folds into others or stores once where two are equal: :func:`keep_weights` puts these
 into the file's metadata.
@@ -25,7 +25,6 @@ from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.inference.model_spec import ModelSpec, spec_of
-from obs_stylizer.training.folded_layers import doubled
 from obs_stylizer.training.generators import (
     Correction,
     FastGenerator,
@@ -38,6 +37,7 @@ from obs_stylizer.training.generators.layers import (
     UpConvNorm,
 )
 from obs_stylizer.training.native import NativeGenerator, as_they_lie
+from obs_stylizer.training.reparameterization import doubled
 
 _PREFIX: Final = "generator."
 _METADATA_KEY: Final = "obs_stylizer_weights"

@@ -7,7 +7,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from obs_stylizer.training.folded_layers import SplitConvNorm, TransposedConvNorm
 from obs_stylizer.training.generators import (
     Correction,
     FastGenerator,
@@ -20,6 +19,7 @@ from obs_stylizer.training.generators.layers import (
     SmoothSubpixelConv,
     UpConvNorm,
 )
+from obs_stylizer.training.reparameterization import SplitConvNorm, TransposedConvNorm
 
 
 class NativeGenerator(nn.Module):

@@ -26,11 +26,11 @@ def measure_plan(trainer: Trainer) -> list[str]:
     if schedule.minutes is not None:
         hours = min(hours, schedule.minutes / 60)
     made = sum(p.numel() for p in trainer.objective.generators.parameters())
-    judged = sum(p.numel() for p in trainer.objective.discriminators.parameters())
+    evaluated = sum(p.numel() for p in trainer.objective.discriminators.parameters())
     return [
         *lines,
         f"networks: {made / 1e6:.2f} million weights in generators, "
-        f"{judged / 1e6:.2f} million in discriminators",
+        f"{evaluated / 1e6:.2f} million in discriminators",
         f"an update: {schedule.batch} samples of {recipe.data.crop} pixels, {seconds:.2f} s "
         f"on {trainer.device} in {trainer.precision.name}",
         f"memory: {_memory(trainer.device) / 1e9:.2f} GB",

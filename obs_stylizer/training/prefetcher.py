@@ -13,7 +13,7 @@ from torch import Tensor
 from obs_stylizer.training.augment import Motion
 from obs_stylizer.training.objectives.base import Batch
 
-Maker = Callable[[int, int], list[Batch]]
+MakeParts = Callable[[int, int], list[Batch]]
 
 
 class Prefetcher:
@@ -25,7 +25,7 @@ class Prefetcher:
         device: that they are moved to.
     """
 
-    def __init__(self, make: Maker, turns: int, device: torch.device) -> None:
+    def __init__(self, make: MakeParts, turns: int, device: torch.device) -> None:
         self._make, self._turns, self._device = make, turns, device
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: dict[tuple[int, int], Future[list[Batch]]] = {}

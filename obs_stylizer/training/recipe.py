@@ -134,7 +134,7 @@ class DiscriminatorRecipe(Section):
 
 
 class AdversarialRecipe(Section):
-    """The adversarial game and what steadies it."""
+    """The adversarial loss and its regularization."""
 
     loss: Literal["bce", "least_squares", "hinge", "wasserstein"] = "hinge"
     weight: Weight = 0.1

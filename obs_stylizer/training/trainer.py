@@ -22,7 +22,7 @@ from obs_stylizer.training.distributed import World
 from obs_stylizer.training.export import EXPORTED
 from obs_stylizer.training.exported_weights import read_spec, weights_of
 from obs_stylizer.training.generators import build_generator
-from obs_stylizer.training.losses.steadying import clip_weights
+from obs_stylizer.training.losses.regularization import clip_weights
 from obs_stylizer.training.moving_average import MovingAverage
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
@@ -83,10 +83,12 @@ class Trainer:
         self.world.share_start(self.objective.discriminators)
         self.average = MovingAverage(self.objective.generators, schedule.moving_average)
         self.precision = Precision(self.recipe.precision, device)
-        self.makers = _adam(self.objective.generators, schedule.learning_rate, schedule.betas)
-        game = self.recipe.adversarial
-        self.judges = (
-            _adam(self.objective.discriminators, game.learning_rate, game.betas)
+        self.generator_optimizer = _adam(
+            self.objective.generators, schedule.learning_rate, schedule.betas
+        )
+        adversarial = self.recipe.adversarial
+        self.discriminator_optimizer = (
+            _adam(self.objective.discriminators, adversarial.learning_rate, adversarial.betas)
             if len(self.objective.discriminators)
             else None
         )
@@ -105,9 +107,9 @@ class Trainer:
         self.objective.generators.load_state_dict(state["generators"])
         self.objective.discriminators.load_state_dict(state["discriminators"])
         self.average.network.load_state_dict(state["average"])
-        self.makers.load_state_dict(state["makers"])
-        if self.judges is not None:
-            self.judges.load_state_dict(state["judges"])
+        self.generator_optimizer.load_state_dict(state["makers"])
+        if self.discriminator_optimizer is not None:
+            self.discriminator_optimizer.load_state_dict(state["judges"])
         self.precision.load_state_dict(state["precision"])
         self._load_extra_state(state["objective"])
         self.step, self.elapsed = state["step"], state["elapsed"]
@@ -211,8 +213,10 @@ class Trainer:
                 "generators": self.objective.generators.state_dict(),
                 "discriminators": self.objective.discriminators.state_dict(),
                 "average": self.average.network.state_dict(),
-                "makers": self.makers.state_dict(),
-                "judges": self.judges.state_dict() if self.judges is not None else {},
+                "makers": self.generator_optimizer.state_dict(),
+                "judges": self.discriminator_optimizer.state_dict()
+                if self.discriminator_optimizer is not None
+                else {},
                 "precision": self.precision.state_dict(),
                 "objective": extra,
             }
@@ -270,7 +274,7 @@ class Trainer:
     @property
     def _turns(self) -> int:
         """Batches that an update takes."""
-        return 1 if self.judges is None else self.recipe.adversarial.steps
+        return 1 if self.discriminator_optimizer is None else self.recipe.adversarial.steps
 
     def _asked(self, interrupted: threading.Event) -> bool:
         """Return whether any process was asked to stop; all must leave at the same update."""
@@ -282,14 +286,14 @@ class Trainer:
 
     def _update(self, batches: Prefetcher, figures: Means) -> float:
         """Do one update of every network; return the seconds spent waiting for data."""
-        schedule, game = self.recipe.schedule, self.recipe.adversarial
+        schedule, adversarial = self.recipe.schedule, self.recipe.adversarial
         factor = rate_factor(schedule, self.step, self._progress())
         # Whatever a network draws at random (dropout) is a function of the step, too.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)
         waited = 0.0
         fakes: list[dict[str, Tensor]] = []
         self.objective.discriminators.requires_grad_(False)
-        self.makers.zero_grad(set_to_none=True)
+        self.generator_optimizer.zero_grad(set_to_none=True)
         parts, seconds = batches.take(self.step, 0)
         waited += seconds
         for batch in parts:
@@ -299,17 +303,19 @@ class Trainer:
             self.precision.backward(turn.loss / len(parts))
             fakes.append(turn.fakes)
             figures.add({name: float(value) for name, value in turn.metrics.items()})
-        norm = self._descend(self.makers, schedule.learning_rate * factor, schedule.clip_gradient)
+        norm = self._descend(
+            self.generator_optimizer, schedule.learning_rate * factor, schedule.clip_gradient
+        )
         figures.add({"gradient_norm": norm, "learning_rate": schedule.learning_rate * factor})
         self.average.update(self.objective.generators, self.step + 1)
-        if self.judges is None:
+        if self.discriminator_optimizer is None:
             return waited
         self.objective.discriminators.requires_grad_(True)
-        for number in range(game.steps):
+        for number in range(adversarial.steps):
             if number:
                 parts, seconds = batches.take(self.step, number)
                 waited += seconds
-            self.judges.zero_grad(set_to_none=True)
+            self.discriminator_optimizer.zero_grad(set_to_none=True)
             for part, batch in enumerate(parts):
                 with self.precision.autocast():
                     loss, metrics = self.objective.discriminator_turn(
@@ -318,9 +324,9 @@ class Trainer:
                 self._check_finite(loss, batch, metrics)
                 self.precision.backward(loss / len(parts))
                 figures.add({name: float(value) for name, value in metrics.items()})
-            self._descend(self.judges, game.learning_rate * factor, 0.0)
-            if game.weight_clip:
-                clip_weights(self.objective.discriminators, game.weight_clip)
+            self._descend(self.discriminator_optimizer, adversarial.learning_rate * factor, 0.0)
+            if adversarial.weight_clip:
+                clip_weights(self.objective.discriminators, adversarial.weight_clip)
         self.precision.update()
         return waited
 

@@ -11,7 +11,7 @@ import pytest
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.evaluation import (
-    StyleJudge,
+    StyleMetric,
     evaluate_styles,
     summarise,
     write_report,
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.training
 
 
 @pytest.fixture
-def judge(data: Path, monkeypatch: pytest.MonkeyPatch) -> StyleJudge:
+def style_metric(data: Path, monkeypatch: pytest.MonkeyPatch) -> StyleMetric:
     monkeypatch.setattr("obs_stylizer.training.evaluation.CONTENT_LAYER", "conv2_1")
     weights = Vgg19.load(data / "features.npz")
-    return StyleJudge(weights, tuple(LAYERS)[:2])
+    return StyleMetric(weights, tuple(LAYERS)[:2])
 
 
 def textured(height: int, width: int) -> Pixels:
@@ -38,10 +38,12 @@ def textured(height: int, width: int) -> Pixels:
     return np.ascontiguousarray(cv2.GaussianBlur(noise, (0, 0), 3) * 3, np.uint8)
 
 
-def test_the_style_ratio_of_no_style_is_one_and_of_the_style_nothing(judge: StyleJudge) -> None:
-    source, style = judge.look_at(scene(1)), judge.look_at(scene(4))
-    assert judge.style_ratio(source, source, style) == pytest.approx(1, abs=1e-5)
-    assert judge.style_ratio(style, source, style) == pytest.approx(0, abs=1e-5)
+def test_the_style_ratio_of_no_style_is_one_and_of_the_style_nothing(
+    style_metric: StyleMetric,
+) -> None:
+    source, style = style_metric.examine(scene(1)), style_metric.examine(scene(4))
+    assert style_metric.style_ratio(source, source, style) == pytest.approx(1, abs=1e-5)
+    assert style_metric.style_ratio(style, source, style) == pytest.approx(0, abs=1e-5)
 
 
 def test_flow_finds_a_known_shift() -> None:
@@ -70,9 +72,13 @@ def test_warp_error_of_what_moves_along_and_of_what_flickers() -> None:
     assert worse > own + 0.08
 
 
-def test_the_report(judge: StyleJudge, tmp_path: Path) -> None:
+def test_the_report(style_metric: StyleMetric, tmp_path: Path) -> None:
     found = evaluate_styles(
-        lambda frame, mix: frame, {"same": scene(4)}, judge, [scene(1)], [[scene(1), scene(1)]]
+        lambda frame, mix: frame,
+        {"same": scene(4)},
+        style_metric,
+        [scene(1)],
+        [[scene(1), scene(1)]],
     )
     figures = found["same"].figures
     assert figures["style_ratio"] == pytest.approx(1, abs=1e-5)
@@ -87,6 +93,6 @@ def test_the_report(judge: StyleJudge, tmp_path: Path) -> None:
     assert document["summary"] == summarise(found)
 
 
-def test_nothing_to_evaluate_on(judge: StyleJudge) -> None:
+def test_nothing_to_evaluate_on(style_metric: StyleMetric) -> None:
     with pytest.raises(TrainingError, match="no pictures to evaluate"):
-        evaluate_styles(lambda frame, mix: frame, {"a": scene(1)}, judge, [])
+        evaluate_styles(lambda frame, mix: frame, {"a": scene(1)}, style_metric, [])

@@ -37,7 +37,7 @@ generate: {generate}
 data: {{content: ["{folder}/content"], crop: 32, short_side: [32, 32], exposure: 0}}
 generator: {{kind: dcgan, channels: 4, latent: 4}}
 discriminator: {{kind: image, channels: [8, 16, 16], spectral_norm: no}}
-adversarial: {{weight: {weight}, instance_noise: 0, learning_rate: 0.002, {game}}}
+adversarial: {{weight: {weight}, instance_noise: 0, learning_rate: 0.002, {adversarial}}}
 schedule: {{steps: {steps}, batch: 16, warm_up: 0, clip_gradient: 0, moving_average: 0.9,
   learning_rate: 0.002, betas: [0.5, 0.9], decay: none, log_every: 10}}
 """
@@ -46,23 +46,30 @@ DCGAN = "loss: bce, r1: 2"
 
 
 def start(
-    folder: Path, game: str, steps: int, name: str = "run", generate: str = "{}", weight: float = 1
+    folder: Path,
+    adversarial: str,
+    steps: int,
+    name: str = "run",
+    generate: str = "{}",
+    weight: float = 1,
 ) -> Trainer:
     for number, colour in enumerate(COLOURS if not (folder / "content").exists() else ()):
         picture = np.empty((32, 32, 3), np.uint8)
         picture[:] = (colour * 255).numpy().astype(np.uint8)
         write_picture(folder / "content" / f"{number}.png", picture)
     recipe = folder / f"{name}.yaml"
-    text = RECIPE.format(folder=folder, game=game, steps=steps, generate=generate, weight=weight)
+    text = RECIPE.format(
+        folder=folder, adversarial=adversarial, steps=steps, generate=generate, weight=weight
+    )
     recipe.write_text(text, encoding="utf-8")
     return Trainer(RunDirectory.create(folder / name, recipe), CPU)
 
 
 def colours_made(trainer: Trainer) -> tuple[int, float]:
     """How many of the colours are made, and the share of pictures that are one of them."""
-    maker = trainer.objective.generators["maker"].eval()
+    generator = trainer.objective.generators["maker"].eval()
     with torch.no_grad():
-        made: Tensor = maker(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+        made: Tensor = generator(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
     nearest, colour = torch.cdist(made.mean((2, 3)), COLOURS).min(1)
     counts = torch.bincount(colour[nearest < 0.3], minlength=len(COLOURS))
     return int((counts >= 5).sum()), float((nearest < 0.3).float().mean())
@@ -88,10 +95,10 @@ def test_dcgan_makes_pictures_of_a_colour(tmp_path: Path) -> None:
 
 
 def test_planned_resumed_and_exported(tmp_path: Path) -> None:
-    game = f"{WGAN_GP}, pool: 8"
-    assert "4 pictures to train on" in measure_plan(start(tmp_path, game, 4, "plan"))[0]
-    start(tmp_path, game, 4, "whole").train()
-    start(tmp_path, game, 4, "parts").train(until=2)
+    adversarial = f"{WGAN_GP}, pool: 8"
+    assert "4 pictures to train on" in measure_plan(start(tmp_path, adversarial, 4, "plan"))[0]
+    start(tmp_path, adversarial, 4, "whole").train()
+    start(tmp_path, adversarial, 4, "parts").train(until=2)
     again = Trainer(RunDirectory.open(tmp_path / "parts"), CPU)
     again.resume()
     assert again.train().finished

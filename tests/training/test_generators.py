@@ -14,7 +14,6 @@ from obs_stylizer.training.discriminators import (
     PatchDiscriminator,
     build_discriminator,
 )
-from obs_stylizer.training.folded_layers import SplitConvNorm, TransposedConvNorm
 from obs_stylizer.training.generators import (
     Correction,
     LatentGenerator,
@@ -33,6 +32,7 @@ from obs_stylizer.training.generators.layers import (
     UpConvNorm,
 )
 from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
+from obs_stylizer.training.reparameterization import SplitConvNorm, TransposedConvNorm
 
 pytestmark = pytest.mark.training
 
@@ -89,10 +89,10 @@ def test_a_flat_area_stays_flat(generator: PictureGenerator) -> None:
     assert float(flat[..., 56:72, 56:72].std((2, 3)).max()) < 1e-5
 
 
-def field_of(judge: Discriminator, scale: int = 0) -> list[int]:
+def field_of(discriminator: Discriminator, scale: int = 0) -> list[int]:
     """Return height and width of what the middle score of a scale depends on."""
     pictures = torch.rand(1, 3, 320, 320, requires_grad=True)
-    scores = judge(pictures)[scale]
+    scores = discriminator(pictures)[scale]
     scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
     assert pictures.grad is not None
     touched = pictures.grad.abs().sum((0, 1)).nonzero()
@@ -102,24 +102,24 @@ def field_of(judge: Discriminator, scale: int = 0) -> list[int]:
 
 def test_the_receptive_field_of_a_patch() -> None:
     for channels, field in (((4,), 16), ((4, 4), 34), ((4, 4, 4), 70)):
-        judge = PatchDiscriminator(channels, spectral=False)
-        assert judge.receptive_field == field
-        assert field_of(judge) == [field, field]
+        discriminator = PatchDiscriminator(channels, spectral=False)
+        assert discriminator.receptive_field == field
+        assert field_of(discriminator) == [field, field]
 
 
 def test_the_receptive_fields_of_several_scales() -> None:
-    judge = MultiScaleDiscriminator(3, (4, 4), spectral=False)
-    assert judge.receptive_fields == (34, 68, 136)
-    for scale, field in enumerate(judge.receptive_fields):
-        assert field_of(judge, scale) == [field, field]
+    discriminator = MultiScaleDiscriminator(3, (4, 4), spectral=False)
+    assert discriminator.receptive_fields == (34, 68, 136)
+    for scale, field in enumerate(discriminator.receptive_fields):
+        assert field_of(discriminator, scale) == [field, field]
 
 
 def test_an_image_level_verdict_depends_on_the_whole_picture() -> None:
     torch.manual_seed(0)
-    judge = ImageDiscriminator((4, 8, 8), classes=2, spectral=False)
+    discriminator = ImageDiscriminator((4, 8, 8), classes=2, spectral=False)
     for side in (32, 64):
         pictures = torch.rand(3, 3, side, side, requires_grad=True)
-        (scores,) = judge(pictures)
+        (scores,) = discriminator(pictures)
         assert scores.shape == (3, 2, 1, 1)
         scores[1, 0].backward()
         assert pictures.grad is not None
@@ -131,20 +131,20 @@ def test_discriminators_by_recipe() -> None:
     kinds = {"patch": PatchDiscriminator, "multi_scale": MultiScaleDiscriminator}
     for kind, expected in {**kinds, "image": ImageDiscriminator}.items():
         recipe = DiscriminatorRecipe.model_validate({"kind": kind, "channels": (4, 4)})
-        judge = build_discriminator(recipe, inputs=6)
-        assert type(judge) is expected
-        verdict = judge.examine(torch.rand(1, 6, 32, 32))
+        discriminator = build_discriminator(recipe, inputs=6)
+        assert type(discriminator) is expected
+        verdict = discriminator.examine(torch.rand(1, 6, 32, 32))
         assert len(verdict.scores) == len(verdict.features) == (2 if kind == "multi_scale" else 1)
 
 
 def test_spectral_norm_of_every_layer_is_one() -> None:
     torch.manual_seed(0)
-    judge = PatchDiscriminator((8, 8), classes=3)
-    assert judge(torch.rand(2, 3, 64, 64))[0].shape[:2] == (2, 3)
+    discriminator = PatchDiscriminator((8, 8), classes=3)
+    assert discriminator(torch.rand(2, 3, 64, 64))[0].shape[:2] == (2, 3)
     for _ in range(50):
-        judge(torch.rand(1, 3, 64, 64))
-    judge.eval()
-    for layer in judge.layers:
+        discriminator(torch.rand(1, 3, 64, 64))
+    discriminator.eval()
+    for layer in discriminator.layers:
         largest = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
         assert float(largest) == pytest.approx(1, abs=0.02)
 

@@ -63,7 +63,7 @@ def test_total_variation_of_stripes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "real", "fake", "judge", "maker"),
+    ("kind", "real", "fake", "of_discriminator", "of_generator"),
     [
         ("bce", 0.0, 0.0, 2 * math.log(2), math.log(2)),
         ("least_squares", 1.0, 0.0, 0.0, 0.5),
@@ -74,11 +74,15 @@ def test_total_variation_of_stripes() -> None:
     ],
 )
 def test_adversarial_losses(
-    kind: adversarial.AdversarialKind, real: float, fake: float, judge: float, maker: float
+    kind: adversarial.AdversarialKind,
+    real: float,
+    fake: float,
+    of_discriminator: float,
+    of_generator: float,
 ) -> None:
     scores = [torch.full((2, 3), value) for value in (real, fake)]
-    assert float(adversarial.discriminator_loss(kind, *scores)) == pytest.approx(judge)
-    assert float(adversarial.generator_loss(kind, scores[1])) == pytest.approx(maker)
+    assert float(adversarial.discriminator_loss(kind, *scores)) == pytest.approx(of_discriminator)
+    assert float(adversarial.generator_loss(kind, scores[1])) == pytest.approx(of_generator)
 
 
 def test_label_smoothing_moves_where_the_discriminator_is_content() -> None:

@@ -101,7 +101,7 @@ def test_gradients_are_clipped_to_the_norm_of_the_recipe(
         gradient = parameters[0].grad
         assert gradient is not None
         gradient.view(-1)[:4] = 10.0  # of norm 20
-        assert trainer._descend(trainer.makers, 0.0, clip) == pytest.approx(20)
+        assert trainer._descend(trainer.generator_optimizer, 0.0, clip) == pytest.approx(20)
         norm = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
         assert float(norm) == pytest.approx(expected, rel=1e-4)
 

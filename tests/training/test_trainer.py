@@ -295,12 +295,14 @@ def test_a_style_with_more_turns_gets_more_samples(recipe_of: RecipeWriter, tmp_
     trainer = start(tmp_path / "run", often)
     samples = range(trainer.recipe.schedule.batch)
     taken = [
-        int(i) for step in range(4) for i in trainer.objective.make_batch(step, samples)["style"].argmax(1)
+        int(i)
+        for step in range(4)
+        for i in trainer.objective.make_batch(step, samples)["style"].argmax(1)
     ]
     assert taken.count(0) == 3 * taken.count(1) > 0
 
 
-def test_the_margin_is_seen_and_not_judged(recipe_of: RecipeWriter, tmp_path: Path) -> None:
+def test_the_margin_is_seen_and_not_evaluated(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     import torch
 
     from obs_stylizer.training.objectives.painting import PaintingObjective

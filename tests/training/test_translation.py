@@ -22,13 +22,13 @@ from obs_stylizer.training.degradations import compress, degrade, downscale
 from obs_stylizer.training.evaluation import evaluate_pairs
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.features import load_features
-from obs_stylizer.training.judging import judge_model, judge_run
 from obs_stylizer.training.losses.matching import feature_matching
 from obs_stylizer.training.objective_recipes import EnhanceRecipe
 from obs_stylizer.training.objectives.translation import TranslationObjective
 from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.recipe import RecipeError, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.run_evaluation import evaluate_model, evaluate_run
 from obs_stylizer.training.teachers import FILTERS
 from obs_stylizer.training.trainer import Trainer
 
@@ -68,8 +68,8 @@ schedule: {{steps: 120, batch: 4, warm_up: 5, learning_rate: 0.004, moving_avera
 
 @pytest.fixture(autouse=True)
 def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is judged is as small as MS-SSIM allows, what is exported is compared at two sizes."""
-    for module in ("evaluation", "judging"):
+    """What is evaluated is as small as MS-SSIM allows; exports are compared at two sizes."""
+    for module in ("evaluation", "run_evaluation"):
         monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
     sizes = (FrameSize(160, 96), FrameSize(72, 88))
     monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
@@ -81,7 +81,7 @@ def start(folder: Path, text: str, name: str = "run") -> Trainer:
     return Trainer(RunDirectory.create(folder / name, recipe), CPU)
 
 
-def likeness(trainer: Trainer) -> dict[str, float]:
+def mean_psnr(trainer: Trainer) -> dict[str, float]:
     """PSNR of held-out sources and outputs, before and after."""
     objective = trainer.objective
     assert isinstance(objective, TranslationObjective)
@@ -100,9 +100,9 @@ def likeness(trainer: Trainer) -> dict[str, float]:
 
 def test_paired_learns_a_slow_filter(tmp_path: Path) -> None:
     trainer = start(tmp_path, PAIRED)
-    untrained = likeness(trainer)
+    untrained = mean_psnr(trainer)
     assert trainer.train().finished
-    found = likeness(trainer)
+    found = mean_psnr(trainer)
     assert untrained["after"] < 9
     assert found["before"] < 8.5
     assert found["after"] > 12.5
@@ -111,7 +111,7 @@ def test_paired_learns_a_slow_filter(tmp_path: Path) -> None:
 def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
     trainer = start(tmp_path, ENHANCE)
     assert trainer.train().finished
-    found = likeness(trainer)
+    found = mean_psnr(trainer)
     assert found["before"] < 13
     assert found["after"] > 18
 
@@ -123,7 +123,7 @@ def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
         pytest.param(ENHANCE, id="enhance"),
     ],
 )
-def test_resumed_exported_and_judged(text: str, tmp_path: Path) -> None:
+def test_resumed_exported_and_evaluated(text: str, tmp_path: Path) -> None:
     text = text.replace("steps: 120", "steps: 4").replace("steps: 80", "steps: 4")
     lines = measure_plan(start(tmp_path, text, "plan"))
     assert lines[0] == "content: 4 pictures to train on, 0 broken, 1 held out"
@@ -143,11 +143,11 @@ def test_resumed_exported_and_judged(text: str, tmp_path: Path) -> None:
     pictures = [scene(number, 200, 300) for number in range(2)]
     assert all(parity.largest <= 2 for parity in export_run(run, output, pictures))
     assert spec_of(onnx.load(output), output).styles == ()
-    _, summary = judge_run(run.path, tmp_path / "report", None, [], 1, 2)
+    _, summary = evaluate_run(run.path, tmp_path / "report", None, [], 1, 2)
     assert {"psnr", "psnr_before", "ssim", "ms_ssim", "ms_640x360"} <= summary.keys()
     output.rename(output.with_name(f"{run.recipe.name}.onnx"))
     output.with_suffix(".yaml").rename(output.with_name(f"{run.recipe.name}.yaml"))
-    _, of_model = judge_model(
+    _, of_model = evaluate_model(
         output.with_name(f"{run.recipe.name}.onnx"), tmp_path / "of-model", None, [], 1, 2
     )
     assert of_model["psnr"] == pytest.approx(summary["psnr"], abs=0.1)

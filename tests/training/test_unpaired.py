@@ -10,11 +10,11 @@ import torch
 
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.training.export import export_run
-from obs_stylizer.training.judging import judge_run
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
 from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.recipe import RecipeError, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.run_evaluation import evaluate_run
 from obs_stylizer.training.trainer import Trainer
 
 from .conftest import make_content, scene, write_picture
@@ -41,8 +41,8 @@ FORMS = pytest.mark.parametrize("form", ["cycle", "contrastive"])
 
 @pytest.fixture(autouse=True)
 def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is judged is as small as MS-SSIM allows, what is exported is compared at two sizes."""
-    for module in ("evaluation", "judging"):
+    """What is evaluated is as small as MS-SSIM allows; exports are compared at two sizes."""
+    for module in ("evaluation", "run_evaluation"):
         monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
     sizes = (FrameSize(160, 96), FrameSize(72, 88))
     monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
@@ -87,7 +87,7 @@ def test_red_is_taken_away_and_the_rest_kept(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["cycle", pytest.param("contrastive", marks=pytest.mark.slow)])
-def test_resumed_exported_and_judged(form: str, tmp_path: Path) -> None:
+def test_resumed_exported_and_evaluated(form: str, tmp_path: Path) -> None:
     short = (
         ("steps: 300", "steps: 4"),
         ("form: cycle", f"form: {form}"),
@@ -107,7 +107,7 @@ def test_resumed_exported_and_judged(form: str, tmp_path: Path) -> None:
     for network in ("generators", "discriminators", "average"):
         assert all(torch.equal(one[network][key], two[network][key]) for key in one[network])
     run = RunDirectory.open(tmp_path / "whole")
-    _, summary = judge_run(run.path, tmp_path / "report", None, [], 1, 2)
+    _, summary = evaluate_run(run.path, tmp_path / "report", None, [], 1, 2)
     assert ("psnr_cycle" in summary) is (form == "cycle")
     assert "noise_error" in summary
     parity = export_run(run, tmp_path / "tiny.onnx", [scene(0, 200, 300)])
@@ -130,7 +130,7 @@ def test_features_at_places() -> None:
     assert found.tolist() == [[[0, 6], [3, 9], [5, 11]]]
 
 
-def test_without_a_game_there_is_nothing_to_learn(tmp_path: Path) -> None:
+def test_without_a_loss_there_is_nothing_to_learn(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(
         RECIPE.format(folder=tmp_path).replace("weight: 1, pool", "weight: 0, pool"),

@@ -1,4 +1,4 @@
-"""Feature matching: the discriminator's features as a measure of likeness (Wang et al. 2018)."""
+"""Feature matching: the discriminator's features as a measure of similarity (Wang et al. 2018)."""
 
 from __future__ import annotations
 

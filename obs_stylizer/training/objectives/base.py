@@ -40,7 +40,7 @@ class Objective(ABC, nn.Module):
     """A way to train generators.
 
     A subclass sets ``generators`` (trained, and followed by a moving average) and
-    ``discriminators`` (trained against them; empty if there is no game). Both hold whatever
+    ``discriminators`` (trained against them; empty without an adversarial loss). Both hold whatever
     goes into a checkpoint; fixed networks are kept elsewhere.
     """
 

@@ -19,7 +19,7 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.training.datasets import ContentPictures, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.features import FeatureNetwork, load_features
-from obs_stylizer.training.game import Game
+from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import build_latent_generator
 from obs_stylizer.training.image_pool import ImagePool
 from obs_stylizer.training.losses.perceptual import gram_matrix, style_distance
@@ -42,7 +42,7 @@ class GenerateObjective(Objective):
         if recipe.generate is None:
             raise TrainingError(f"the recipe {recipe.name} has no section generate")
         self.recipe, self.device = recipe, device
-        self.game = Game(recipe.adversarial)
+        self.gan_loss = GanLoss(recipe.adversarial)
         self.pool = ImagePool(recipe.adversarial.pool)
         self.content = ContentPictures.of(recipe.data)
         self.generators = nn.ModuleDict(
@@ -70,7 +70,7 @@ class GenerateObjective(Objective):
     def generator_turn(self, batch: Batch) -> GeneratorTurn:
         """Return the adversarial loss."""
         made: Tensor = self.generators["maker"](batch["latent"])
-        loss = self.game.generator_loss(
+        loss = self.gan_loss.generator_loss(
             self.discriminators["pictures"], made.float(), batch["noise_seeds"]
         )
         # How much the pictures differ from each other; it falls to nothing in a collapse.
@@ -93,7 +93,7 @@ class GenerateObjective(Objective):
                 fakes = {"made": self.generators["maker"](batch["latent"])}
         seeds = batch["noise_seeds"]
         made = self.pool.exchange(fakes["made"].float(), seeds)
-        return self.game.discriminator_loss(
+        return self.gan_loss.discriminator_loss(
             self.discriminators["pictures"], batch["real"], made, seeds
         )
 

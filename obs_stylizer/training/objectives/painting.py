@@ -22,10 +22,10 @@ from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.features import load_features
-from obs_stylizer.training.game import Game
+from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.perceptual import tone_distance, total_variation
-from obs_stylizer.training.losses.steadying import Critic
+from obs_stylizer.training.losses.regularization import Critic
 from obs_stylizer.training.losses.style_scales import StyleScales
 from obs_stylizer.training.losses.temporal import clip_consistency, motion_consistency
 from obs_stylizer.training.objective_recipes import PaintingRecipe
@@ -62,7 +62,7 @@ class PaintingObjective(Objective):
             raise TrainingError(f"the recipe {recipe.name} has no section painting")
         self.recipe = recipe
         self.painting: PaintingRecipe = recipe.painting
-        self.game = Game(recipe.adversarial)
+        self.gan_loss = GanLoss(recipe.adversarial)
         self.styles = tuple(self.painting.styles)
         self._turns = [
             index
@@ -170,7 +170,7 @@ class PaintingObjective(Objective):
             metrics["clips"] = clip_consistency(before, now, batch["clip_back"], batch["clip_seen"])
             loss = loss + weights.temporal.clip_weight * metrics["clips"]
         if self.discriminators:
-            metrics["adversarial"] = self.game.generator_loss(
+            metrics["adversarial"] = self.gan_loss.generator_loss(
                 self._critic(batch), made, batch["noise_seeds"]
             )
             loss = loss + weights.adversarial.weight * metrics["adversarial"]
@@ -187,7 +187,7 @@ class PaintingObjective(Objective):
             with torch.no_grad():
                 whole = self.generators["painter"](batch["content"], batch["style"])
                 fakes = {"made": self._inner(whole)}
-        return self.game.discriminator_loss(
+        return self.gan_loss.discriminator_loss(
             self._critic(batch), batch["real"], fakes["made"], batch["noise_seeds"]
         )
 
@@ -254,8 +254,8 @@ class PaintingObjective(Objective):
         """Return the discriminator, scoring patches in the styles that each should have."""
         shares = batch["style"][:, :, None, None]
 
-        def judge(pictures: Tensor) -> list[Tensor]:
+        def discriminator(pictures: Tensor) -> list[Tensor]:
             found = self.discriminators["patches"](pictures)
             return [(scores * shares.to(scores)).sum(1) for scores in found]
 
-        return judge
+        return discriminator

@@ -17,7 +17,7 @@ from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, sample_random
 from obs_stylizer.training.discriminators import Discriminator, build_discriminator
 from obs_stylizer.training.features import FeatureNetwork, load_features
-from obs_stylizer.training.game import Game
+from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.image_pool import ImagePool
 from obs_stylizer.training.losses.matching import feature_matching
@@ -61,7 +61,7 @@ class TranslationObjective(Objective):
     ) -> None:
         nn.Module.__init__(self)
         self.recipe, self.section, self.device = recipe, section, device
-        self.game = Game(recipe.adversarial)
+        self.gan_loss = GanLoss(recipe.adversarial)
         self.pool = ImagePool(recipe.adversarial.pool)
         self.content = ContentPictures.of(recipe.data)
         self.clips = ClipPairs.of(recipe.data)
@@ -124,16 +124,16 @@ class TranslationObjective(Objective):
             metrics["clips"] = clip_consistency(before, now, batch["clip_back"], batch["clip_seen"])
             loss = loss + recipe.temporal.clip_weight * metrics["clips"]
         if self.discriminators:
-            seeds, judge = batch["noise_seeds"], self.discriminators["pairs"]
-            assert isinstance(judge, Discriminator)
+            seeds, discriminator = batch["noise_seeds"], self.discriminators["pairs"]
+            assert isinstance(discriminator, Discriminator)
             pair = torch.cat([source, made.float()], 1)
-            verdict = judge.examine(self.game.noisy(pair, seeds, 0))
-            metrics["adversarial"] = self.game.loss_of_scores(verdict.scores)
+            verdict = discriminator.examine(self.gan_loss.noisy(pair, seeds, 0))
+            metrics["adversarial"] = self.gan_loss.loss_of_scores(verdict.scores)
             loss = loss + recipe.adversarial.weight * metrics["adversarial"]
             if section.feature_matching:
                 with torch.no_grad():
-                    wanted = judge.examine(
-                        self.game.noisy(torch.cat([source, target], 1), seeds, 0)
+                    wanted = discriminator.examine(
+                        self.gan_loss.noisy(torch.cat([source, target], 1), seeds, 0)
                     )
                 metrics["matching"] = feature_matching(verdict.features, wanted.features)
                 loss = loss + section.feature_matching * metrics["matching"]
@@ -153,7 +153,7 @@ class TranslationObjective(Objective):
         seeds = batch["noise_seeds"]
         made = self.pool.exchange(torch.cat([source, fakes["made"].float()], 1), seeds)
         real = torch.cat([source, batch["target"]], 1)
-        return self.game.discriminator_loss(self.discriminators["pairs"], real, made, seeds)
+        return self.gan_loss.discriminator_loss(self.discriminators["pairs"], real, made, seeds)
 
     @torch.no_grad()
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:

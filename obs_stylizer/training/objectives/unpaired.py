@@ -20,7 +20,7 @@ from obs_stylizer.training.augment import Motion, draw_motion
 from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
-from obs_stylizer.training.game import Game
+from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import PictureGenerator, build_generator
 from obs_stylizer.training.image_pool import ImagePool
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
@@ -50,7 +50,7 @@ class UnpairedObjective(Objective):
         if recipe.unpaired is None:
             raise TrainingError(f"the recipe {recipe.name} has no section unpaired")
         self.recipe, self.unpaired, self.device = recipe, recipe.unpaired, device
-        self.game = Game(recipe.adversarial)
+        self.gan_loss = GanLoss(recipe.adversarial)
         self.content = ContentPictures.of(recipe.data)
         self.clips = ClipPairs.of(recipe.data)
         self.second = ContentPictures.of(
@@ -116,7 +116,7 @@ class UnpairedObjective(Objective):
                 loss = loss + weights.identity * metrics["identity"]
         metrics["adversarial"] = torch.stack(
             [
-                self.game.generator_loss(
+                self.gan_loss.generator_loss(
                     self.discriminators[name], fake.float(), batch["noise_seeds"]
                 )
                 for name, fake in fakes.items()
@@ -150,9 +150,9 @@ class UnpairedObjective(Objective):
         seeds = batch["noise_seeds"]
         losses: list[Tensor] = []
         metrics: dict[str, Tensor] = {}
-        for name, judge in self.discriminators.items():
+        for name, discriminator in self.discriminators.items():
             fake = self.pools[name].exchange(fakes[name].float(), seeds)
-            loss, found = self.game.discriminator_loss(judge, batch[name], fake, seeds)
+            loss, found = self.gan_loss.discriminator_loss(discriminator, batch[name], fake, seeds)
             losses.append(loss)
             metrics |= {f"{key}_{name}": value for key, value in found.items()}
         return torch.stack(losses).sum(), metrics

@@ -38,7 +38,7 @@ from obs_stylizer.training.pictures import find_pictures
 from obs_stylizer.training.recipe import Recipe, expand_path, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
 
-Maker = Callable[[np.ndarray[tuple[int, ...], np.dtype[np.float32]]], Pixels]
+MakePicture = Callable[[np.ndarray[tuple[int, ...], np.dtype[np.float32]]], Pixels]
 """Makes a picture, uint8 (H, W, 3), of noise, float32 (Z,)."""
 
 PICTURES: Final = 256
@@ -61,7 +61,7 @@ def makes_pictures_from_noise(target: Path) -> bool:
     return any(prop.key == METADATA_KEY for prop in load_proto(target).metadata_props)
 
 
-def judge_latent_run(
+def evaluate_latent_run(
     path: Path, output: Path, content: Path | None, features: Path | None = None
 ) -> tuple[Path, dict[str, float]]:
     """Evaluate the moving-average generator of the ``generate`` run at ``path``.
@@ -86,10 +86,10 @@ def judge_latent_run(
         made: Pixels = native(torch.from_numpy(latent[None]))[0].numpy()
         return made
 
-    return _judge(run.recipe, make, output, content, features)
+    return _evaluate(run.recipe, make, output, content, features)
 
 
-def judge_latent_model(
+def evaluate_latent_model(
     path: Path, output: Path, content: Path | None, features: Path | None = None
 ) -> tuple[Path, dict[str, float]]:
     """Evaluate the exported generator at ``path``, with the recipe that stands beside it.
@@ -101,22 +101,22 @@ def judge_latent_model(
     """
     model = load_latent_model(path)
     recipe = load_recipe(path.with_name(f"{model.spec.name}.yaml"))
-    return _judge(recipe, LatentSession(model).run, output, content, features)
+    return _evaluate(recipe, LatentSession(model).run, output, content, features)
 
 
-def _judge(
-    recipe: Recipe, make: Maker, output: Path, content: Path | None, features: Path | None
+def _evaluate(
+    recipe: Recipe, make: MakePicture, output: Path, content: Path | None, features: Path | None
 ) -> tuple[Path, dict[str, float]]:
     if recipe.generate is None:
         raise TrainingError(f"the recipe {recipe.name} makes no pictures from noise")
     network = load_features(features or expand_path(recipe.generate.features))
     pictures = ContentPictures.of(recipe.data)
-    judged_by = pictures.training.paths
+    reference_paths = pictures.training.paths
     if content is not None:
-        judged_by = find_pictures(content)
+        reference_paths = find_pictures(content)
     elif pictures.held_out:
-        judged_by = list(pictures.held_out)
-    real = _patches(recipe, PictureSet(judged_by, recipe.data.short_side[1]), 2 * PICTURES, 0)
+        reference_paths = list(pictures.held_out)
+    real = _patches(recipe, PictureSet(reference_paths, recipe.data.short_side[1]), 2 * PICTURES, 0)
     shown = _patches(recipe, pictures.training, PICTURES, 1)
     random = np.random.default_rng(_SEED)
     latents = random.standard_normal((PICTURES, recipe.generator.latent), np.float32)

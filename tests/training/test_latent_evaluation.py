@@ -1,4 +1,4 @@
-"""How pictures from noise are judged: distances whose answer is known, and the report."""
+"""How pictures from noise are evaluated: distances whose answer is known, and the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from obs_stylizer.cli.training import app
 from obs_stylizer.errors import ModelError, TrainingError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.training import latent_judging
+from obs_stylizer.training import latent_evaluation
 from obs_stylizer.training.features import load_features
 from obs_stylizer.training.kernel_distance import (
     coverage,
@@ -22,7 +22,7 @@ from obs_stylizer.training.kernel_distance import (
     kernel_distance,
     standardised,
 )
-from obs_stylizer.training.latent_judging import judge_latent_model, judge_latent_run
+from obs_stylizer.training.latent_evaluation import evaluate_latent_model, evaluate_latent_run
 
 from .conftest import scene
 from .test_features import squeezenet_weights
@@ -75,11 +75,11 @@ def test_features_of_a_picture_are_the_means_of_the_last_layer(tmp_path: Path) -
 
 @pytest.fixture
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latent_judging, "PICTURES", 60)
+    monkeypatch.setattr(latent_evaluation, "PICTURES", 60)
 
 
 @pytest.mark.usefixtures("_few")
-def test_a_run_and_its_model_are_judged_alike(tmp_path: Path) -> None:
+def test_a_run_and_its_model_are_evaluated_alike(tmp_path: Path) -> None:
     trainer = start(tmp_path, WGAN_GP, 2)
     trainer.train()
     run, features = tmp_path / "run", squeezenet_weights(tmp_path / "squeeze.npz")
@@ -95,7 +95,7 @@ def test_a_run_and_its_model_are_judged_alike(tmp_path: Path) -> None:
     assert (run / "evaluation.html").read_text(encoding="utf-8").count("data:image/jpeg") == 12
 
     assert CliRunner().invoke(app, ["export", str(run)]).exit_code == 0
-    _, of_model = judge_latent_model(run / "tiny-colours.onnx", tmp_path / "m", None, features)
+    _, of_model = evaluate_latent_model(run / "tiny-colours.onnx", tmp_path / "m", None, features)
     for name in ("kernel_distance", "coverage", "nearest_distance"):
         assert of_model[name] == pytest.approx(figures[name], rel=0.02)
 
@@ -109,20 +109,20 @@ def test_real_pictures_in_the_place_of_made_ones_cannot_be_told_apart(
 
     def perfect(recipe: object, make: object, *rest: object) -> object:
         def copy(latent: np.ndarray) -> Pixels:
-            colour = latent_judging.ContentPictures.of(recipe.data).training  # type: ignore[attr-defined]
+            colour = latent_evaluation.ContentPictures.of(recipe.data).training  # type: ignore[attr-defined]
             return colour.draw(np.random.default_rng(abs(hash(latent.tobytes()))))
 
-        return judge(recipe, copy, *rest)
+        return evaluate(recipe, copy, *rest)
 
-    judge = latent_judging._judge
-    monkeypatch.setattr(latent_judging, "_judge", perfect)
-    _, figures = judge_latent_run(tmp_path / "run", tmp_path / "report", None, features)
+    evaluate = latent_evaluation._evaluate
+    monkeypatch.setattr(latent_evaluation, "_evaluate", perfect)
+    _, figures = evaluate_latent_run(tmp_path / "run", tmp_path / "report", None, features)
     assert figures["coverage"] > 0.9
     assert figures["kernel_distance"] < 0.5
     assert figures["nearest_distance"] < 0.01
 
 
-def test_what_cannot_be_judged_is_named(tmp_path: Path) -> None:
+def test_what_cannot_be_evaluated_is_named(tmp_path: Path) -> None:
     start(tmp_path, WGAN_GP, 1).train()
     for words, kind, message in (
         ((tmp_path / "none.onnx",), TrainingError, "there is no model"),

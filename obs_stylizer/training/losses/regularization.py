@@ -1,4 +1,4 @@
-"""What keeps an adversarial game from running away: penalties on gradients, bounds on weights.
+"""Regularization of adversarial training: penalties on gradients, bounds on weights.
 
 Spectral normalisation is a property of a discriminator and is found there; label smoothing is
 part of :mod:`~obs_stylizer.training.losses.adversarial`.

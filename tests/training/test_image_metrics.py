@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from obs_stylizer.training.fidelity import MS_SSIM_SIDE, ms_ssim, psnr, ssim
+from obs_stylizer.training.image_metrics import MS_SSIM_SIDE, ms_ssim, psnr, ssim
 
 pytestmark = pytest.mark.training
 

@@ -26,7 +26,7 @@ from obs_stylizer.training.evaluation import (
     FRAME_SIZE,
     Mix,
     Painter,
-    StyleJudge,
+    StyleMetric,
     evaluate_pairs,
     evaluate_styles,
     read_clip,
@@ -47,10 +47,10 @@ from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.speed import Speed, measure_speed
 
 STYLE_LAYERS: Final = ("conv1_2", "conv2_2", "conv3_1", "conv3_3")
-Judgement = tuple[Path, dict[str, float]]
+EvaluationResult = tuple[Path, dict[str, float]]
 
 
-def judge_run(
+def evaluate_run(
     path: Path,
     output: Path,
     content: Path | None,
@@ -58,7 +58,7 @@ def judge_run(
     pictures: int,
     frames: int,
     features: Path | None = None,
-) -> Judgement:
+) -> EvaluationResult:
     """Evaluate the moving-average generator of the run at ``path``.
 
     Args:
@@ -95,12 +95,12 @@ def judge_run(
             return made
 
     speed = _speed_of_run(run, native)
-    return _judge(
+    return _evaluate(
         run.recipe, paint, output, content, clips, pictures, frames, speed, features, back
     )
 
 
-def judge_model(
+def evaluate_model(
     path: Path,
     output: Path,
     content: Path | None,
@@ -108,7 +108,7 @@ def judge_model(
     pictures: int,
     frames: int,
     features: Path | None = None,
-) -> Judgement:
+) -> EvaluationResult:
     """Evaluate the native generator at ``path``, with the recipe that stands beside it.
 
     Arguments, result and errors as for :func:`judge_run`.
@@ -131,7 +131,7 @@ def judge_model(
         return made
 
     speed = measure_speed(path, FRAME_SIZE)
-    return _judge(recipe, paint, output, content, clips, pictures, frames, speed, features)
+    return _evaluate(recipe, paint, output, content, clips, pictures, frames, speed, features)
 
 
 def held_out_pictures(recipe: Recipe, count: int) -> list[Pixels]:
@@ -161,7 +161,7 @@ def _read_some(paths: Sequence[Path], count: int) -> list[Pixels]:
     return [read_picture(paths[index]) for index in chosen]
 
 
-def _judge(
+def _evaluate(
     recipe: Recipe,
     paint: Painter,
     output: Path,
@@ -172,7 +172,7 @@ def _judge(
     speed: Sequence[Speed],
     features: Path | None,
     back: Painter | None = None,
-) -> Judgement:
+) -> EvaluationResult:
     title = recipe.title or recipe.name
     turned = [read_clip(clip, frames) for clip in clips]
     if recipe.painting is None:
@@ -180,8 +180,8 @@ def _judge(
             (source, None if recipe.unpaired is not None and back is None else target)
             for source, target in _whole_pairs(recipe, content, pictures)
         ]
-        judged = {recipe.name: evaluate_pairs(paint, pairs, turned, back)}
-        return write_report(output, title, judged, speed), summarise(judged)
+        evaluated = {recipe.name: evaluate_pairs(paint, pairs, turned, back)}
+        return write_report(output, title, evaluated, speed), summarise(evaluated)
     sources = (
         held_out_pictures(recipe, pictures)
         if content is None
@@ -195,8 +195,8 @@ def _judge(
     trained_on = tuple(recipe.painting.style_layers)
     # A generator trained with other features is judged by VGG-19 all the same.
     layers = trained_on if set(trained_on) <= set(network.names) else STYLE_LAYERS
-    judge = StyleJudge(network, layers)
-    found = evaluate_styles(paint, styles, judge, sources, turned)
+    style_metric = StyleMetric(network, layers)
+    found = evaluate_styles(paint, styles, style_metric, sources, turned)
     return write_report(output, title, found, speed), summarise(found)
 
 

@@ -1,4 +1,4 @@
-"""The adversarial game between a generator and one discriminator, with what steadies it."""
+"""The losses of a generator and of one discriminator, with their regularization."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 from obs_stylizer.training.augment import noise_like
 from obs_stylizer.training.losses import adversarial
 from obs_stylizer.training.losses.differentiable_augmentation import augment
-from obs_stylizer.training.losses.steadying import Critic, gradient_penalty, r1_penalty
+from obs_stylizer.training.losses.regularization import Critic, gradient_penalty, r1_penalty
 from obs_stylizer.training.recipe import AdversarialRecipe
 
 
-class Game:
+class GanLoss:
     """Computes both sides' losses of a recipe.
 
     Args:
@@ -51,12 +51,14 @@ class Game:
             seeds: one for each sample, uniform integers; they decide its instance noise and
                 where between real and made the gradient penalty is taken.
         """
-        game = self.recipe
+        recipe = self.recipe
         real, fake = self.noisy(real, seeds, 1), self.noisy(fake.float(), seeds, 2)
         pairs = list(zip(critic(real), critic(fake), strict=True))
         loss = torch.stack(
             [
-                adversarial.discriminator_loss(game.loss, of_real, of_fake, game.label_smoothing)
+                adversarial.discriminator_loss(
+                    recipe.loss, of_real, of_fake, recipe.label_smoothing
+                )
                 for of_real, of_fake in pairs
             ]
         ).mean()
@@ -67,14 +69,14 @@ class Game:
             ]
         ).mean()
         metrics = {"discriminator": loss.detach(), "discriminator_right": right.detach()}
-        if game.gradient_penalty:
+        if recipe.gradient_penalty:
             share = torch.tensor([seed % 65536 / 65536 for seed in seeds], device=real.device)
             penalty = gradient_penalty(critic, real, fake, share)
-            loss = loss + game.gradient_penalty * penalty
+            loss = loss + recipe.gradient_penalty * penalty
             metrics["gradient_penalty"] = penalty.detach()
-        if game.r1:
+        if recipe.r1:
             penalty = r1_penalty(critic, real)
-            loss = loss + 0.5 * game.r1 * penalty
+            loss = loss + 0.5 * recipe.r1 * penalty
             metrics["r1"] = penalty.detach()
         return loss, metrics
 

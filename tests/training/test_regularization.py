@@ -1,4 +1,4 @@
-"""What steadies the adversarial game, on problems whose answer is known."""
+"""Regularization of adversarial training, on problems whose answer is known."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from obs_stylizer.training.game import Game
+from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.image_pool import ImagePool
-from obs_stylizer.training.losses.steadying import clip_weights, gradient_penalty, r1_penalty
+from obs_stylizer.training.losses.regularization import clip_weights, gradient_penalty, r1_penalty
 from obs_stylizer.training.recipe import AdversarialRecipe
 
 pytestmark = pytest.mark.training
@@ -106,12 +106,12 @@ def test_an_image_pool_gives_back_what_it_kept() -> None:
 
 
 def test_instance_noise_is_as_wide_as_the_recipe_says_and_other_for_each_turn() -> None:
-    game = Game(AdversarialRecipe(instance_noise=0.25))
+    gan_loss = GanLoss(AdversarialRecipe(instance_noise=0.25))
     still = torch.zeros(4, 3, 32, 32)
-    first, second = (game.noisy(still, [1, 20, 300, 4000], turn) for turn in (1, 2))
+    first, second = (gan_loss.noisy(still, [1, 20, 300, 4000], turn) for turn in (1, 2))
     assert float(first.std()) == pytest.approx(0.25, rel=0.03)
     assert not torch.allclose(first, second, atol=0.01)
-    assert torch.equal(first, game.noisy(still, [1, 20, 300, 4000], 1))
+    assert torch.equal(first, gan_loss.noisy(still, [1, 20, 300, 4000], 1))
 
 
 def test_a_pool_keeps_the_discriminator_from_forgetting() -> None:
@@ -138,25 +138,30 @@ def modes_covered(recipe: AdversarialRecipe, updates: int, spectral: bool = Fals
     """
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
-    maker = nn.Sequential(
+    generator = nn.Sequential(
         nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)
     )
-    judge = nn.Sequential(
+    discriminator = nn.Sequential(
         nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, 1)
     )
     if spectral:
-        judge = nn.Sequential(
-            *(spectral_norm(part) if isinstance(part, nn.Linear) else part for part in judge)
+        discriminator = nn.Sequential(
+            *(
+                spectral_norm(part) if isinstance(part, nn.Linear) else part
+                for part in discriminator
+            )
         )
-    makers = torch.optim.Adam(maker.parameters(), lr=1e-3, betas=(0.5, 0.9))
-    judges = torch.optim.Adam(judge.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.9))
-    game, pool = Game(recipe), ImagePool(recipe.pool)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.5, 0.9))
+    discriminator_optimizer = torch.optim.Adam(
+        discriminator.parameters(), lr=recipe.learning_rate, betas=(0.5, 0.9)
+    )
+    gan_loss, pool = GanLoss(recipe), ImagePool(recipe.pool)
 
     def critic(points: Tensor) -> list[Tensor]:
-        return [judge(points)]
+        return [discriminator(points)]
 
     def made(count: int) -> Tensor:
-        points: Tensor = maker(torch.randn(count, 2, generator=random))
+        points: Tensor = generator(torch.randn(count, 2, generator=random))
         return points
 
     seeds: list[int] = []
@@ -166,15 +171,15 @@ def modes_covered(recipe: AdversarialRecipe, updates: int, spectral: bool = Fals
             real = centres + 0.02 * torch.randn(128, 2, generator=random)
             seeds = torch.randint(2**31, (128,), generator=random).tolist()
             fake = pool.exchange(made(128).detach(), seeds)
-            loss, _ = game.discriminator_loss(critic, real, fake, seeds)
-            judges.zero_grad()
+            loss, _ = gan_loss.discriminator_loss(critic, real, fake, seeds)
+            discriminator_optimizer.zero_grad()
             loss.backward()
-            judges.step()
+            discriminator_optimizer.step()
             if recipe.weight_clip:
-                clip_weights(judge, recipe.weight_clip)
-        makers.zero_grad()
-        game.generator_loss(critic, made(128), seeds).backward()
-        makers.step()
+                clip_weights(discriminator, recipe.weight_clip)
+        generator_optimizer.zero_grad()
+        gan_loss.generator_loss(critic, made(128), seeds).backward()
+        generator_optimizer.step()
     with torch.no_grad():
         nearest, mode = torch.cdist(made(2000), CENTRES).min(1)
     counts = torch.bincount(mode[nearest < 0.15], minlength=MODES)
