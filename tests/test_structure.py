@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = sorted(
-    set(ROOT.glob("obs_stylizer/**/*.py")) - set(ROOT.glob("obs_stylizer/training/**/*.py"))
-)
+PACKAGE = sorted(ROOT.glob("obs_stylizer/**/*.py"))
 INSTALLER = sorted(ROOT.glob("installer/*.py"))
 
 VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "manager", "globals", "misc"}

@@ -127,8 +127,8 @@ def export(
 ) -> None:
     """Write a run's generator as an ONNX file and check it against torch."""
     need_torch()
-    from obs_stylizer.training.bfloat16 import compare_bfloat16
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
+    from obs_stylizer.training.export_precision import compare_bfloat16
     from obs_stylizer.training.quantization import compare, quantize
     from obs_stylizer.training.run_directory import RunDirectory
     from obs_stylizer.training.run_evaluation import calibration_pictures, held_out_pictures
@@ -177,7 +177,7 @@ def fetch_features(
 
 
 def _export_half(target: Path, pictures: list[Pixels]) -> None:
-    from obs_stylizer.training.half_precision import compare_halved, halve
+    from obs_stylizer.training.export_precision import compare_halved, halve
 
     half = target.with_name(f"{target.stem}.f16.onnx")
     halve(target, half)
@@ -200,7 +200,7 @@ def run_training(
         False where it was stopped before the end.
     """
     from obs_stylizer.training.distributed import joined_world
-    from obs_stylizer.training.progress import ProgressBar, SilentProgress
+    from obs_stylizer.training.monitoring import ProgressBar, SilentProgress
     from obs_stylizer.training.run_directory import RunDirectory
     from obs_stylizer.training.trainer import Trainer
 
@@ -233,14 +233,13 @@ def run_training(
 def _dry_run(recipe: Path, device: str, threads: int, features: Path | None) -> None:
     import tempfile
 
-    from obs_stylizer.training.plan import measure_plan
     from obs_stylizer.training.run_directory import RunDirectory
     from obs_stylizer.training.trainer import Trainer
 
     _set_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", recipe)
-        for line in measure_plan(Trainer(run, _device(device, 0), features=features)):
+        for line in Trainer(run, _device(device, 0), features=features).dry_run():
             typer.echo(line)
 
 

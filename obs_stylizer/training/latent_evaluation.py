@@ -1,6 +1,6 @@
 """Evaluation of a generator that makes pictures from noise.
 
-``kernel_distance`` and ``coverage`` (see :mod:`~obs_stylizer.training.kernel_distance`) compare
+``kernel_distance`` and ``coverage`` (see :mod:`~obs_stylizer.training.image_metrics`) compare
 what it makes with patches of real pictures, held-out ones where the recipe holds out some; with
 ``_of_real``, they compare one half of those patches with the other, which is as good as can be.
 ``nearest_distance`` is that of a made picture's features from the nearest patch the generator was
@@ -25,7 +25,7 @@ from obs_stylizer.inference.native_model import load_proto
 from obs_stylizer.training.datasets import ContentPictures, PictureSet, cut_crop, sample_random
 from obs_stylizer.training.evaluation import StyleFigures, summarise, write_report
 from obs_stylizer.training.features import load_features
-from obs_stylizer.training.kernel_distance import (
+from obs_stylizer.training.image_metrics import (
     Points,
     coverage,
     distances,

@@ -13,7 +13,7 @@ from onnxruntime import quantization
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, ModelSpec, spec_of, write_spec
-from obs_stylizer.training.likeness import feeds_of, psnr_by_style
+from obs_stylizer.training.export_precision import feeds_of, psnr_by_style
 
 logger = logging.getLogger(__name__)
 

@@ -155,41 +155,6 @@ class RunDirectory:
         return path
 
 
-class MetricsLog:
-    """Writes figures to ``metrics.jsonl`` and to TensorBoard.
-
-    Lines of updates after ``step`` are dropped, so that a resumed run has every update once.
-    """
-
-    def __init__(self, run: RunDirectory, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        path = run.path / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if _step_of(line) <= step]
-            write_atomically(path, "".join(line + "\n" for line in kept).encode())
-        self._lines = path.open("a", encoding="utf-8")
-        self._events: Any = SummaryWriter(str(run.path / "events"), purge_step=step)
-
-    def record(self, step: int, figures: dict[str, float]) -> None:
-        """Write the figures of one update."""
-        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
-        self._lines.write(json.dumps({"step": step, **rounded}) + "\n")
-        self._lines.flush()
-        for name, value in figures.items():
-            self._events.add_scalar(name, value, step)
-
-    def show(self, step: int, grid: Pixels) -> None:
-        """Add a sample grid to TensorBoard."""
-        self._events.add_image("samples", grid, step, dataformats="HWC")
-
-    def close(self) -> None:
-        """Flush and close both."""
-        self._lines.close()
-        self._events.close()
-
-
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, whole."""
     part = path.with_name(path.name + ".part")
@@ -202,13 +167,6 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-
-
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
 
 
 def _circumstances(recipe: Recipe) -> dict[str, Any]:

@@ -11,31 +11,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
+import psutil
 import torch
 from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.training.compilation import compile_networks, lay_out
 from obs_stylizer.training.distributed import World
-from obs_stylizer.training.export import EXPORTED
-from obs_stylizer.training.exported_weights import read_spec, weights_of
-from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.regularization import clip_weights
-from obs_stylizer.training.moving_average import MovingAverage
+from obs_stylizer.training.monitoring import Means, MetricsLog, Progress, SilentProgress, StepClock
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
-from obs_stylizer.training.precision import Precision
+from obs_stylizer.training.optimization import MovingAverage, Precision, progress_of, rate_factor
 from obs_stylizer.training.prefetcher import Prefetcher
-from obs_stylizer.training.progress import Progress, SilentProgress
 from obs_stylizer.training.recipe import Recipe
-from obs_stylizer.training.run_directory import MetricsLog, RunDirectory
-from obs_stylizer.training.schedule import progress_of, rate_factor
-from obs_stylizer.training.step_figures import Means, StepClock
-from obs_stylizer.training.style_rows import carry_styles
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.warm_start import load_from_model, load_from_run
 
 logger = logging.getLogger(__name__)
+
+DRY_RUN_UPDATES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -117,72 +114,59 @@ class Trainer:
     def start_from(self, other: RunDirectory) -> None:
         """Take the weights of another run's newest checkpoint as this one's start.
 
-        Optimizers and schedule begin anew. Styles are carried over by their names; one that the
-        other run did not know begins as the mean of all. Discriminators begin anew where only one
-        of the two runs has any. What was done is noted in ``run.json``.
+        Optimizers and schedule begin anew. What was done is noted in ``run.json``.
 
         Raises:
             TrainingError: the other run has no checkpoint, or its networks are of another shape.
         """
-        state = other.load_checkpoint(self.device)
-        try:
-            for network, part in (
-                (self.objective.generators, "generators"),
-                (self.objective.discriminators, "discriminators"),
-                (self.average.network, "average"),
-            ):
-                if not state[part] or not network.state_dict():
-                    logger.info("%s: there are none to take over", part)
-                    continue
-                network.load_state_dict(
-                    carry_styles(
-                        state[part],
-                        network.state_dict(),
-                        _styles_of(other.recipe),
-                        _styles_of(self.recipe),
-                    )
-                )
-        except RuntimeError as cause:
-            raise TrainingError(
-                f"the networks of {other.path} have another shape than {self.recipe.name}'s",
-                "both recipes need the same generator and discriminator",
-            ) from cause
-        if self.world.leads:
-            self.run.note(
-                {
-                    "started_from": {
-                        "recipe": other.recipe.name,
-                        "recipe_hash": other.recipe.digest,
-                        "step": state["step"],
-                    }
-                }
-            )
+        networks = {
+            "generators": self.objective.generators,
+            "discriminators": self.objective.discriminators,
+            "average": self.average.network,
+        }
+        self._note_start(load_from_run(networks, self.recipe, other, self.device))
 
     def start_from_model(self, path: Path) -> None:
         """Take the weights of an exported generator as this run's start.
 
-        As :meth:`start_from`, but discriminators and optimizers always begin anew.
+        As :meth:`start_from`, but discriminators always begin anew, too.
 
         Raises:
             TrainingError: the file's generator is of another shape, or has no trained weights.
             ModelError: the file is no native generator.
         """
-        spec = read_spec(path)
-        name = EXPORTED.get(self.recipe.objective)
-        if name is None:
-            raise TrainingError(
-                f"a training of the kind {self.recipe.objective} cannot start from a model",
-                "start it from a run directory",
-            )
-        weights = weights_of(path, build_generator(self.recipe.generator, len(spec.styles)))
-        for networks in (self.objective.generators, self.average.network):
-            network = networks[name]
-            network.load_state_dict(
-                carry_styles(weights, network.state_dict(), spec.styles, _styles_of(self.recipe))
-            )
+        networks = (self.objective.generators, self.average.network)
+        self._note_start(load_from_model(networks, self.recipe, path))
+
+    def _note_start(self, facts: dict[str, Any]) -> None:
         if self.world.leads:
-            facts = {"model": spec.name, "recipe_hash": spec.recipe_hash}
             self.run.note({"started_from": facts})
+
+    def dry_run(self) -> list[str]:
+        """Check the data, do a few updates, and return lines that describe the training.
+
+        The networks are changed by the updates; this object is of no use afterwards.
+
+        Raises:
+            TrainingError: the data cannot be used.
+        """
+        schedule, objective = self.recipe.schedule, self.objective
+        lines = objective.check()
+        outcome = self.train(until=DRY_RUN_UPDATES)
+        seconds = outcome.seconds / outcome.step
+        hours = schedule.steps * seconds / 3600
+        if schedule.minutes is not None:
+            hours = min(hours, schedule.minutes / 60)
+        return [
+            *lines,
+            f"networks: {_weight_count(objective.generators) / 1e6:.2f} million weights in "
+            f"generators, {_weight_count(objective.discriminators) / 1e6:.2f} million in "
+            "discriminators",
+            f"an update: {schedule.batch} samples of {self.recipe.data.crop} pixels, "
+            f"{seconds:.2f} s on {self.device} in {self.precision.name}",
+            f"memory: {_memory_in_use(self.device) / 1e9:.2f} GB",
+            f"the whole: {schedule.steps} updates at most, {hours:.2f} hours at this speed",
+        ]
 
     def _load_extra_state(self, saved: Any) -> None:
         """Take back this process's pools, whose pictures came from its share of each batch."""
@@ -407,5 +391,11 @@ def _on_cpu(state: Any) -> Any:
     return state.cpu() if isinstance(state, Tensor) else state
 
 
-def _styles_of(recipe: Recipe) -> tuple[str, ...]:
-    return () if recipe.painting is None else tuple(recipe.painting.styles)
+def _weight_count(networks: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in networks.parameters())
+
+
+def _memory_in_use(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)

@@ -14,7 +14,6 @@ import torch
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.model_spec import spec_of
-from obs_stylizer.training.bfloat16 import compare_bfloat16, rounded_to_bfloat16
 from obs_stylizer.training.export import (
     Parity,
     check_parity,
@@ -23,6 +22,12 @@ from obs_stylizer.training.export import (
     to_onnx,
     trained_generator,
 )
+from obs_stylizer.training.export_precision import (
+    compare_bfloat16,
+    compare_halved,
+    halve,
+    rounded_to_bfloat16,
+)
 from obs_stylizer.training.generators import (
     Correction,
     FastGenerator,
@@ -30,7 +35,6 @@ from obs_stylizer.training.generators import (
     ResidualGenerator,
     UNetGenerator,
 )
-from obs_stylizer.training.half_precision import compare_halved, halve
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.quantization import compare, quantize

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.features import Vgg19, load_features
+from obs_stylizer.training.features import SqueezeNet, Vgg19, load_features
 from obs_stylizer.training.published_features import PLACES, convert, fetch_vgg19
 from obs_stylizer.training.run_directory import RunDirectory
-from obs_stylizer.training.squeezenet import SqueezeNet
 from obs_stylizer.training.trainer import Trainer
 
 from .conftest import RecipeWriter

@@ -15,7 +15,7 @@ from obs_stylizer.errors import ModelError, TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training import latent_evaluation
 from obs_stylizer.training.features import load_features
-from obs_stylizer.training.kernel_distance import (
+from obs_stylizer.training.image_metrics import (
     coverage,
     distances,
     features_of,

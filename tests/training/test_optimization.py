@@ -9,11 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from obs_stylizer.training.moving_average import MovingAverage
-from obs_stylizer.training.precision import Precision
+from obs_stylizer.training.optimization import MovingAverage, Precision, progress_of, rate_factor
 from obs_stylizer.training.recipe import ScheduleRecipe
 from obs_stylizer.training.run_directory import RunDirectory
-from obs_stylizer.training.schedule import progress_of, rate_factor
 from obs_stylizer.training.trainer import Trainer
 
 from .conftest import RecipeWriter

@@ -25,7 +25,6 @@ from obs_stylizer.training.features import load_features
 from obs_stylizer.training.losses.matching import feature_matching
 from obs_stylizer.training.objective_recipes import EnhanceRecipe
 from obs_stylizer.training.objectives.translation import TranslationObjective
-from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.recipe import RecipeError, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.run_evaluation import evaluate_model, evaluate_run
@@ -125,7 +124,7 @@ def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
 )
 def test_resumed_exported_and_evaluated(text: str, tmp_path: Path) -> None:
     text = text.replace("steps: 120", "steps: 4").replace("steps: 80", "steps: 4")
-    lines = measure_plan(start(tmp_path, text, "plan"))
+    lines = start(tmp_path, text, "plan").dry_run()
     assert lines[0] == "content: 4 pictures to train on, 0 broken, 1 held out"
     start(tmp_path, text, "whole").train()
     start(tmp_path, text, "parts").train(until=2)

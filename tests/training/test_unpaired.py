@@ -11,7 +11,6 @@ import torch
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
-from obs_stylizer.training.plan import measure_plan
 from obs_stylizer.training.recipe import RecipeError, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.run_evaluation import evaluate_run
@@ -93,7 +92,7 @@ def test_resumed_exported_and_evaluated(form: str, tmp_path: Path) -> None:
         ("form: cycle", f"form: {form}"),
         ("weight: 0}", "weight: 0.1}"),
     )
-    lines = measure_plan(start(tmp_path, "plan", *short))
+    lines = start(tmp_path, "plan", *short).dry_run()
     assert lines[1] == "second domain: 4 pictures to train on, 0 broken, 1 held out"
     start(tmp_path, "whole", *short).train()
     start(tmp_path, "parts", *short).train(until=2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from obs_stylizer.training.generators.fast import FastGenerator
-from obs_stylizer.training.style_rows import carry_styles
+from obs_stylizer.training.warm_start import carry_styles
 
 pytestmark = pytest.mark.training
 
