@@ -154,7 +154,7 @@ class PresetChanges:
         known = self._state.on_air.styles
         if not known:
             raise UsageError(
-                f"{self._state.on_air.preset or 'what is on state'} has no styles to mix",
+                f"{self._state.on_air.preset or 'what is on air'} has no styles to mix",
                 "choose a preset whose generator has several",
             )
         for name, weight in styles.items():

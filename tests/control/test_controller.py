@@ -357,6 +357,11 @@ def test_what_has_no_styles_cannot_be_mixed(controller: Controller) -> None:
         do(controller, MixStyles({"calm": 1.0}))
 
 
+def test_before_the_first_preset_there_is_nothing_to_mix(controller: Controller) -> None:
+    with pytest.raises(UsageError, match="what is on air has no styles to mix"):
+        do(controller, MixStyles({"wild": 0.5}))
+
+
 def test_undo_goes_back_step_by_step(controller: Controller) -> None:
     apply(controller, "wave")
     do(controller, MixStyles({"wild": 1.0}))
