@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import PresetError, StylizerError, UsageError
@@ -24,6 +24,7 @@ from obs_stylizer.frames import FrameSize
 log = logging.getLogger(__name__)
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+_FORMER_NAME = "temporal_smoothing"
 
 
 class Adjustments(Section):
@@ -75,12 +76,26 @@ class Preset(Section):
     """Adjustments of the frame before the generator."""
     after: Adjustments = Adjustments()
     """Adjustments of the styled picture."""
-    temporal_smoothing: Annotated[float, Field(ge=0, le=0.95)] = 0.0
-    """Share of the last picture kept where nothing moves: calms flicker, 0 is off."""
+    coherence: Unit | None = None
+    """How much strokes keep from frame to frame, along the motion: 0 crisp and flickering, 1
+    calm. None for what suits the generator."""
     licence: str = "CC0-1.0"
     """Licence of this preset."""
     author: str = ""
     """Who made it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_name(cls, values: Any) -> Any:
+        """Take ``temporal_smoothing``, as ``coherence`` was called, for what it is now."""
+        if not isinstance(values, dict) or _FORMER_NAME not in values:
+            return values
+        values = dict(values)
+        former = values.pop(_FORMER_NAME)
+        if "coherence" in values:
+            raise ValueError(f"{_FORMER_NAME} is the former name of coherence; remove it")
+        log.info("%s is called coherence now, and follows motion", _FORMER_NAME)
+        return {**values, "coherence": former}
 
     @field_validator("process_size")
     @classmethod

@@ -150,7 +150,6 @@ def _write_presets(name: str, styles: dict[str, Path]) -> list[Path]:
             "styles": {style: 1},
             "process_size": "640x360",
             "crossfade_ms": 400,
-            "temporal_smoothing": 0.3,
         }
         path = folder / f"{style}.yaml"
         path.write_text(write_yaml(preset), "utf-8")

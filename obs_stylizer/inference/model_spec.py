@@ -16,7 +16,7 @@ Scaling, layout, clamping and casting are in the graph. Its ``metadata_props`` h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -63,6 +63,8 @@ class ModelSpec(Section):
     """What it was trained on."""
     precision: ModelPrecision = "f32"
     """Number format the weights are stored in."""
+    coherence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Coherence that suits it where a preset states none; None leaves it to the program."""
     quality: dict[str, float] = Field(default_factory=dict)
     """Figures measured by ``evaluate``, by name."""
     adopted_from: str = ""

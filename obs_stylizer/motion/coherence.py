@@ -8,6 +8,7 @@ than each of them, so what it lost of local contrast is given back.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import cv2
@@ -24,6 +25,10 @@ MOST: Final = 0.95
 _MOST_GAIN: Final = 3.0
 
 
+_FORGOTTEN: Final = 0.02
+"""Share of a picture that is no longer seen."""
+
+
 class Coherence:
     """Calms one stream of styled pictures. One thread only.
 
@@ -35,6 +40,7 @@ class Coherence:
         self.share = share
         self._last: Pixels | None = None
         self._carrier = Carrier(FrameSize(16, 16))
+        self._relief: Coherence | None = None
 
     @property
     def last(self) -> Pixels | None:
@@ -48,6 +54,21 @@ class Coherence:
     def reset(self) -> None:
         """Forget the past, after a cut."""
         self._last = None
+        if self._relief is not None:
+            self._relief.reset()
+
+    def begin_anew(self) -> None:
+        """Let another begin at the next picture, unseen until :meth:`change_over`.
+
+        After :func:`run_up` pictures the two hardly differ, and from the change on, the past
+        before this call does not count: what comes can be made again without it.
+        """
+        self._relief = Coherence(self.share)
+
+    def change_over(self) -> None:
+        """Go on as the other that :meth:`begin_anew` let begin, if there is one."""
+        if self._relief is not None:
+            self._last, self._relief = self._relief._last, None
 
     def __call__(self, motion: Motion, styled: Pixels) -> Pixels:
         """Return ``styled``, calmed: another array of its shape, to be read only.
@@ -56,6 +77,8 @@ class Coherence:
             motion: that led to the frame of which ``styled`` was made.
             styled: uint8 (height, width, 3).
         """
+        if self._relief is not None:
+            self._relief(motion, styled)
         last = self._last
         share = min(self.share, MOST)
         if last is None or motion.cut or share <= 0 or last.shape != styled.shape:
@@ -72,6 +95,12 @@ class Coherence:
         mixed: Pixels = cv2.blendLinear(carried, styled, kept, 1 - kept)
         self._last = as_sharp_as(styled, mixed)
         return self._last
+
+
+def run_up(share: float) -> int:
+    """Return after how many pictures the first one is no longer seen."""
+    kept = min(max(share, 0.0), MOST)
+    return math.ceil(math.log(_FORGOTTEN) / math.log(kept)) if kept > 0 else 0
 
 
 def as_sharp_as(wanted: Pixels, picture: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.frames import FrameSize, Pixels, size_of
 
 Field = NDArray[np.float32]
 """float32 (height, width, 2): x and y of a displacement, in pixels of the field itself."""
@@ -115,20 +115,17 @@ class MotionEstimator:
         """Forget the last frame, so that the next one counts as a cut."""
         self._colour = self._grey = None
 
+    def recall(self, before: Pixels | None) -> None:
+        """Go on from the last small frame of another."""
+        self._grey = None
+        self._colour = None if before is None else before.copy()
+
     def observe(self, frame: Pixels) -> Motion:
         """Return the motion that led to ``frame``: uint8 (height, width, 3), RGB."""
-        size = flow_size(FrameSize(frame.shape[1], frame.shape[0]))
+        size = flow_size(size_of(frame))
         if size != self._size:
-            self.reset()
             self._size, self._grid = size, grid(size)
         colour = small_frame(frame, size)
-        return self.follow(colour)
-
-    def follow(self, colour: Pixels) -> Motion:
-        """Return the motion that led to a frame that is small already, as :attr:`before` was."""
-        if self._grid.shape[:2] != colour.shape[:2]:
-            self._size = FrameSize(colour.shape[1], colour.shape[0])
-            self._grid = grid(self._size)
         grey: Pixels = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)
         last_colour, last_grey = self._colour, self._grey
         if last_colour is not None and last_colour.shape == colour.shape and last_grey is None:

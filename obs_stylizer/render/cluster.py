@@ -24,7 +24,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Clip, Footage
 from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
-from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
+from obs_stylizer.render.director import SEGMENT_FRAMES, Director, warm_up_begin, warm_up_frames
 from obs_stylizer.render.encoders import EncoderPlan
 from obs_stylizer.render.file_render import (
     Output,
@@ -37,7 +37,7 @@ from obs_stylizer.render.file_render import (
     stopped,
 )
 from obs_stylizer.render.memory import Memory
-from obs_stylizer.render.pipeline import SEGMENT_FRAMES, Stretch, render_stretch, segment_of
+from obs_stylizer.render.pipeline import Stretch, render_stretch, segment_of
 from obs_stylizer.render.progress import Pace, Report
 from obs_stylizer.render.segment_file import SegmentNote, note_path, packets_path, write_whole
 from obs_stylizer.render.thread_group import ThreadGroup
@@ -160,7 +160,7 @@ def _begin(clip: Clip, style: Style, first: int) -> int:
     index = clip.index()
     assert index is not None
     info = clip.info
-    ahead = max(0, first - warm_up_frames(style.smoothing))
+    ahead = max(0, first - warm_up_frames(style.coherences))
     tick = float(info.time_base)
     seconds = float(int(index.stamps[ahead]) - info.origin) * tick
     begin = warm_up_begin(seconds, style.cues, style.crossfades, float(1 / info.rate))

@@ -40,9 +40,14 @@ class Style:
     process_size: FrameSize | None = None
 
     @property
-    def smoothing(self) -> list[float]:
-        """Temporal smoothing of every preset."""
-        return [named.preset.temporal_smoothing for named in self.presets.values()]
+    def coherences(self) -> list[float]:
+        """Coherence of every preset, at most."""
+        presets = [named.preset for named in self.presets.values()]
+        # Without one of its own it has that of its generator, which is not known here.
+        return [
+            float(bool(preset.model)) if preset.coherence is None else preset.coherence
+            for preset in presets
+        ]
 
     @property
     def crossfades(self) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.coherence import run_up
 from obs_stylizer.render.cues import Cue
 from obs_stylizer.render.memory import Memory, recall, remember
 from obs_stylizer.styling.loaded_preset import LoadedPreset
@@ -18,9 +18,10 @@ from obs_stylizer.styling.stylizer import Stylizer
 CueLoader = Callable[[int], LoadedPreset]
 """Loads the preset of the cue of that number; a fresh one at every call, as live."""
 
-# What is left of a forgotten picture's share when it no longer changes one value in a picture.
-_FORGOTTEN: Final = 1e-9
-_MAX_WARM_UP: Final = 480
+SEGMENT_FRAMES: Final = 240
+"""Frames of a segment: what an interrupted rendering loses at most. At its end the coherence of
+every preset changes over to a past that is no longer than its run-up, so that each segment can be
+made without those before and joins them exactly."""
 
 
 class Director:
@@ -41,18 +42,26 @@ class Director:
         self._loaded: dict[int, LoadedPreset] = {}
         self._order: list[int] = []
 
-    def style(self, pixels: Pixels, seconds: float) -> Pixels:
+    def style(self, pixels: Pixels, seconds: float, ordinal: int) -> Pixels:
         """Return the picture of the frame shown ``seconds`` after the first one.
 
         Args:
             pixels: uint8 (height, width, 3), RGB.
             seconds: rises from call to call.
+            ordinal: number of the frame in the clip.
         """
         cue = max(0, bisect_right(self._times, seconds) - 1)
         if cue != self._shown:
             self._take(cue)
         target: Pixels = np.empty(self._stylizer.size.shape, np.uint8)
+        left = SEGMENT_FRAMES - ordinal % SEGMENT_FRAMES
+        for loaded in self._loaded.values():
+            if left == min(run_up(loaded.coherence), SEGMENT_FRAMES - 1):
+                loaded.begin_anew()
         self._stylizer.process(pixels, seconds, target)
+        if left == 1:
+            for loaded in self._loaded.values():
+                loaded.change_over()
         return target
 
     def memory(self) -> Memory:
@@ -75,17 +84,14 @@ class Director:
         self._loaded = {kept: self._loaded.get(kept, loaded) for kept in self._order}
 
 
-def warm_up_frames(shares: Sequence[float]) -> int:
-    """Return how many frames to play ahead of a moment, so that older ones no longer matter.
+def warm_up_frames(coherences: Sequence[float]) -> int:
+    """Return how many frames to play ahead of a segment, so that older ones do not matter.
 
     Args:
-        shares: the temporal smoothing of each preset that may be shown.
+        coherences: of each preset that may be shown.
     """
-    share = max(shares, default=0.0)
-    if share <= 0:
-        # One, for the time between frames.
-        return 2
-    return min(_MAX_WARM_UP, 2 + math.ceil(math.log(_FORGOTTEN) / math.log(share)))
+    # Two more: for the time and the motion between frames.
+    return 2 + max((run_up(coherence) for coherence in coherences), default=0)
 
 
 def warm_up_begin(

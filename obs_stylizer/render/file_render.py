@@ -20,7 +20,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Footage
 from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
-from obs_stylizer.render.director import Director
+from obs_stylizer.render.director import SEGMENT_FRAMES, Director
 from obs_stylizer.render.encoders import (
     DEFAULT_QUALITY,
     Codec,
@@ -31,7 +31,6 @@ from obs_stylizer.render.encoders import (
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.muxing import OtherStream, check_container, mux
 from obs_stylizer.render.pipeline import (
-    SEGMENT_FRAMES,
     Boundary,
     Stretch,
     Styled,

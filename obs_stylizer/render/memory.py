@@ -15,9 +15,8 @@ from io import BytesIO
 import numpy as np
 
 from obs_stylizer.frames import Pixels
-from obs_stylizer.styling.loaded_preset import LoadedPreset
+from obs_stylizer.styling.loaded_preset import LoadedPreset, Past
 from obs_stylizer.styling.stylizer import Stylizer
-from obs_stylizer.styling.temporal import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Memory:
         order: numbers of the cues whose presets are held, the one on air last.
         fade: begin and length in seconds of a crossfade in progress, else None.
         last_seconds: time of the last frame.
-        pictures: what the temporal smoothing of each preset holds.
+        pictures: what the coherence of each preset holds.
     """
 
     shown: int | None

@@ -135,7 +135,8 @@ def render_picture(source: Path, target: Path, style: Style, size: FrameSize | N
     out_size = size or size_of(picture)
     cue_presets = CuePresets(style, out_size)
     try:
-        write_picture(target, Director(style.cues, cue_presets.load, out_size).style(picture, 0.0))
+        director = Director(style.cues, cue_presets.load, out_size)
+        write_picture(target, director.style(picture, 0.0, 0))
     finally:
         cue_presets.close()
 

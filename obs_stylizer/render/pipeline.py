@@ -10,12 +10,9 @@ import numpy as np
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.render.clip import ClipFrame, Footage
-from obs_stylizer.render.director import Director
+from obs_stylizer.render.director import SEGMENT_FRAMES, Director
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.thread_group import BoundedQueue, ThreadGroup
-
-SEGMENT_FRAMES: Final = 240
-"""Frames of a segment: what an interrupted rendering loses at most."""
 
 _QUEUE_LENGTH: Final = 3
 
@@ -106,12 +103,12 @@ def render_stretch(
         segment: int | None = None
         for frame, pixels in decoded:
             if frame.ordinal < stretch.first:
-                director.style(pixels, frame.seconds)
+                director.style(pixels, frame.seconds, frame.ordinal)
                 continue
             if segment_of(frame.ordinal) != segment:
                 segment = segment_of(frame.ordinal)
                 finished.put(Boundary(segment, director.memory()))
-            picture = director.style(pixels, frame.seconds)
+            picture = director.style(pixels, frame.seconds, frame.ordinal)
             finished.put(Styled(frame, picture, _same(picture, pixels)))
         finished.put(Boundary(None, director.memory()))
         finished.end()

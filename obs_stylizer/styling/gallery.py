@@ -23,7 +23,6 @@ _GAP: Final = 8
 _LABEL: Final = 30
 _GROUND: Final = (24, 23, 30)
 _INK: Final = (226, 224, 238)
-_SETTLE: Final = 3
 
 
 def stylized_stills(
@@ -51,12 +50,8 @@ def stylized_stills(
             made = []
             for picture in pictures:
                 target = np.empty(size.shape, np.uint8)
-                loaded.reset()
-                # On air a picture has been calmed by the ones before it.
-                for _ in range(_SETTLE if named.preset.temporal_smoothing else 1):
-                    small = loaded.prepare(picture)
-                    styled = loaded.generate(small, loaded.state)
-                    loaded.finish(picture, small, styled, loaded.state, target)
+                styled = loaded.generate(loaded.prepare(picture), loaded.state)
+                loaded.finish(picture, styled, loaded.state, target)
                 made.append(target)
             yield named, made
     finally:

@@ -10,10 +10,14 @@ import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator
+from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, Coherence
+from obs_stylizer.motion.flow import Motion, MotionEstimator
 from obs_stylizer.presets import Preset
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import Fit, reshape, scale_into
-from obs_stylizer.styling.temporal import Past, TemporalSmoother
+
+Past = tuple[Pixels, Pixels]
+"""The last small frame and the last styled picture, uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class LoadedPreset:
         self._fit: Fit = preset.fit
         self._before = Adjuster(preset.before)
         self._after = Adjuster(preset.after)
-        share = preset.temporal_smoothing
-        self._smoother = TemporalSmoother(share) if share > 0 else None
+        self._motion = MotionEstimator()
+        self._coherence = Coherence(_coherence_of(preset, generator))
         styles = None
         if generator is not None and generator.spec.styles:
             styles = tuple(float(weight) for weight in generator.style_vector(preset.styles))
@@ -84,6 +88,15 @@ class LoadedPreset:
             weights = tuple(float(weight) for weight in self.generator.style_vector(styles))
             self.state = replace(self.state, styles=weights)
 
+    def with_coherence(self, coherence: float) -> None:
+        """Change the coherence (0 to 1) from the next frame on."""
+        self._coherence.share = coherence
+
+    @property
+    def coherence(self) -> float:
+        """The coherence as it is now, 0 to 1."""
+        return self._coherence.share
+
     @property
     def styles(self) -> dict[str, float]:
         """Weight of each style as it is now; empty for a generator without a choice."""
@@ -103,15 +116,19 @@ class LoadedPreset:
         styles = None if state.styles is None else np.asarray(state.styles, np.float32)
         return self.generator.run(small, styles, state.strength)
 
-    def finish(
-        self, pixels: Pixels, small: Pixels, styled: Pixels, state: PresetState, target: Pixels
-    ) -> None:
-        """Adjust, smooth, scale and blend into ``target``, uint8 (height, width, 3).
+    def follow(self, small: Pixels) -> Motion:
+        """Return the motion that led to what :meth:`prepare` returned."""
+        return self._motion.observe(small)
+
+    def calm(self, motion: Motion, styled: Pixels) -> Pixels:
+        """Return the picture of a frame with strokes kept from the one before, read only."""
+        return self._coherence(motion, styled)
+
+    def finish(self, pixels: Pixels, styled: Pixels, state: PresetState, target: Pixels) -> None:
+        """Adjust, scale and blend into ``target``, uint8 (height, width, 3).
 
         The plain frame is blended at the output's size, so that it stays as sharp as it came.
         """
-        if self._smoother is not None:
-            styled = self._smoother(small, styled)
         styled = self._after(styled)
         on_host = self.generator is None or not self.generator.has_strength
         if not on_host or state.strength >= 1:
@@ -141,19 +158,33 @@ class LoadedPreset:
 
     def memory(self) -> Past | None:
         """Return what is kept of earlier frames, if anything is."""
-        return None if self._smoother is None else self._smoother.memory()
+        before, last = self._motion.before, self._coherence.last
+        return None if before is None or last is None else (before.copy(), last.copy())
 
     def recall(self, past: Past) -> None:
-        """Go on from the memory of another one of the same preset.
-
-        Raises:
-            ValueError: this one keeps nothing of earlier frames.
-        """
-        if self._smoother is None:
-            raise ValueError(f"{self.preset.title} has no temporal smoothing")
-        self._smoother.recall(past)
+        """Go on from the memory of another one of the same preset."""
+        self._motion.recall(past[0])
+        self._coherence.recall(past[1])
 
     def reset(self) -> None:
         """Forget earlier frames, after a cut in the source."""
-        if self._smoother is not None:
-            self._smoother.reset()
+        self._motion.reset()
+        self._coherence.reset()
+
+    def begin_anew(self) -> None:
+        """See :meth:`~obs_stylizer.motion.coherence.Coherence.begin_anew`."""
+        self._coherence.begin_anew()
+
+    def change_over(self) -> None:
+        """See :meth:`~obs_stylizer.motion.coherence.Coherence.change_over`."""
+        self._coherence.change_over()
+
+
+def _coherence_of(preset: Preset, generator: Generator | None) -> float:
+    """Return the coherence that a preset states, or that suits its generator."""
+    if preset.coherence is not None:
+        return preset.coherence
+    if generator is None:
+        return 0.0
+    suits = generator.spec.coherence
+    return DEFAULT_COHERENCE if suits is None else suits

@@ -167,7 +167,11 @@ class Stylizer:
         prepared = self.clock()
         styled = small if state.strength <= 0 else loaded.generate(small, state)
         generated = self.clock()
-        loaded.finish(pixels, small, styled, state, target)
+        if state.strength <= 0:
+            loaded.reset()
+        elif loaded.coherence > 0:
+            styled = loaded.calm(loaded.follow(small), styled)
+        loaded.finish(pixels, styled, state, target)
         self.stages.prepare += prepared - began
         self.stages.generate += generated - prepared
         self.stages.finish += self.clock() - generated

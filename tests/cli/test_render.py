@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in PRESETS.items():
         (presets / f"{name}.yaml").write_text(text, "utf-8")
     (presets / "slow.yaml").write_text(
-        "title: Slow\nmodel: ./slow.onnx\nprocess_size: 320x240\ntemporal_smoothing: 0.5\n", "utf-8"
+        "title: Slow\nmodel: ./slow.onnx\nprocess_size: 320x240\ncoherence: 0.5\n", "utf-8"
     )
     (presets.parent / "config.yaml").write_text("provider: cpu\npreset: invert\n", "utf-8")
     write_clip(home / "long.mp4", Recipe(moving_pictures(600), sound=True))

@@ -18,7 +18,7 @@ PRESETS = {
     "invert": "title: Invert\nmodel: ./invert.onnx\nprocess_size: 64x48\ncrossfade_ms: 400\n",
     "calm": (
         "title: Calm\nmodel: ./tint.onnx\nstyles: {red: 1}\nprocess_size: 64x48\n"
-        "temporal_smoothing: 0.7\ncrossfade_ms: 300\n"
+        "coherence: 0.7\ncrossfade_ms: 300\n"
     ),
     "blue": (
         "title: Blue\nmodel: ./tint.onnx\nstyles: {blue: 1}\nprocess_size: 64x48\n"

@@ -13,8 +13,8 @@ from obs_stylizer.errors import SourceError
 from obs_stylizer.render import cluster
 from obs_stylizer.render.clip import Clip
 from obs_stylizer.render.cluster import Machines, RenderedSegment, SegmentJob
+from obs_stylizer.render.director import SEGMENT_FRAMES
 from obs_stylizer.render.file_render import Output, RenderStoppedError
-from obs_stylizer.render.pipeline import SEGMENT_FRAMES
 from tests.render.clips import Recipe, moving_pictures, write_clip
 from tests.render.conftest import MakeStyle
 from tests.render.rendering import render

@@ -12,15 +12,21 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 
 from obs_stylizer.errors import UsageError
+from obs_stylizer.motion.coherence import Coherence
+from obs_stylizer.motion.flow import MotionEstimator
 from obs_stylizer.render import file_render
 from obs_stylizer.render.clip import Clip
 from obs_stylizer.render.cue_presets import CuePresets, Style
-from obs_stylizer.render.director import Director, warm_up_begin, warm_up_frames
+from obs_stylizer.render.director import (
+    SEGMENT_FRAMES,
+    Director,
+    warm_up_begin,
+    warm_up_frames,
+)
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.render.file_render import Output, RenderStoppedError, render_file
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.pipeline import (
-    SEGMENT_FRAMES,
     Boundary,
     Stretch,
     Styled,
@@ -31,7 +37,6 @@ from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.video_file import VideoFileSource
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
-from obs_stylizer.styling.temporal import TemporalSmoother
 from tests.render.clips import Picture, Recipe, decoded, moving_pictures, write_clip
 from tests.render.conftest import MakeStyle
 from tests.render.rendering import Stopper, render
@@ -122,7 +127,7 @@ def test_a_stretch_goes_on_exactly_where_the_one_before_ended(
 def test_warming_up_brings_the_past_back(long_clip: Path, make_style: MakeStyle) -> None:
     style = make_style("calm", "0:05=blue", f"{SEGMENT_FRAMES / 25 - 0.1:.2f}=calm@0.8")
     whole, memories = pictures(long_clip, style, Stretch(end=SEGMENT_FRAMES + 20))
-    ahead = SEGMENT_FRAMES - warm_up_frames(style.smoothing)
+    ahead = SEGMENT_FRAMES - warm_up_frames(style.coherences)
     begin = warm_up_begin(ahead / 25, style.cues, style.crossfades, 0.04)
     part, mine = pictures(
         long_clip,
@@ -190,13 +195,16 @@ def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     own = {field.name for field in dataclasses.fields(Stylizer)}
     stateless = {"size", "bypass", "stages", "clock", "_scratch"}
     assert own - stateless == kept
-    assert vars(TemporalSmoother(0.5)).keys() - {"_share"} == {"_last_input", "_last_output"}
+    # The relief ends where a segment does, which is where a memory is taken.
+    assert vars(Coherence(0.5)).keys() - {"share", "_carrier", "_relief"} == {"_last"}
+    searches = {"_back", "_forth", "_size", "_grid"}
+    assert vars(MotionEstimator()).keys() - searches == {"_colour", "_grey"}
     from obs_stylizer.frames import FrameSize
     from obs_stylizer.presets import Preset
 
     loaded = LoadedPreset(Preset(title="Plain"), None, FrameSize(16, 16))
     fixed = {"preset", "generator", "frame_seconds", "_size", "_fit", "_before", "_after"}
-    assert vars(loaded).keys() - fixed == {"_smoother", "state"}
+    assert vars(loaded).keys() - fixed == {"_motion", "_coherence", "state"}
 
 
 @pytest.mark.parametrize(

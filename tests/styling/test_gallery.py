@@ -26,7 +26,7 @@ def flat(level: int) -> Pixels:
 def test_every_preset_is_applied_to_every_picture(tmp_path: Path) -> None:
     write_invert_model(tmp_path / "invert.onnx")
     (tmp_path / "invert.yaml").write_text(
-        "title: Invert\nmodel: ./invert.onnx\nprocess_size: 64x32\ntemporal_smoothing: 0.5\n",
+        "title: Invert\nmodel: ./invert.onnx\nprocess_size: 64x32\ncoherence: 0.5\n",
         "utf-8",
     )
     (tmp_path / "plain.yaml").write_text("title: Plain\n", "utf-8")

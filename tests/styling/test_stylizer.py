@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from obs_stylizer.errors import PresetError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import open_generator
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
-from obs_stylizer.presets import Adjustments, Preset
+from obs_stylizer.motion.coherence import DEFAULT_COHERENCE
+from obs_stylizer.presets import Adjustments, Preset, load_preset
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import reshape
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.stylizer import Stylizer
-from obs_stylizer.styling.temporal import TemporalSmoother
+from tests.fakes import motion_scenes as scenes
 from tests.fakes.models import write_invert_model, write_tint_model
 
 SIZE = FrameSize(64, 32)
@@ -170,19 +171,6 @@ def test_denoise_quiets_noise_and_sharpen_lifts_an_edge() -> None:
     assert sharp.min() < 75
 
 
-def test_temporal_smoothing_calms_still_parts_and_leaves_moving_ones() -> None:
-    smoother = TemporalSmoother(0.8)
-    still = flat(100)
-    chance = np.random.default_rng(0)
-    flicker = [chance.integers(80, 121, SIZE.shape).astype(np.uint8) for _ in range(20)]
-    results = [smoother(still, styled) for styled in flicker]
-    raw = np.mean([np.abs(a.astype(int) - b) for a, b in pairwise(flicker)])
-    calm = np.mean([np.abs(a.astype(int) - b) for a, b in pairwise(results)])
-    assert calm < 0.4 * raw
-    moved = smoother(flat(200), flat(33))
-    assert (moved == 33).all()
-
-
 def test_same_frames_and_times_give_the_same_pictures(tmp_path: Path) -> None:
     chance = np.random.default_rng(3)
     frames = [chance.integers(0, 256, (45, 80, 3), np.uint8) for _ in range(6)]
@@ -193,7 +181,7 @@ def test_same_frames_and_times_give_the_same_pictures(tmp_path: Path) -> None:
         pictures = []
         for number, frame in enumerate(frames):
             if number == 2:
-                stylizer.switch_to(invert(tmp_path, temporal_smoothing=0.5), 100)
+                stylizer.switch_to(invert(tmp_path, coherence=0.5), 100)
             pictures.append(shown(stylizer, frame, number / 30))
         return pictures
 
@@ -209,8 +197,8 @@ def test_another_stylizer_goes_on_where_one_was(
     frames = [chance.integers(90, 110, (45, 80, 3), np.uint8) for _ in range(9)]
 
     def loaded_presets() -> list[LoadedPreset]:
-        plain = LoadedPreset(Preset(title="Plain", temporal_smoothing=0.9), None, SIZE)
-        return [plain, invert(tmp_path, temporal_smoothing=0.5)]
+        plain = LoadedPreset(Preset(title="Plain", coherence=0.9), None, SIZE)
+        return [plain, invert(tmp_path, coherence=0.5)]
 
     def play(stylizer: Stylizer, numbers: range) -> list[Pixels]:
         return [shown(stylizer, frames[number], number / 30) for number in numbers]
@@ -236,8 +224,42 @@ def test_another_stylizer_goes_on_where_one_was(
         assert (mine == its).all()
 
 
-def test_a_preset_without_smoothing_has_no_past() -> None:
-    loaded = LoadedPreset(Preset(title="Plain"), None, SIZE)
-    assert loaded.memory() is None
-    with pytest.raises(ValueError, match="Plain has no temporal smoothing"):
-        loaded.recall((flat(0), flat(0)))
+def test_a_preset_without_coherence_has_no_past() -> None:
+    assert LoadedPreset(Preset(title="Plain"), None, SIZE).memory() is None
+
+
+def test_the_former_name_of_coherence_is_read_and_noted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("title: Old\ntemporal_smoothing: 0.3\n", "utf-8")
+    with caplog.at_level("INFO"):
+        assert load_preset(path).coherence == 0.3
+    assert "temporal_smoothing is called coherence now" in caplog.text
+    path.write_text("title: Old\ntemporal_smoothing: 0.3\ncoherence: 0.5\n", "utf-8")
+    with pytest.raises(PresetError, match="former name of coherence"):
+        load_preset(path)
+
+
+def test_coherence_is_the_presets_else_the_generators(tmp_path: Path) -> None:
+    assert invert(tmp_path, coherence=0.4).coherence == 0.4
+    assert invert(tmp_path).coherence == DEFAULT_COHERENCE
+    assert LoadedPreset(Preset(title="Plain"), None, SIZE).coherence == 0
+    generator = invert(tmp_path).generator
+    assert generator is not None
+    generator.spec = generator.spec.model_copy(update={"coherence": 0.2})
+    assert LoadedPreset(Preset(title="Calm"), generator, SIZE).coherence == 0.2
+
+
+def test_strokes_that_flicker_are_calmed() -> None:
+    clip = scenes.panning(8, 2)
+
+    def play(coherence: float) -> list[Pixels]:
+        strokes = iter(scenes.flickering(clip))
+        stylizer = Stylizer(FrameSize(scenes.WIDTH, scenes.HEIGHT))
+        loaded = LoadedPreset(Preset(title="A", coherence=coherence), None, stylizer.size)
+        loaded.generate = lambda small, state: next(strokes)  # type: ignore[method-assign]
+        stylizer.switch_to(loaded, 0)
+        return [shown(stylizer, frame, number / 30) for number, frame in enumerate(clip)]
+
+    assert scenes.warp_error(clip, play(0.85), 2) < 0.6 * scenes.warp_error(clip, play(0), 2)
