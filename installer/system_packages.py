@@ -35,6 +35,7 @@ class SystemPackage:
 SCREEN = "a screen to capture"
 CAMERA = "the stand-in for a virtual camera"
 KEYS = "hotkeys pressed as a person does"
+DESKTOP = "a Wayland desktop with its portals and PipeWire"
 OBS = "OBS Studio, with its scenes, hotkeys and scripts"
 
 FOR_TESTS = (
@@ -55,6 +56,25 @@ FOR_TESTS = (
     SystemPackage("obs-studio", "obs", OBS),
     # OBS draws with OpenGL, here in software.
     SystemPackage("libgl1-mesa-dri", "/usr/share/doc/libgl1-mesa-dri", OBS),
+    SystemPackage("sway", "sway", DESKTOP),
+    SystemPackage("pipewire", "pipewire", DESKTOP),
+    SystemPackage("wireplumber", "wireplumber", DESKTOP),
+    # What PipeWire loads to make buffers and links.
+    SystemPackage("libspa-0.2-modules", "/usr/share/doc/libspa-0.2-modules", DESKTOP),
+    SystemPackage("xdg-desktop-portal", "/usr/libexec/xdg-desktop-portal", DESKTOP),
+    SystemPackage("xdg-desktop-portal-wlr", "/usr/libexec/xdg-desktop-portal-wlr", DESKTOP),
+    SystemPackage("dbus-daemon", "dbus-daemon", DESKTOP),
+    SystemPackage("gstreamer1.0-tools", "gst-launch-1.0", "another reader of our camera"),
+    SystemPackage(
+        "gstreamer1.0-pipewire",
+        "/usr/share/doc/gstreamer1.0-pipewire",
+        "another reader of our camera",
+    ),
+    SystemPackage(
+        "gstreamer1.0-plugins-base",
+        "/usr/share/doc/gstreamer1.0-plugins-base",
+        "another reader of our camera",
+    ),
     SystemPackage("gcc", "gcc", CAMERA),
     SystemPackage("libc6-dev", "/usr/include/stdio.h", CAMERA),
     SystemPackage("strace", "strace", "whom our programs speak to"),

@@ -34,6 +34,11 @@ def runtime_folder() -> Path:
     return platformdirs.user_cache_path(_APP, appauthor=False) / "run"
 
 
+def state_folder() -> Path:
+    """What is remembered between two runs, and is of no use on another machine."""
+    return platformdirs.user_state_path(_APP, appauthor=False)
+
+
 def bundled_folder(name: str) -> Path:
     """Return the program's own ``onnx`` or ``presets`` folder.
 
@@ -221,11 +226,11 @@ class Settings(Section):
     """All of ``config.yaml``. Every key may be left out."""
 
     source: str = ""
-    """camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH, image:PATH, pattern or
-    generator:NAME; empty: the first camera, else the pattern."""
+    """camera[:INDEX|:NAME|:pipewire:NODE], screen[:INDEX][@X,Y,WxH], window, file:PATH, image:PATH,
+    pattern or generator:NAME; empty: the first camera, else the pattern."""
     sinks: tuple[str, ...] = ()
-    """virtual-camera[:DEVICE], http[:PORT], file:PATH or null;
-    empty: the virtual camera, else the stream."""
+    """virtual-camera[:DEVICE], pipewire-camera[:NAME], http[:PORT], file:PATH or null;
+    empty: the virtual camera, else that of PipeWire, else the stream."""
     preset: str = ""
     """Name of the preset to start with; empty: the first by name."""
     strength: Annotated[float, Field(ge=0, le=1)] | None = None

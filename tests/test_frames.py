@@ -48,6 +48,11 @@ def test_rounding_to_a_multiple() -> None:
         ("screen", SourceSpec(SourceKind.SCREEN)),
         ("screen:2@10,20,300x200", SourceSpec(SourceKind.SCREEN, "2", Region(10, 20, 300, 200))),
         ("screen@0,0,64x64", SourceSpec(SourceKind.SCREEN, "", Region(0, 0, 64, 64))),
+        ("screen?ask", SourceSpec(SourceKind.SCREEN, ask=True)),
+        ("screen@0,0,9x9?ask", SourceSpec(SourceKind.SCREEN, "", Region(0, 0, 9, 9), ask=True)),
+        ("window", SourceSpec(SourceKind.WINDOW)),
+        ("window@1,2,30x40?ask", SourceSpec(SourceKind.WINDOW, "", Region(1, 2, 30, 40), ask=True)),
+        ("camera:pipewire:cam.1", SourceSpec(SourceKind.CAMERA, "pipewire:cam.1")),
         ("file:a b.mp4", SourceSpec(SourceKind.FILE, "a b.mp4")),
         ("file:C:\\clips\\a.mp4?once", SourceSpec(SourceKind.FILE, "C:\\clips\\a.mp4", once=True)),
         ("image:a.png", SourceSpec(SourceKind.IMAGE, "a.png")),
@@ -61,7 +66,10 @@ def test_sources_as_written(text: str, spec: SourceSpec) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "webcam", "file:", "image", "pattern:1", "screen:left", "screen@1,2", "camera@0,0,9x9"],
+    [
+        *("", "webcam", "file:", "image", "pattern:1", "screen:left", "screen@1,2"),
+        *("camera@0,0,9x9", "window:Firefox", "window@1"),
+    ],
 )
 def test_sources_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -73,7 +81,10 @@ def test_sinks_as_written() -> None:
     assert SinkSpec.parse("http").port == 8765
     assert SinkSpec.parse("http:9000").port == 9000
     assert SinkSpec.parse("null").kind is SinkKind.NULL
-    for text in ("http:0", "http:99999", "http:x", "file:", "null:1", "vcam"):
+    assert SinkSpec.parse("pipewire-camera").target == ""
+    assert SinkSpec.parse("pipewire-camera:Second one").target == "Second one"
+    bad_names = ("pipewire-camera:a/b", f"pipewire-camera:{'x' * 61}", 'pipewire-camera:"')
+    for text in (*bad_names, "http:0", "http:99999", "http:x", "file:", "null:1", "vcam"):
         with pytest.raises(UsageError):
             SinkSpec.parse(text)
 

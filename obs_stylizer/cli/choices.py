@@ -11,7 +11,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import Settings, preset_folders
-from obs_stylizer.sinks.listing import list_virtual_cameras
+from obs_stylizer.sinks.listing import READER_HINT, list_pipewire_cameras, list_virtual_cameras
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sources.listing import list_cameras
 from obs_stylizer.sources.open import probe_fps
@@ -122,8 +122,16 @@ def _sinks(settings: Settings, reasons: list[str]) -> tuple[SinkSpec, ...]:
             f"sink: virtual camera “{cameras[0].name}”, the first there is "
             "(another: --sink virtual-camera:DEVICE)"
         )
+        if list_pipewire_cameras():
+            reasons[-1] += "; one in PipeWire can be had too: --sink pipewire-camera"
         return (SinkSpec(SinkKind.VIRTUAL_CAMERA),)
     port = settings.web.port
+    if list_pipewire_cameras():
+        reasons.append(
+            "sink: a camera in PipeWire, as there is no v4l2loopback device, and the stream at "
+            f"http://127.0.0.1:{port}/stream.mjpg for programs that do not see it ({READER_HINT})"
+        )
+        return SinkSpec(SinkKind.PIPEWIRE_CAMERA), SinkSpec(SinkKind.HTTP, str(port))
     reasons.append(
         f"sink: stream at http://127.0.0.1:{port}/stream.mjpg, because no virtual camera was "
         "found (README, “Install”, tells how to get one)"

@@ -18,7 +18,13 @@ from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.on_air import OnAir, after
 from obs_stylizer.control.preset_changes import OnAirState, PresetChanges, check_crossfade
 from obs_stylizer.control.preset_state_machine import Limits
-from obs_stylizer.errors import SourceError, StylizerError, UsageError
+from obs_stylizer.errors import (
+    SourceError,
+    SourceRefusedError,
+    SourceWaitingError,
+    StylizerError,
+    UsageError,
+)
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
@@ -446,6 +452,9 @@ def _log_event(event: Event) -> None:
         log.info("source %s: %s, %s%s%s", event.source, info.name, info.frame_size, rate, detail)
     elif isinstance(event, messages.SourceLost):
         remedy = f" ({event.error.remedy})" if event.error.remedy else ""
-        log.warning("%s; trying again until it is there%s", event.error.message, remedy)
+        if isinstance(event.error, SourceWaitingError | SourceRefusedError):
+            log.warning("%s%s", event.error.message, remedy)
+        else:
+            log.warning("%s; trying again until it is there%s", event.error.message, remedy)
     elif isinstance(event, messages.SourceFailed):
         log.warning("source %s: %s", event.source, event.error)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from obs_stylizer.errors import SourceEndedError, SourceError, SourceLostError
+from obs_stylizer.errors import (
+    SourceEndedError,
+    SourceError,
+    SourceLostError,
+    SourceRefusedError,
+    SourceWaitingError,
+)
 from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.mailbox import FrameSlot
 from obs_stylizer.realtime.messages import (
@@ -83,11 +90,15 @@ class Capture:
             try:
                 with make_source(spec, self._options) as source:
                     self._source = source
-                    info = source.open()
+                    info = self._open(source, spec)
                     backoff.reset()
                     self._opened(spec, info)
                     lost = False
                     self._read_all(source)
+            except SourceRefusedError as error:
+                self._tell(SourceLost(spec, error))
+                lost = False
+                self._rest(spec, None)
             except SourceLostError as error:
                 if not lost:
                     self._tell(SourceLost(spec, error))
@@ -113,13 +124,27 @@ class Capture:
                 self._wake.clear()
             return wanted or self._spec
 
+    def _open(self, source: Source, spec: SourceSpec) -> SourceInfo:
+        """Open it, waiting for the user where it does, until another source is asked for."""
+        told = False
+        while True:
+            try:
+                return source.open()
+            except SourceWaitingError as error:
+                if not told:
+                    self._tell(SourceLost(spec, error))
+                told = True
+                if self._stopping or self._wanted is not None:
+                    raise
+
     def _rest(self, failed: SourceSpec, seconds: float | None) -> None:
         """Pause before the next try; a new source that failed is given up for the old at once."""
         if failed == self._spec:
             self._wake.wait(seconds)
 
     def _opened(self, spec: SourceSpec, info: SourceInfo) -> None:
-        self._spec = spec
+        # The user was asked; the next time, what was answered holds.
+        self._spec = spec = replace(spec, ask=False)
         self.changes += 1
         self._tell(SourceOpened(spec, info))
 

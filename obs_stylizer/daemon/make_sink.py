@@ -32,6 +32,10 @@ def make_sink(
             from obs_stylizer.sinks.virtual_camera import VirtualCameraSink
 
             return VirtualCameraSink(spec.target, clock)
+        case SinkKind.PIPEWIRE_CAMERA:
+            from obs_stylizer.sinks.pipewire_camera import PipewireCameraSink
+
+            return PipewireCameraSink(spec.target)
         case SinkKind.HTTP:
             from obs_stylizer.web.http_stream import HttpStreamSink
 

@@ -14,7 +14,13 @@ from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import UsageError
 from obs_stylizer.listing import Listing
-from obs_stylizer.sinks.listing import VirtualCameraInfo, list_virtual_cameras, missing_remedy
+from obs_stylizer.sinks.listing import (
+    READER_HINT,
+    VirtualCameraInfo,
+    list_pipewire_cameras,
+    list_virtual_cameras,
+    missing_remedy,
+)
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 
 _MODULE: Final = Path("/sys/module/v4l2loopback")
@@ -30,7 +36,9 @@ TWO_DEVICES: Final = (
 def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
     """Yield the findings of this area."""
     cameras = list_virtual_cameras()
-    wanted = _wanted(situation)
+    wanted = _wanted(situation, SinkKind.VIRTUAL_CAMERA)
+    if sys.platform == "linux":
+        yield from _in_pipewire(notes, asked=bool(_wanted(situation, SinkKind.PIPEWIRE_CAMERA)))
     if not cameras:
         yield _none(notes, cameras.reason, asked=bool(wanted))
         return
@@ -47,15 +55,33 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
         yield from _module(notes)
 
 
-def _wanted(situation: Situation) -> list[str]:
-    """Devices that the configuration names; "" for the first free one."""
+def _in_pipewire(notes: Notes, *, asked: bool) -> Iterator[Finding]:
+    """Whether a camera can be made in PipeWire, which needs no kernel module."""
+    cameras = list_pipewire_cameras()
+    if not cameras:
+        message, _, remedy = cameras.reason.partition(" (")
+        if asked:
+            yield notes.fault("in PipeWire", message, remedy.removesuffix(")"))
+        else:
+            yield notes.ok("in PipeWire", f"none can be made: {message}")
+        return
+    for camera in cameras:
+        if camera.in_use:
+            yield notes.ok("in PipeWire", f"“{camera.name}” is on air: {camera.in_use} gives it")
+        else:
+            seen = f"no kernel module needed: --sink pipewire-camera, by {camera.backend}"
+            yield notes.ok("in PipeWire", f"{seen}. {READER_HINT}")
+
+
+def _wanted(situation: Situation, kind: SinkKind) -> list[str]:
+    """Devices of that kind that the configuration names; "" for the first free one."""
     found = []
     for text in situation.settings.sinks:
         try:
             spec = SinkSpec.parse(text)
         except UsageError:
             continue  # the ports' check tells it
-        if spec.kind is SinkKind.VIRTUAL_CAMERA:
+        if spec.kind is kind:
             found.append(spec.target)
     return found
 

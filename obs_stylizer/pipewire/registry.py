@@ -5,13 +5,17 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from obs_stylizer.errors import PipewireError
 from obs_stylizer.listing import Listing
 from obs_stylizer.pipewire.connection import Connection, add_listener, get_registry
 from obs_stylizer.pipewire.library import ON_GLOBAL, ON_REMOVED, Hook, RegistryEvents, read_dict
 
-_NODE = b"PipeWire:Interface:Node"
+OWN_NODES: Final = "obs-stylizer."
+"""What the names of our own cameras begin with."""
+
+_NODE: Final = b"PipeWire:Interface:Node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,23 @@ class Registry:
 
     def _on_removed(self, _data: int, ident: int) -> None:
         self.nodes.pop(ident, None)
+
+
+def pipewire_trouble() -> PipewireError | None:
+    """Why PipeWire is of no use here; None if it answers."""
+    if sys.platform != "linux":
+        return PipewireError("PipeWire is a part of Linux desktops")
+    try:
+        connection = Connection()
+    except PipewireError as error:
+        return error
+    try:
+        connection.sync()
+    except PipewireError as error:
+        return error
+    finally:
+        connection.close()
+    return None
 
 
 def list_camera_nodes() -> Listing[Node]:

@@ -47,6 +47,11 @@ class Sink(ABC):
             SinkEndedError: it stopped for good, what it wrote is kept (a full disk).
         """
 
+    @property
+    def watched(self) -> bool | None:
+        """Whether somebody looks at it now; None where that cannot be known. Any thread may ask."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Finish and let go. May be called twice, and before ``open``."""

@@ -23,6 +23,13 @@ REMEDIES: Final = {
 }
 """What brings a virtual camera to a machine, by platform."""
 
+READER_HINT: Final = (
+    "Chromium and Chrome: turn on chrome://flags/#enable-webrtc-pipewire-camera; Firefox: set "
+    "media.webrtc.camera.allow-pipewire in about:config; OBS 30 and newer: Video Capture Device "
+    "(PipeWire); programs that know V4L2 only: pw-v4l2 PROGRAM"
+)
+"""What other programs need, to see a camera of PipeWire."""
+
 VIDEO_GROUP_REMEDY: Final = (
     "add yourself to the group video: sudo usermod -a -G video $USER, then log in again"
 )
@@ -55,6 +62,21 @@ def list_virtual_cameras() -> Listing[VirtualCameraInfo]:
         # A back end that cannot be loaded must not keep the other devices off the list.
         log.debug("cannot list virtual cameras", exc_info=True)
         return Listing(reason=f"virtual cameras cannot be listed: {error}")
+
+
+def list_pipewire_cameras() -> Listing[VirtualCameraInfo]:
+    """List the camera that can be made in PipeWire, without any kernel module."""
+    from obs_stylizer.pipewire.library import library_version
+    from obs_stylizer.pipewire.registry import pipewire_trouble
+    from obs_stylizer.sinks.pipewire_camera import DEFAULT_NAME
+    from obs_stylizer.sinks.pipewire_camera import lock_name as lock_of_node
+
+    trouble = pipewire_trouble()
+    if trouble is not None:
+        return Listing(reason=str(trouble))
+    in_use = str(holder_of(lock_of_node(DEFAULT_NAME)) or "")
+    by = f"PipeWire {library_version()}"
+    return Listing([VirtualCameraInfo(DEFAULT_NAME, DEFAULT_NAME, by, in_use)])
 
 
 def lock_name(device: str) -> str:

@@ -16,5 +16,10 @@ class NullSink(Sink):
     def send(self, frame: Frame, *, repeated: bool) -> None:
         """See :class:`Sink`."""
 
+    @property
+    def watched(self) -> bool | None:
+        """See :class:`Sink`."""
+        return False
+
     def close(self) -> None:
         """See :class:`Sink`."""

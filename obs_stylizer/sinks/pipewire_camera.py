@@ -12,18 +12,12 @@ from obs_stylizer.pipewire.camera_node import CameraNode
 from obs_stylizer.pipewire.connection import Connection
 from obs_stylizer.pipewire.formats import Yuy2Writer
 from obs_stylizer.pipewire.library import load
+from obs_stylizer.pipewire.registry import OWN_NODES
 from obs_stylizer.sinks.base import Sink, SinkFormat
 
 log = logging.getLogger(__name__)
 
 DEFAULT_NAME: Final = "obs-stylizer"
-
-READER_HINT: Final = (
-    "Chromium and Chrome: turn on chrome://flags/#enable-webrtc-pipewire-camera; Firefox: set "
-    "media.webrtc.camera.allow-pipewire in about:config; OBS 30 and newer: Video Capture Device "
-    "(PipeWire); programs that know V4L2 only: pw-v4l2 PROGRAM"
-)
-"""What other programs need, to see it."""
 
 _CONNECT_SECONDS: Final = 3.0
 
@@ -66,7 +60,7 @@ class PipewireCameraSink(Sink):
         )
         try:
             self._connection = Connection()
-            node_name = f"{DEFAULT_NAME}.{self._name}"
+            node_name = f"{OWN_NODES}{self._name}"
             self._node = CameraNode(self._connection, node_name, self._name, size, form.fps)
             self._node.wait_until_connected(_CONNECT_SECONDS)
         except PipewireError as error:
@@ -102,6 +96,12 @@ class PipewireCameraSink(Sink):
             writer.write(frame.pixels)
             self._has_picture = True
         node.send(writer.picture)
+
+    @property
+    def watched(self) -> bool | None:
+        """See :class:`Sink`."""
+        node = self._node
+        return node is not None and node.is_watched
 
     def close(self) -> None:
         """See :class:`Sink`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from obs_stylizer.errors import UsageError
 
-FORMS = "virtual-camera[:DEVICE], http[:PORT], file:PATH, null"
+FORMS = "virtual-camera[:DEVICE], pipewire-camera[:NAME], http[:PORT], file:PATH, null"
 DEFAULT_HTTP_PORT = 8765
 
 
@@ -15,6 +16,7 @@ class SinkKind(StrEnum):
     """The kinds of sink there are."""
 
     VIRTUAL_CAMERA = "virtual-camera"
+    PIPEWIRE_CAMERA = "pipewire-camera"
     HTTP = "http"
     FILE = "file"
     NULL = "null"
@@ -43,6 +45,11 @@ class SinkSpec:
             raise UsageError(f"“{text}” names no file", "write file:PATH, as in file:show.mkv")
         if kind is SinkKind.NULL and target:
             raise UsageError(f"“{text}”: the null sink takes no target", "write: null")
+        if kind is SinkKind.PIPEWIRE_CAMERA and not re.fullmatch(r"[\w .-]{0,60}", target):
+            raise UsageError(
+                f"“{text}”: “{target}” is no name for a camera",
+                "use up to 60 letters, digits, spaces, dots and hyphens",
+            )
         if (
             kind is SinkKind.HTTP
             and target

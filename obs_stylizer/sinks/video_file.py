@@ -100,6 +100,11 @@ class VideoFileSink(Sink):
         self._last_written = now
         recorder.put(frame, now - self._began)
 
+    @property
+    def watched(self) -> bool | None:
+        """See :class:`Sink`: what is kept will be looked at."""
+        return True
+
     def close(self) -> None:
         """See :class:`Sink`."""
         recorder, self._recorder = self._recorder, None

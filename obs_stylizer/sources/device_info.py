@@ -27,6 +27,31 @@ class CameraInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """A camera that PipeWire knows.
+
+    Attributes:
+        node: what to write after ``camera:pipewire:``.
+        name: as the desktop shows it.
+        path: of its V4L2 device, "" where it has none.
+        is_virtual: it shows what a program of ours sends to it.
+    """
+
+    node: str
+    name: str
+    path: str
+    is_virtual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SharedInfo:
+    """Something that the user may share of a Wayland desktop: how to ask for it, and its title."""
+
+    source: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenInfo:
     """A screen that can be captured: its place on the desktop and its size in pixels."""
 

@@ -10,8 +10,16 @@ import sys
 from typing import Any, Final
 
 from obs_stylizer import v4l2
+from obs_stylizer.errors import PortalError
 from obs_stylizer.listing import Listing
-from obs_stylizer.sources.device_info import CameraInfo, GeneratorInfo, ScreenInfo
+from obs_stylizer.portal.session import is_wayland
+from obs_stylizer.sources.device_info import (
+    CameraInfo,
+    GeneratorInfo,
+    NodeInfo,
+    ScreenInfo,
+    SharedInfo,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +37,40 @@ def list_cameras() -> Listing[CameraInfo]:
     if not found:
         return Listing(reason="no camera is connected, or none may be opened")
     return Listing(sorted(found, key=lambda camera: camera.index))
+
+
+def list_pipewire_cameras() -> Listing[NodeInfo]:
+    """List the cameras of PipeWire, in the order in which it came to know them."""
+    from obs_stylizer.pipewire.registry import OWN_NODES, list_camera_nodes
+
+    nodes = list_camera_nodes()
+    found = [
+        NodeInfo(node.name, node.title, node.device_path, node.name.startswith(OWN_NODES))
+        for node in nodes
+    ]
+    return Listing(found, nodes.reason)
+
+
+def list_shared() -> Listing[SharedInfo]:
+    """List what the user may share of a Wayland desktop, in a dialog of the desktop's own."""
+    if not is_wayland():
+        return Listing(reason="this is no Wayland desktop; its screens are listed by number")
+    from obs_stylizer.portal.bus import PortalBus
+    from obs_stylizer.portal.screencast import Shared, screencast_version
+
+    try:
+        with PortalBus() as bus:
+            _, kinds = screencast_version(bus)
+    except PortalError as error:
+        return Listing(reason=str(error))
+    return Listing(
+        SharedInfo(str(kind.name).lower(), title)
+        for kind, title in (
+            (Shared.SCREEN, "a screen that you choose"),
+            (Shared.WINDOW, "a window that you choose"),
+        )
+        if kind in kinds
+    )
 
 
 def has_camera() -> bool:

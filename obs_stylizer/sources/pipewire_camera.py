@@ -17,9 +17,6 @@ from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 
 log = logging.getLogger(__name__)
 
-PREFIX: Final = "pipewire:"
-"""What the target of a camera begins with that is to be read through PipeWire."""
-
 _DEFAULT_FPS: Final = 30.0
 _FIRST_FRAME_SECONDS: Final = 10.0
 _STALL_SECONDS: Final = 5.0

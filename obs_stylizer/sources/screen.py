@@ -15,6 +15,7 @@ from mss.exception import ScreenShotError
 
 from obs_stylizer.errors import SourceError, SourceLostError
 from obs_stylizer.frames import Frame, FrameSize, Pixels, size_of
+from obs_stylizer.portal.session import is_wayland
 from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.device_info import ScreenInfo
 from obs_stylizer.sources.spec import Region
@@ -304,9 +305,8 @@ class DxcamGrabber:
 
 
 def _refuse_wayland() -> None:
-    if os.environ.get("XDG_SESSION_TYPE") == "wayland" or os.environ.get("WAYLAND_DISPLAY"):
+    if is_wayland():
         raise SourceError(
-            "a Wayland desktop does not let programs capture the screen",
-            "log in to an X11 session, or capture the screen in OBS and give its virtual camera "
-            "as source",
+            "on a Wayland desktop screens have no numbers: you choose one in the desktop's dialog",
+            "write screen, or window",
         )

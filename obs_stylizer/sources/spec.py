@@ -10,9 +10,12 @@ from typing import Final, TypedDict
 from obs_stylizer.errors import UsageError
 
 FORMS = (
-    "camera[:INDEX|:NAME], screen[:INDEX][@X,Y,WxH], file:PATH[?once], image:PATH, pattern, "
-    "generator:NAME[?seed=N&seconds=S]"
+    "camera[:INDEX|:NAME|:pipewire:NODE], screen[:INDEX][@X,Y,WxH][?ask], window[@X,Y,WxH][?ask], "
+    "file:PATH[?once], image:PATH, pattern, generator:NAME[?seed=N&seconds=S]"
 )
+PIPEWIRE_PREFIX: Final = "pipewire:"
+"""What the target of a camera begins with that is to be read through PipeWire."""
+
 WALK_SECONDS: Final = 4.0
 """How long a generator takes from one random picture to the next, unless said otherwise."""
 
@@ -22,6 +25,7 @@ class SourceKind(StrEnum):
 
     CAMERA = "camera"
     SCREEN = "screen"
+    WINDOW = "window"
     FILE = "file"
     IMAGE = "image"
     PATTERN = "pattern"
@@ -46,13 +50,14 @@ class SourceSpec:
     """A source as asked for.
 
     Attributes:
-        kind: which of the six.
+        kind: which of the seven.
         target: camera name or index, screen index, generator's name, or path; "" for the first
             or none.
-        region: part of a screen; None for all of it.
+        region: part of a screen or window; None for all of it.
         once: a file ends instead of starting over.
         seed: which walk a generator takes.
         seconds: how long a generator takes from one random picture to the next.
+        ask: forget what the user shared last, so that the desktop asks again.
     """
 
     kind: SourceKind
@@ -61,6 +66,7 @@ class SourceSpec:
     once: bool = False
     seed: int = 0
     seconds: float = WALK_SECONDS
+    ask: bool = False
 
     @classmethod
     def parse(cls, text: str) -> SourceSpec:
@@ -69,7 +75,9 @@ class SourceSpec:
         Raises:
             UsageError: it is none of them.
         """
-        head, colon, target = text.strip().partition(":")
+        plain = text.strip()
+        ask = plain.endswith("?ask") and plain.lower().startswith(("screen", "window"))
+        head, colon, target = plain.removesuffix("?ask" if ask else "").partition(":")
         region = None
         if "@" in head and not colon:
             head, _, area = head.partition("@")
@@ -85,8 +93,15 @@ class SourceSpec:
                 raise UsageError(
                     f"“{text}”: a screen goes by its number", "see: obs-stylizer devices"
                 )
+        elif kind is SourceKind.WINDOW:
+            if target:
+                raise UsageError(
+                    f"“{text}”: a window is chosen in the desktop's dialog", "write: window"
+                )
         elif region is not None:
-            raise UsageError(f"“{text}”: only a screen has a region", f"sources are: {FORMS}")
+            raise UsageError(
+                f"“{text}”: only a screen or window has a region", f"sources are: {FORMS}"
+            )
         once = False
         if kind is SourceKind.FILE and target.endswith("?once"):
             target, once = target.removesuffix("?once"), True
@@ -99,7 +114,7 @@ class SourceSpec:
             return cls(kind, target, **_parse_walk(query, text))
         if kind is SourceKind.PATTERN and target:
             raise UsageError(f"“{text}”: the test pattern takes no target", "write: pattern")
-        return cls(kind, target, region, once)
+        return cls(kind, target, region, once, ask=ask)
 
     def __str__(self) -> str:
         text = f"{self.kind}:{self.target}" if self.target else str(self.kind)
@@ -107,7 +122,12 @@ class SourceSpec:
             text += f"@{self.region}"
         walk = [f"seed={self.seed}"] if self.seed else []
         walk += [f"seconds={self.seconds:g}"] if self.seconds != WALK_SECONDS else []
-        return text + ("?once" if self.once else "") + ("?" + "&".join(walk) if walk else "")
+        return (
+            text
+            + ("?once" if self.once else "")
+            + ("?ask" if self.ask else "")
+            + ("?" + "&".join(walk) if walk else "")
+        )
 
 
 def _parse_region(area: str, text: str) -> Region:

@@ -51,6 +51,11 @@ class HttpStreamSink(Sink):
         if not repeated or self.hub.current is None:
             self.hub.publish(frame)
 
+    @property
+    def watched(self) -> bool | None:
+        """See :class:`Sink`."""
+        return self._is_open and self.hub.viewer_count > 0
+
     def close(self) -> None:
         """See :class:`Sink`."""
         if not self._is_open:

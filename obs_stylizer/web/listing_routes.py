@@ -154,12 +154,26 @@ class _Sources:
 
 
 def _list_sources() -> dict[str, Any]:
-    from obs_stylizer.sources.listing import list_cameras, list_generators, list_screens
+    from obs_stylizer.sources.listing import (
+        list_cameras,
+        list_generators,
+        list_pipewire_cameras,
+        list_screens,
+        list_shared,
+    )
 
     cameras, screens, generators = list_cameras(), list_screens(), list_generators()
+    nodes, shared = list_pipewire_cameras(), list_shared()
     sources = [
         _source(_camera_word(camera, cameras), camera.name, camera.path) for camera in cameras
     ]
+    # Those with a device are in the list already.
+    sources += [
+        _source(f"camera:pipewire:{node.node}", node.name, "PipeWire")
+        for node in nodes
+        if not node.path and not node.is_virtual
+    ]
+    sources += [_source(one.source, one.title, "") for one in shared]
     sources += [
         _source(f"screen:{screen.index}", screen.name, f"{screen.width}x{screen.height}")
         for screen in screens
@@ -173,7 +187,7 @@ def _list_sources() -> dict[str, Any]:
     sources.append(_source("pattern", "Test pattern", ""))
     reasons = {
         "cameras": cameras.reason,
-        "screens": screens.reason,
+        "screens": "" if shared else screens.reason,
         "generators": generators.reason,
     }
     return {"sources": sources, "reasons": reasons}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,16 +31,22 @@ def test_no_display_matters_only_to_who_wants_the_screen(
     assert found.state is State.FAULT
 
 
-def test_wayland_forbids(
-    notes: Notes, situation: Callable[..., Situation], monkeypatch: pytest.MonkeyPatch
+def test_wayland_without_a_session_bus(
+    notes: Notes,
+    situation: Callable[..., Situation],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
     (found,) = display.examine(notes, situation())
     assert found.state is State.WARNING
-    assert "capture the screen" in found.seen
-    (found,) = display.examine(notes, situation(source="screen"))
-    assert found.state is State.FAULT
+    assert "no session bus" in found.seen
+    for source in ("screen", "window"):
+        (found,) = display.examine(notes, situation(source=source))
+        assert found.state is State.FAULT
 
 
 def test_a_display_that_does_not_answer(

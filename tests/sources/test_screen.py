@@ -136,4 +136,4 @@ def test_wayland(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_SESSION_TYPE", "wayland")
     with pytest.raises(SourceError, match="Wayland") as caught:
         ScreenSource(None, None, options()).open()
-    assert "OBS" in caught.value.remedy
+    assert caught.value.remedy == "write screen, or window"
