@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_FPS: Final = 30.0
 
-_ANSWER_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 1.0
 _FORMAT_SECONDS: Final = 3.0
 _FIRST_PICTURE_SECONDS: Final = 0.5
 _POLL_SECONDS: Final = 0.1

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from obs_stylizer.errors import SourceError, SourceLostError
+from obs_stylizer.errors import SourceError, SourceLostError, SourceWaitingError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.portal.screencast import RestoreToken, Shared
-from obs_stylizer.sources.base import SourceOptions
+from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.open import make_source
 from obs_stylizer.sources.portal_screen import PortalScreenSource
 from obs_stylizer.sources.spec import Region, SourceSpec
@@ -52,21 +52,29 @@ def is_painted(frame: Frame) -> bool:
     return bool(np.abs(shown - (RED, GREEN)).max() < 5)
 
 
-def reopen(source: PortalScreenSource) -> None:
-    until = time.monotonic() + 10
+def open_at_last(source: PortalScreenSource) -> SourceInfo:
+    """Open it as the daemon does: again and again while it is lost, or waits for an answer."""
+    until = time.monotonic() + 20
     while True:
         try:
-            source.open()
+            return source.open()
         except SourceLostError:
             assert time.monotonic() < until
             time.sleep(0.1)
-        else:
-            return
+
+
+def open_when_answered(source: Source) -> None:
+    while True:
+        try:
+            source.open()
+        except SourceWaitingError:
+            continue
+        return
 
 
 def test_what_is_on_the_screen_is_seen(source: PortalScreenSource, painter: Painter) -> None:
     painter.start()
-    told = source.open()
+    told = open_at_last(source)
     assert told.frame_size == FrameSize(1280, 720)
     assert "the desktop remembers the choice" in told.detail
     frame = frame_until(source, is_painted)
@@ -78,7 +86,7 @@ def test_what_is_on_the_screen_is_seen(source: PortalScreenSource, painter: Pain
 
 
 def test_a_screen_that_stands_still_is_repeated(source: PortalScreenSource) -> None:
-    source.open()
+    open_at_last(source)
     first = frame_until(source, lambda _: True)
     again = frame_until(source, lambda _: True)
     assert again.sequence == first.sequence + 1
@@ -88,11 +96,11 @@ def test_a_screen_that_stands_still_is_repeated(source: PortalScreenSource) -> N
 def test_the_next_time_nobody_is_asked(
     desktop: WaylandDesktop, source: PortalScreenSource, token: RestoreToken, tmp_path: Path
 ) -> None:
-    source.open()
+    open_at_last(source)
     assert token.read()
     assert (tmp_path / "screen.token").stat().st_mode & 0o777 == 0o600
     source.close()
-    source.open()
+    open_at_last(source)
     assert frame_until(source, lambda _: True)
 
 
@@ -100,7 +108,7 @@ def test_a_region(desktop: WaylandDesktop, token: RestoreToken, painter: Painter
     painter.start()
     region = Region(600, 300, 80, 40)
     with PortalScreenSource(Shared.SCREEN, region, OPTIONS, token) as source:
-        assert source.open().frame_size == FrameSize(80, 40)
+        assert open_at_last(source).frame_size == FrameSize(80, 40)
         frame = frame_until(source, is_painted)
         assert frame.size == FrameSize(80, 40)
 
@@ -112,14 +120,14 @@ def test_a_region_outside_names_the_size_of_the_screen(
         PortalScreenSource(Shared.SCREEN, Region(1200, 0, 100, 50), OPTIONS, token) as source,
         pytest.raises(SourceError, match="1280x720"),
     ):
-        source.open()
+        open_at_last(source)
 
 
 def test_a_screen_that_changes_its_size(
     desktop: WaylandDesktop, source: PortalScreenSource, painter: Painter
 ) -> None:
     painter.start()
-    source.open()
+    open_at_last(source)
     frame_until(source, is_painted)
     try:
         sway(desktop, "output HEADLESS-1 mode 640x480@60Hz")
@@ -134,7 +142,7 @@ def test_a_window_where_only_screens_are_shared(desktop: WaylandDesktop) -> None
         make_source(SourceSpec.parse("window"), OPTIONS) as source,
         pytest.raises(SourceLostError, match="no windows"),
     ):
-        source.open()
+        open_when_answered(source)
 
 
 def test_a_screen_by_number_is_explained(desktop: WaylandDesktop) -> None:
@@ -147,7 +155,7 @@ def test_an_unknown_choice_brings_the_question_again(
 ) -> None:
     token.write("00000000-0000-0000-0000-000000000000")
     with PortalScreenSource(Shared.SCREEN, None, OPTIONS, token) as source:
-        source.open()
+        open_at_last(source)
     assert token.read() not in ("", "00000000-0000-0000-0000-000000000000")
 
 
@@ -156,7 +164,7 @@ def test_a_part_of_the_desktop_that_ends_and_comes_back(
     desktop: WaylandDesktop, source: PortalScreenSource, painter: Painter, part: str
 ) -> None:
     painter.start()
-    source.open()
+    open_at_last(source)
     frame_until(source, is_painted)
     # What systemd would start again with it.
     parts = {
@@ -173,13 +181,13 @@ def test_a_part_of_the_desktop_that_ends_and_comes_back(
         desktop.start(one)
     os.environ.update(desktop.environment)
     painter.start()
-    reopen(source)
+    open_at_last(source)
     frame_until(source, is_painted)
     assert open_descriptors() == before
 
 
 def test_closing_while_another_thread_reads(source: PortalScreenSource) -> None:
-    source.open()
+    open_at_last(source)
     failed: list[BaseException] = []
 
     def read() -> None:
