@@ -121,3 +121,11 @@ def test_a_metaphor_would_be_found() -> None:
         assert METAPHORS.search(split_words(name))
     for name in ("desktop_entry", "look_around", "doorway"):
         assert not METAPHORS.search(split_words(name))
+
+
+def test_the_readme_names_files_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    architecture = readme.split("### Architecture")[1].split("###")[0]
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", architecture)
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / "obs_stylizer" / name).exists()] == []
