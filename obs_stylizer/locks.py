@@ -96,7 +96,9 @@ def holder_of(thing: str) -> Holder | None:
 def _paths(thing: str) -> tuple[Path, Path]:
     readable = re.sub(r"[^a-zA-Z0-9.-]+", "-", thing).strip("-")[-60:]
     # The name alone could be the same for two things: "/dev/video1" and "dev video1".
-    name = f"{readable}-{hashlib.sha256(thing.encode()).hexdigest()[:8]}"
+    # A file's name need not be UTF-8.
+    digest = hashlib.sha256(thing.encode(errors="surrogateescape")).hexdigest()
+    name = f"{readable}-{digest[:8]}"
     folder = runtime_folder()
     return folder / f"{name}.lock", folder / f"{name}.json"
 

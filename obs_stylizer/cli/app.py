@@ -22,7 +22,7 @@ from obs_stylizer.cli import (
     run,
     training,
 )
-from obs_stylizer.cli.console import error_console
+from obs_stylizer.cli.console import error_console, print_error
 from obs_stylizer.errors import StylizerError, UsageError
 
 log = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except Exception as error:
         if logging.getLogger().isEnabledFor(logging.DEBUG):
             raise
-        error_console().print(
-            f"[red]error:[/red] unexpected {type(error).__name__}: {error} "
+        print_error(
+            f"unexpected {type(error).__name__}: {error} "
             "(run again with --log-level debug and report what it prints)"
         )
         return 1
@@ -125,6 +125,4 @@ def _explain_usage(error: Exception) -> None:
 def _complain(error: StylizerError) -> None:
     if logging.getLogger().isEnabledFor(logging.DEBUG):
         log.debug("traceback", exc_info=error)
-    console = error_console()
-    console.print("[red]error:[/red] ", end="")
-    console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    print_error(str(error))

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 JSON_OPTION: Any = typer.Option(False, "--json", help="Print JSON for programs.")
 
@@ -18,6 +19,11 @@ JSON_OPTION: Any = typer.Option(False, "--json", help="Print JSON for programs."
 def error_console() -> Console:
     """A console on the error stream, made anew so that redirected streams are honoured."""
     return Console(stderr=True)
+
+
+def print_error(text: str) -> None:
+    """Print an error on the error stream, letter by letter: names may look like markup."""
+    error_console().print(Text.assemble(("error:", "red"), f" {text}"), soft_wrap=True)
 
 
 def print_json(value: object) -> None:

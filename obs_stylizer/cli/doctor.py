@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from obs_stylizer.cli.console import JSON_OPTION, error_console, print_json
+from obs_stylizer.cli.console import JSON_OPTION, print_error, print_json
 from obs_stylizer.doctor.findings import Finding, Report, State
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.FAULT: "bold red"}
@@ -43,7 +43,7 @@ def explain_broken_import(error: ImportError, arguments: Sequence[str]) -> int:
     """Let the doctor speak where the program's commands cannot even be loaded; return 1."""
     from obs_stylizer.doctor.examination import examine
 
-    error_console().print(f"[red]error:[/red] a part of obs-stylizer does not load: {error}")
+    print_error(f"a part of obs-stylizer does not load: {error}")
     _show(examine(), as_json="--json" in arguments)
     return 1
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from obs_stylizer.cli.console import error_console, start_logging
+from obs_stylizer.cli.console import error_console, print_error, start_logging
 from obs_stylizer.cli.presets import open_library
 from obs_stylizer.cli.render_display import Display
 from obs_stylizer.errors import PresetError, StylizerError, UsageError
@@ -70,7 +70,9 @@ def render(
     ),
     fps: str = typer.Option("25", help="Rate of a folder of pictures, as in 24 or 30000/1001."),
     drop: list[str] | None = typer.Option(
-        None, help="Kind of stream not to copy: audio, subtitle, attachment or video."
+        None,
+        metavar="KIND|NUMBER",
+        help="Streams not to copy: audio, subtitle, attachment or video, or one by its number.",
     ),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace files that are there."),
     resume: bool = typer.Option(
@@ -199,8 +201,7 @@ def _render_all(
             if len(requests) == 1:
                 raise
             failed += 1
-            error_console().print(f"[red]error:[/red] {request.source}: ", end="")
-            error_console().print(str(error), markup=False, highlight=False, soft_wrap=True)
+            print_error(f"{request.source}: {error}")
     if failed:
         raise StylizerError(f"{failed} of {len(requests)} could not be rendered")
 
@@ -217,6 +218,15 @@ def render_one(
         except StylizerError as error:
             display.failed(request, error)
             raise
+        except Exception as error:
+            # A fault of ours in one file must not keep the others from being rendered.
+            log.debug("traceback", exc_info=error)
+            failure = StylizerError(
+                f"unexpected {type(error).__name__}: {error}",
+                "run it again with --log-level debug and report what it prints",
+            )
+            display.failed(request, failure)
+            raise failure from error
         display.done(request, result)
         return result
 
@@ -292,8 +302,11 @@ def _process_size(text: str | None) -> FrameSize | None:
 def _dropped(kinds: list[str]) -> tuple[str, ...]:
     known = ("audio", "subtitle", "attachment", "video")
     for kind in kinds:
-        if kind not in known:
-            raise UsageError(f"“{kind}” is no kind of stream", f"choose {', '.join(known)}")
+        if kind not in known and not (kind.isascii() and kind.isdigit()):
+            raise UsageError(
+                f"“{kind}” is no kind of stream",
+                f"choose {', '.join(known)}, or a stream's number as messages name it",
+            )
     return tuple(kinds)
 
 

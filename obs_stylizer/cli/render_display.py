@@ -16,6 +16,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from obs_stylizer.cli.console import error_console
 from obs_stylizer.errors import StylizerError
@@ -63,7 +64,7 @@ class Display:
         )
         if not self._as_json:
             text = f"{request}: {result.frames} frames in {result.seconds:.1f} s ({fps:.1f} fps)"
-            error_console().print(text, markup=False, highlight=False, soft_wrap=True)
+            error_console().print(Text(text), soft_wrap=True)
 
     def failed(self, request: Request, error: StylizerError) -> None:
         """Tell why one ended early."""
@@ -101,8 +102,24 @@ class Display:
 
     def _write(self, values: dict[str, Any]) -> None:
         if self._as_json:
-            self._stream.write(json.dumps(values, ensure_ascii=False) + "\n")
-            self._stream.flush()
+            line = json.dumps(values, ensure_ascii=False)
+            try:
+                data = line.encode()
+            except UnicodeEncodeError:
+                # A name that is no UTF-8: its odd bytes become escapes, and can be read back.
+                data = json.dumps(values).encode()
+            _write_bytes(self._stream, data + b"\n")
+
+
+def _write_bytes(stream: IO[str], data: bytes) -> None:
+    """Write UTF-8 whatever the terminal's encoding is: programs read this."""
+    stream.flush()
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(data.decode())
+    else:
+        buffer.write(data)
+    stream.flush()
 
 
 def _show_nothing(moment: progress.Progress) -> None:
@@ -115,7 +132,7 @@ class _Bar:
     def __init__(self, request: Request) -> None:
         name = request.source.name if request.source is not None else "stdin"
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -123,9 +140,7 @@ class _Bar:
             console=error_console(),
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task(
-            name.replace("[", "\\["), total=None, rate="", start=True
-        )
+        self._task: TaskID = self._progress.add_task(name, total=None, rate="", start=True)
 
     def show(self, moment: progress.Progress) -> None:
         """Show a moment."""

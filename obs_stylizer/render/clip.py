@@ -131,6 +131,9 @@ class Clip(Footage):
         name: of a stream, for people.
         form: FFmpeg's name of the container, where it cannot be told by looking.
 
+    Attributes:
+        offsets: seconds that are added to its time stamps after every jump of its clock.
+
     Raises:
         SourceError: there is no such file, it is no video, or there is only sound in it.
     """
@@ -140,6 +143,7 @@ class Clip(Footage):
         self._form = form
         self.name = source.name if isinstance(source, Path) else name
         self._index: FrameIndex | None = None
+        self.offsets: list[Fraction] = []
         self._indexed = False
         self._warned = False
         self.container, self.stream = self._opened()
@@ -156,7 +160,7 @@ class Clip(Footage):
         if not self._indexed and isinstance(self._source, Path):
             container, stream = self._opened()
             with container:
-                self._index = index_frames(container, stream)
+                self._index, self.offsets = index_frames(container, stream)
             self._indexed = True
         return self._index
 
@@ -192,6 +196,10 @@ class Clip(Footage):
         if self.path is None:
             return None
         return file_stamp(self.path)
+
+    def reopened(self) -> InputContainer:
+        """Return its file once more, from the start; whoever asks closes it."""
+        return open_video(self._source, self.name, self._form)[0]
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
         return open_video(self._source, self.name, self._form)

@@ -22,6 +22,7 @@ from obs_stylizer.render.clip import Footage
 from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
 from obs_stylizer.render.director import SEGMENT_FRAMES, Director
 from obs_stylizer.render.encoders import (
+    CONTAINERS,
     DEFAULT_QUALITY,
     Codec,
     EncoderPlan,
@@ -29,7 +30,8 @@ from obs_stylizer.render.encoders import (
     plan_encoder,
 )
 from obs_stylizer.render.memory import Memory
-from obs_stylizer.render.muxing import OtherStream, check_container, mux
+from obs_stylizer.render.muxing import mux
+from obs_stylizer.render.other_streams import OtherStream, streams_to_copy
 from obs_stylizer.render.pipeline import (
     Boundary,
     Stretch,
@@ -167,10 +169,12 @@ def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Render
     size = output.size or clip.info.size
     before = folder.facts() if output.resume else None
     plan = _plan(clip, target, output, size)
-    others = check_container(clip, target.suffix.lower(), plan, output.dropped)
+    others = streams_to_copy(
+        clip, target.suffix.lower(), plan, output.dropped, CONTAINERS[output.codec]
+    )
     cue_presets = CuePresets(style, size, _runs_on(before))
     try:
-        facts = _facts(clip, style, plan, size, others, cue_presets.runs_on)
+        facts = _facts(clip, style, plan, size, cue_presets.runs_on)
         finished: list[SegmentNote] = []
         if before is None:
             folder.begin(facts)
@@ -192,12 +196,17 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     Raises:
         SinkError: no such folder, or a file is there already.
     """
-    if target.is_dir():
-        raise SinkError(f"{target} is a folder", "name a file in it")
-    if not target.absolute().parent.is_dir():
-        raise SinkError(f"there is no folder {target.parent}", "make it first")
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists already", "choose another name, or use --overwrite")
+    try:
+        if target.is_dir():
+            raise SinkError(f"{target} is a folder", "name a file in it")
+        if not target.absolute().parent.is_dir():
+            raise SinkError(f"there is no folder {target.parent}", "make it first")
+        if target.exists() and not overwrite:
+            raise SinkError(f"{target} exists already", "choose another name, or use --overwrite")
+    except OSError as error:
+        raise SinkError(
+            f"{target} cannot be a file: {error.strerror}", "give -o another name"
+        ) from error
 
 
 def _plan(clip: Footage, target: Path, output: Output, size: FrameSize) -> EncoderPlan:
@@ -230,10 +239,9 @@ def _facts(
     style: Style,
     plan: EncoderPlan,
     size: FrameSize,
-    others: list[OtherStream],
     runs_on: RunsOn,
 ) -> dict[str, object]:
-    """Everything that the result depends on."""
+    """Everything that the pictures depend on; what is copied may change before it is."""
     return {
         "clip": clip.name,
         "clip_stamp": clip.stamp(),
@@ -244,7 +252,6 @@ def _facts(
         "encoder_options": dict(plan.options),
         "encoder_threads": plan.threads,
         "pixel_format": plan.pixel_format,
-        "copied": [other.index for other in others],
         "segment_frames": SEGMENT_FRAMES,
         "versions": {"av": av.__version__, "obs-stylizer": metadata.version("obs-stylizer")},
     }
@@ -378,6 +385,7 @@ def finish(
             rendering.plan,
             rendering.others,
             folder.muxed_path(),
+            folder.target.name,
             group.check,
         )
 

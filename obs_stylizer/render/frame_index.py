@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from obs_stylizer.sources.continuity import Continuity
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -47,12 +50,16 @@ class FrameIndex:
         return int(self.keys[before - 1]) if before >= 1 else None
 
 
-def index_frames(container: InputContainer, stream: VideoStream) -> FrameIndex | None:
+def index_frames(
+    container: InputContainer, stream: VideoStream
+) -> tuple[FrameIndex | None, list[Fraction]]:
     """Read through all packets of ``stream``; nothing is decoded.
 
     Returns:
-        None where time stamps are missing or double: then frames can only be counted.
+        The index; None where time stamps are missing or double, or jump, since frames can only be
+        counted then. And the seconds that are added after every jump.
     """
+    continuity = Continuity(container)
     stamps: list[int] = []
     keys: list[int] = []
     packets = container.demux(stream)
@@ -60,18 +67,19 @@ def index_frames(container: InputContainer, stream: VideoStream) -> FrameIndex |
         try:
             packet = next(packets, None)
         except (av.FFmpegError, ValueError):
-            return None
+            return None, continuity.offsets
         if packet is None:
             break
         # The last one is empty, and those marked so are cut away by an edit list.
         if not packet.size or packet.is_discard:
             continue
+        continuity.correct(packet)
         if packet.pts is None:
-            return None
+            return None, continuity.offsets
         stamps.append(packet.pts)
         if packet.is_keyframe:
             keys.append(packet.pts)
     rising = np.unique(np.array(stamps, np.int64))
-    if not stamps or len(rising) != len(stamps):
-        return None
-    return FrameIndex(rising, np.unique(np.array(keys, np.int64)))
+    if not stamps or len(rising) != len(stamps) or continuity.offsets:
+        return None, continuity.offsets
+    return FrameIndex(rising, np.unique(np.array(keys, np.int64))), []

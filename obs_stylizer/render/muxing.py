@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -22,112 +21,23 @@ from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SinkError
 from obs_stylizer.render.clip import Clip, Footage
+from obs_stylizer.render.copied_packets import CopiedPackets
 from obs_stylizer.render.encoders import EncoderPlan
+from obs_stylizer.render.other_streams import FORMATS, OtherStream, add_others, add_video
 from obs_stylizer.render.segment_file import SegmentNote, read_note, read_packets
+from obs_stylizer.sources.continuity import Continuity
 
 log = logging.getLogger(__name__)
 
 
 # Without these, the same packets would make another file every time.
 _SAME_EVERY_TIME: Final = {"fflags": "+bitexact"}
-_FORMATS: Final = {
-    ".mp4": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-}
 # What a container says about itself, or about the video that was replaced.
 _OWN_TAGS: Final = frozenset(
     {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 )
-# A clip that begins later than this many seconds was cut out of a broadcast.
-_LATE_START: Final = 10
-_COPIED: Final = ("audio", "subtitle", "video", "attachment", "data")
-
-
-@dataclass(frozen=True, slots=True)
-class OtherStream:
-    """A stream of the clip that is copied.
-
-    Attributes:
-        index: in the clip.
-        kind: audio, subtitle, video, attachment or data.
-        label: for people.
-        is_cover: whether it is one picture that stands for the whole, as of a song.
-    """
-
-    index: int
-    kind: str
-    label: str
-    is_cover: bool
-
-
-def other_streams(clip: Footage) -> list[OtherStream]:
-    """Return all streams of ``clip`` but the one that is rendered."""
-    found: list[OtherStream] = []
-    if not isinstance(clip, Clip) or clip.path is None:
-        return found
-    for stream in clip.container.streams:
-        if stream.index == clip.stream.index:
-            continue
-        context = stream.codec_context
-        codec = context.name if context is not None else "unknown"
-        label = f"{stream.type} stream {stream.index} ({codec})"
-        cover = bool(stream.disposition & Disposition.attached_pic)
-        found.append(OtherStream(stream.index, stream.type, label, cover))
-    return found
-
-
-def check_container(
-    clip: Footage, suffix: str, plan: EncoderPlan, dropped: Sequence[str]
-) -> list[OtherStream]:
-    """Return the streams that will be copied; find out now whether the container takes them.
-
-    Raises:
-        SinkError: it does not take one of them, or the encoder does not start.
-    """
-    kept: list[OtherStream] = []
-    for other in other_streams(clip):
-        if other.kind in dropped:
-            continue
-        if other.kind == "data":
-            # What cameras note for themselves; muxers take it or fail at the very end.
-            log.info("%s: %s is left out", clip.name, other.label)
-            continue
-        if other.is_cover and suffix != ".mp4":
-            # Others take the stream and lose the picture.
-            log.warning("%s: its cover picture is left out, only .mp4 can hold it", clip.name)
-            continue
-        try:
-            _try_header(clip, suffix, plan, [other])
-        except (av.FFmpegError, ValueError, OSError, NotImplementedError) as error:
-            if other.kind == "attachment":
-                log.warning("%s: %s is left out, %s cannot hold it", clip.name, other.label, suffix)
-                continue
-            raise SinkError(
-                f"{suffix} cannot hold {other.label} of {clip.name}: {error}",
-                f"use another --container such as mkv, or --drop {other.kind}",
-            ) from error
-        kept.append(other)
-    try:
-        _try_header(clip, suffix, plan, kept)
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise SinkError(
-            f"{suffix} cannot be written with {plan.encoder}: {error}",
-            "use another --container such as mkv",
-        ) from error
-    return kept
-
-
-def _try_header(
-    clip: Footage, suffix: str, plan: EncoderPlan, others: Sequence[OtherStream]
-) -> None:
-    sink = BytesIO()
-    with av.open(sink, "w", format=_FORMATS[suffix]) as output:
-        _add_video(output, plan)
-        if isinstance(clip, Clip):
-            _add_others(output, clip.container, others)
-        output.start_encoding()
+_CHAPTER_TICK: Final = Fraction(1, 1000)
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def mux(
@@ -137,6 +47,7 @@ def mux(
     plan: EncoderPlan,
     others: Sequence[OtherStream],
     target: Path,
+    name: str,
     check: Callable[[], None],
 ) -> None:
     """Write ``target``: the segments' pictures, and the other streams of the clip as they are.
@@ -148,6 +59,7 @@ def mux(
         plan: what they were encoded with.
         others: streams to copy.
         target: the file; it must not have the final name yet.
+        name: that final name, for people.
         check: called now and then; raises to stop.
 
     Raises:
@@ -165,67 +77,79 @@ def mux(
         output = av.open(
             os.path.abspath(target),  # noqa: PTH100
             "w",
-            format=_FORMATS[suffix],
+            format=FORMATS[suffix],
             container_options=options,
         )
     except (av.FFmpegError, OSError) as error:
         raise SinkError(f"cannot write {target}: {error}", "choose another folder") from error
+    source = clip.reopened() if isinstance(clip, Clip) and clip.path is not None else None
     try:
-        with output, _reopened(clip) as source:
-            video = _add_video(output, plan)
-            copies = _add_others(output, source, others)
-            _copy_tags(output, source, video, clip)
+        with output, source or contextlib.nullcontext():
+            video = add_video(output, plan)
+            copies = add_others(output, source, others, suffix)
+            shift = _shift(source)
+            _copy_tags(output, source, video, clip, shift)
             output.start_encoding()
             _check_header(video, notes, plan)
-            shift = _shift(source)
-            _mux(
-                output,
-                source,
-                copies,
-                _video_packets(folder, notes, plan, video, shift),
-                shift,
-                check,
-            )
+            pictures = _video_packets(folder, notes, plan, video, shift)
+            _mux(output, pictures, _copied(clip, source, copies, suffix, shift), check)
     except (av.FFmpegError, OSError) as error:
-        raise SinkError(f"cannot write {target.name}: {error}", "is the disk full?") from error
+        raise _not_written(name, error, others) from error
 
 
-def _reopened(clip: Footage) -> Any:
-    """The clip's container from its start; a stream has nothing but its pictures."""
-    if not isinstance(clip, Clip) or clip.path is None:
-        return contextlib.nullcontext(None)
-    return av.open(os.path.abspath(clip.path), metadata_errors="ignore")  # noqa: PTH100
+def _copied(
+    clip: Footage,
+    source: InputContainer | None,
+    copies: Mapping[int, Any],
+    suffix: str,
+    shift: Fraction,
+) -> Iterator[Packet[Any]]:
+    """Yield the packets that are copied; where the clip is damaged, up to there."""
+    if source is None or not copies:
+        return
+    assert isinstance(clip, Clip)
+    fitted = CopiedPackets(clip.name, suffix, shift, Continuity(source, clip.offsets))
+    packets = source.demux([source.streams[index] for index in copies])
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, ValueError) as error:
+            log.warning("%s is damaged, its sound ends early: %s", clip.name, error)
+            return
+        if packet is None:
+            return
+        if fitted.fit(packet):
+            packet.stream = copies[packet.stream.index]
+            yield packet
 
 
-def _add_video(output: OutputContainer, plan: EncoderPlan) -> VideoStream:
-    stream = output.add_stream(plan.encoder, rate=plan.rate, options=dict(plan.options))
-    assert isinstance(stream, VideoStream)
-    plan.configure(stream.codec_context)
-    stream.time_base = plan.time_base
-    if plan.aspect is not None:
-        stream.sample_aspect_ratio = plan.aspect
-    return stream
-
-
-def _add_others(
-    output: OutputContainer, source: InputContainer | None, others: Sequence[OtherStream]
-) -> dict[int, Any]:
-    copies: dict[int, Any] = {}
-    if source is None:
-        return copies
-    for other in others:
-        template: Any = source.streams[other.index]
-        copy: Any = output.add_stream_from_template(template, opaque=True)
-        copy.metadata.update(
-            {k: v for k, v in template.metadata.items() if k.lower() != "duration"}
+def _not_written(name: str, error: Exception, others: Sequence[OtherStream]) -> SinkError:
+    """Say why the file was not written, with what helps against just that."""
+    number = getattr(error, "errno", None)
+    if number in _NO_ROOM:
+        return SinkError(
+            f"cannot write {name}: the disk is full",
+            "make room; what is finished is kept, go on with --resume",
         )
-        copy.disposition = template.disposition
-        copies[other.index] = copy
-    return copies
+    if number == errno.EFBIG:
+        return SinkError(
+            f"cannot write {name}: the disk takes no file so large", "choose another folder"
+        )
+    drops = " ".join(f"--drop {other.index}" for other in others)
+    return SinkError(
+        f"cannot write {name}: {error}",
+        f"what is finished is kept; go on with --resume {drops}"
+        if drops
+        else "try another --codec",
+    )
 
 
 def _copy_tags(
-    output: OutputContainer, source: InputContainer | None, video: VideoStream, clip: Footage
+    output: OutputContainer,
+    source: InputContainer | None,
+    video: VideoStream,
+    clip: Footage,
+    shift: Fraction,
 ) -> None:
     if source is None or not isinstance(clip, Clip):
         return
@@ -241,6 +165,10 @@ def _copy_tags(
     video.disposition = source.streams[clip.stream.index].disposition or Disposition.default
     chapters = source.chapters()
     if chapters:
+        for chapter in chapters:
+            ticks = round(shift / (chapter["time_base"] or _CHAPTER_TICK))
+            chapter["start"] = max(0, chapter["start"] - ticks)
+            chapter["end"] = max(chapter["start"], chapter["end"] - ticks)
         output.set_chapters(chapters)
 
 
@@ -255,11 +183,10 @@ def _check_header(video: VideoStream, notes: Sequence[SegmentNote], plan: Encode
 
 
 def _shift(source: InputContainer | None) -> Fraction:
-    """Seconds to take off every time stamp, where a clip begins in the middle of a broadcast."""
+    """Seconds to take off every time stamp: a transport stream begins wherever its clock stood."""
     if source is None or source.start_time is None:
         return Fraction(0)
-    start = Fraction(source.start_time, av.time_base)
-    return start if start > _LATE_START else Fraction(0)
+    return max(Fraction(0), Fraction(source.start_time, av.time_base))
 
 
 def _video_packets(
@@ -320,33 +247,21 @@ def _delay(stamps: Sequence[int]) -> int:
 
 def _mux(
     output: OutputContainer,
-    source: InputContainer | None,
-    copies: dict[int, Any],
     pictures: Iterator[Packet[VideoStream]],
-    shift: Fraction,
+    copied: Iterator[Packet[Any]],
     check: Callable[[], None],
 ) -> None:
     """Write all packets, roughly in the order of time."""
     head = next(pictures, None)
-    if source is not None and copies:
-        for packet in source.demux([source.streams[index] for index in copies]):
-            if not packet.size or packet.time_base is None:
-                continue
-            check()
-            moment = packet.dts if packet.dts is not None else packet.pts
-            if moment is not None:
-                seconds = moment * packet.time_base - shift
-                while head is not None and head.dts is not None and head.time_base is not None:
-                    if head.dts * head.time_base > seconds:
-                        break
-                    output.mux(head)
-                    head = next(pictures, None)
-            if shift:
-                ticks = round(shift / packet.time_base)
-                packet.pts = None if packet.pts is None else packet.pts - ticks
-                packet.dts = None if packet.dts is None else packet.dts - ticks
-            packet.stream = copies[packet.stream.index]
-            output.mux(packet)
+    for packet in copied:
+        check()
+        moment = packet.dts if packet.dts is not None else packet.pts
+        while moment is not None and head is not None and head.dts is not None:
+            if head.dts * head.time_base > moment * packet.time_base:
+                break
+            output.mux(head)
+            head = next(pictures, None)
+        output.mux(packet)
     while head is not None:
         check()
         output.mux(head)

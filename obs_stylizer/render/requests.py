@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Final
 from obs_stylizer.errors import SourceError, UsageError
 from obs_stylizer.pictures import is_picture
 from obs_stylizer.render.encoders import CONTAINERS, Codec
+from obs_stylizer.render.file_names import exists
 from obs_stylizer.render.pictures import WRITTEN, pictures_in, written_name
 
 STREAM: Final = "-"
@@ -62,9 +64,9 @@ def plan_requests(
     if STREAM in (target, *sources):
         return [_stream_request(sources, target, codec, suffix)]
     paths = [Path(source) for source in sources]
-    for path in paths:
-        if not path.exists():
-            raise SourceError(f"there is no file {path}", "check the path")
+    # Of several, one that is not there is told at its turn and keeps no other from being rendered.
+    if len(paths) == 1 and not exists(paths[0]):
+        raise SourceError(f"there is no file {paths[0]}", "check the path")
     folder = _as_folder(target, paths)
     if folder is not None:
         requests = _into_folder(paths, folder, codec, suffix)
@@ -103,7 +105,7 @@ def _stream_request(sources: Sequence[str], target: str, codec: Codec, suffix: s
     if len(sources) > 1:
         raise UsageError("a stream is one picture after another", "render one file at a time")
     source = None if sources[0] == STREAM else Path(sources[0])
-    if source is not None and not source.exists():
+    if source is not None and not exists(source):
         raise SourceError(f"there is no file {source}", "check the path")
     if source is not None and (source.is_dir() or is_picture(source)):
         raise UsageError(f"{source} cannot be streamed", "name a video, or a file after -o")
@@ -182,12 +184,13 @@ def _video_target(target: Path, codec: Codec, suffix: str) -> Path:
 
 
 def _check_targets(requests: Sequence[Request]) -> None:
-    seen: dict[Path, Request] = {}
+    seen: dict[str, Request] = {}
     for request in requests:
         if request.target is None or request.source is None:
             continue
-        target = request.target.resolve()
-        if target == request.source.resolve():
+        # Not Path.resolve, which fails at links that lead to themselves.
+        target = os.path.realpath(request.target)
+        if target == os.path.realpath(request.source):
             raise UsageError(
                 f"{request.source} would be replaced by its own rendering",
                 "give -o another name or folder",

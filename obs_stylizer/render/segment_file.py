@@ -24,6 +24,7 @@ from obs_stylizer.errors import SinkError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.render.colour import ToVideo
 from obs_stylizer.render.encoders import KEYFRAME_SECONDS, EncoderPlan, padded
+from obs_stylizer.render.file_names import sibling
 
 _VERSION: Final = 1
 
@@ -188,7 +189,9 @@ def _explained(folder: Path) -> Iterator[None]:
     """Turn what the disk or the encoder says into an error with a remedy."""
     try:
         yield
-    except (av.FFmpegError, OSError) as error:
+    except av.FFmpegError as error:
+        raise SinkError(f"the encoder gave up: {error}", "try another --codec") from error
+    except OSError as error:
         raise SinkError(
             f"cannot write into {folder}: {error.strerror or error}",
             "make room; what is finished is kept, go on with --resume",
@@ -197,7 +200,7 @@ def _explained(folder: Path) -> Iterator[None]:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there as a whole or not at all."""
-    partial = path.with_name(f"{path.name}.part")
+    partial = sibling(path, "", ".part")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()

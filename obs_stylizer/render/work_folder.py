@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from obs_stylizer.errors import SinkError, UsageError
+from obs_stylizer.render.file_names import sibling
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.segment_file import SegmentNote, read_note, write_whole
 
@@ -28,7 +29,7 @@ class WorkFolder:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.path = target.with_name(f".{target.name}.render")
+        self.path = sibling(target, ".", ".render")
 
     def begin(self, facts: Mapping[str, object]) -> None:
         """Make the folder anew for a rendering described by ``facts``.

@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SourceError
+from obs_stylizer.sources.continuity import Continuity
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def decoded_frames(
         warn: is told what is broken.
     """
     context = _context_with_transparency(stream)
+    continuity = Continuity(container)
     in_a_row = 0
     packets = container.demux(stream)
     while in_a_row < _MAX_ERRORS:
@@ -71,6 +73,7 @@ def decoded_frames(
             packet = next(packets, None)
             if packet is None:
                 return
+            continuity.correct(packet)
             if context is None:
                 frames = packet.decode()
             else:

@@ -51,7 +51,8 @@ def test_every_frame_once_with_its_own_time(
     pictures, shown = decoded(tmp_path / f"out{suffix}")
     before, expected = decoded(source)
     assert result.frames == len(pictures) == 90
-    assert shown == expected
+    # From the beginning of the file on, wherever the source began.
+    assert shown == pytest.approx([time - expected[0] for time in expected], abs=1e-9)
     for one, other in zip(before, pictures, strict=True):
         # Which frame it is can be told: every one differs from its neighbours by far more.
         assert np.abs(255 - one.astype(int) - other).mean() < 4
@@ -100,10 +101,10 @@ def test_what_a_container_cannot_hold_is_told_before_the_work(
     tmp_path: Path, make_style: MakeStyle
 ) -> None:
     source = write_clip(tmp_path / "in.mkv", Recipe(moving_pictures(10), subtitles=True))
-    with pytest.raises(SinkError, match=r"\.mp4 cannot hold subtitle stream 1 .*--drop subtitle"):
+    with pytest.raises(SinkError, match=r"\.mp4 cannot hold subtitle stream 1 .*--drop 1"):
         render(source, tmp_path / "out.mp4", make_style("plain"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
-    render(source, tmp_path / "out.mp4", make_style("plain"), dropped=("subtitle",))
+    render(source, tmp_path / "out.mp4", make_style("plain"), dropped=("1",))
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video"]
 
