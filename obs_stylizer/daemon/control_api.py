@@ -87,10 +87,10 @@ class ControlSurfaces:
             except Exception:
                 log.exception("a way to control the daemon does not work")
 
-    def stop(self) -> None:
-        """End each."""
-        while self._running:
-            try:
-                self._running.pop().stop()
-            except Exception:
-                log.exception("a way to control the daemon does not end")
+    def ends(self) -> dict[str, Callable[[], None]]:
+        """Return what ends each, by a name for the log."""
+        running, self._running = self._running, []
+        return {
+            f"control {number} ({type(control).__name__})": control.stop
+            for number, control in enumerate(running, 1)
+        }
