@@ -132,9 +132,9 @@ def _command(daemon: RunningDaemon, message: Mapping[str, Any], as_json: bool) -
 
 def table(status: Mapping[str, Any]) -> str:
     """Return the status as lines for people; what is not known is left out."""
-    shown = {name: text for name, text in _lines(status) if text}
-    width = max(map(len, shown), default=0)
-    return "\n".join(f"{name:{width}}  {text}" for name, text in shown.items())
+    shown = [(name, text) for name, text in _lines(status) if text]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in shown)
 
 
 def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -146,6 +146,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         value = (status.get(group) or {}).get(name) if group else status.get(name)
         return form.format(value) if isinstance(value, int | float) else ""
 
+    quarantined: Mapping[str, str] = status.get("quarantined") or {}
     switches = (name for name in ("bypass", "freeze") if status.get(name) is True)
     restarts = (
         number("restarted {} times", "worker_restarts") if text("worker_restarts") != "0" else ""
@@ -153,6 +154,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     rates = (number(f"{name} {{:.1f}}", name, "fps") for name in ("source", "worker", "sink"))
     return [
         ("trouble", text("trouble")),
+        *(("set aside", f"{name}: {why}") for name, why in quarantined.items()),
         ("preset", text("preset")),
         ("title", text("title")),
         ("styles", _weights(status.get("styles") or {})),

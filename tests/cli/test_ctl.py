@@ -119,6 +119,11 @@ def test_status(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_table_of_next_to_nothing() -> None:
     assert ctl.table({}) == ""
+    aside = {"preset": "ink", "quarantined": {"wave": "it was ended by signal 11"}}
+    assert ctl.table(aside).splitlines() == [
+        "set aside  wave: it was ended by signal 11",
+        "preset     ink",
+    ]
     assert ctl.table({"preset": "ink", "fps": None, "strength": "?"}) == "preset  ink"
 
 

@@ -247,7 +247,7 @@ def test_closed_terminal_ends_it_whole(home: Path) -> None:
     recording = home / "show.mkv"
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [*command, "run", "--stats", str(stats), "--sink", f"file:{recording}"],
+        [*COMMAND, "run", "--stats", str(stats), "--sink", f"file:{recording}"],
         env=environment(home),
         cwd=home,
         stdin=slave,

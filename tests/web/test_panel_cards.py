@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,22 @@ def test_trouble_is_shown_and_goes(page: Page, panel: Running) -> None:
     panel.api.controller.tell(messages.WorkerStarted(2, 1))
     preset(page, "Plain").click()
     expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_preset_that_is_set_aside_is_marked(
+    page: Page, panel: Running, log_errors: list[str]
+) -> None:
+    tell = panel.api.controller.tell
+    for number in (1, 2):
+        tell(messages.LoadBegan("plain"))
+        tell(messages.WorkerLost("it crashed", 0.0))
+        tell(messages.WorkerStarted(2, number))
+    expect(preset(page, "Plain")).to_have_attribute("data-quarantined", "")
+    expect(preset(page, "Plain")).to_have_attribute("title", re.compile("it crashed"))
+    expect(page.locator(".message").first).to_contain_text("Preset plain is set aside")
+    preset(page, "Plain").click()
+    expect(preset(page, "Plain")).not_to_have_attribute("data-quarantined", "")
+    log_errors.clear()
 
 
 def test_on_another_machine_it_asks_for_the_token(browser: Browser, folder: Path) -> None:

@@ -8,10 +8,10 @@ import { say, sayFailure } from "./messages.js";
 import { loadObs, refillObs, startObs } from "./obs.js";
 import { byId, isVisible } from "./page.js";
 import { explainNoPicture, startPicture } from "./picture.js";
-import { loadPresets, mark, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
+import { loadPresets, mark, markQuarantined, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
 
 const OBS_MS = 4_000;
-const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up"];
+const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up", "preset-quarantined"];
 
 let onAir = {};
 let picture = "";
@@ -68,6 +68,7 @@ function takeState(state) {
   byId("on-air-tag").textContent = state.bypass ? "bypassed" : "styled";
   document.title = `${state.title || state.preset || "…"} – obs-stylizer`;
   mark(state.preset);
+  markQuarantined(state.quarantined || {});
   showControls(state);
   showSource(state);
   showBanner();
