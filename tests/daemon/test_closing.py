@@ -55,7 +55,7 @@ def test_what_fails_is_logged_and_keeps_nothing_up(log_errors: list[str]) -> Non
 def test_recording_is_whole_though_a_control_surface_does_not_end(
     tmp_path: Path, never: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(app, "CLOSE_SECONDS", 3.0)
     (tmp_path / "plain.yaml").write_text("title: Plain\n", "utf-8")
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((72, 128, 3), 50, np.uint8))
     films: list[Path] = []
@@ -65,7 +65,7 @@ def test_recording_is_whole_though_a_control_surface_does_not_end(
             self._api = api
 
         def start(self) -> None:
-            answer = self._api.send(Record(True)).result(10)
+            answer = self._api.send(Record(True)).result(30)
             films.append(Path(answer.details["path"]))
 
         def stop(self) -> None:
@@ -84,6 +84,6 @@ def test_recording_is_whole_though_a_control_surface_does_not_end(
         frames=20,
     )
     with Daemon(options, PresetLibrary([tmp_path]), control_surfaces=[Stuck]) as daemon:
-        assert daemon.wait(20)
+        assert daemon.wait(60)
     assert daemon.left_behind == ["control 1 (Stuck)"]
     assert daemon.last_statistics.sent >= 20
