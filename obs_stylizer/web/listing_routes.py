@@ -110,7 +110,7 @@ def _describe_hotkeys(api: ControlApi, hotkeys: Mapping[str, str]) -> dict[str, 
     titles = {named.name: named.preset.title for named in api.library.all()}
     reports = [report for report in read_reports(runtime_folder()) if report.pid == os.getpid()]
     if reports:
-        found = [(state.keys, state.text, state.problem) for state in reports[0].hotkeys]
+        found = [(state.shown_keys, state.text, state.problem) for state in reports[0].hotkeys]
         trouble = reports[0].trouble
     else:
         of_presets = [
