@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from obs_stylizer.frames import Pixels
+from obs_stylizer.web import preview
 from obs_stylizer.web.preview import PREVIEW_FPS, PREVIEW_WIDTH, View
 from tests.web.conftest import Running, eventually
 
@@ -39,6 +40,19 @@ def test_each_view(panel: Running) -> None:
     assert pair.shape == (360, 2 * PREVIEW_WIDTH, 3)
     assert is_of(pair[:, :PREVIEW_WIDTH], RED)
     assert is_of(pair[:, PREVIEW_WIDTH:], BLUE)
+
+
+def test_it_comes_back_after_a_failure(
+    panel: Running, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(preview, "_compose", lambda *_: 1 / 0)
+        with ExitStack() as stack:
+            stack.enter_context(panel.client.stream("GET", "/preview.mjpg?view=styled"))
+            eventually(lambda: log_errors)
+    assert len(log_errors) == 1
+    log_errors.clear()
+    assert is_of(first_picture(panel, "styled"), BLUE)
 
 
 def test_unknown_view(panel: Running) -> None:
