@@ -19,7 +19,7 @@ from obs_stylizer.cli.running_daemon import (
     RefusedError,
     RunningDaemon,
     find_daemon,
-    find_others,
+    only_other,
 )
 from obs_stylizer.control.vocabulary import WORDS, message_from_words
 from obs_stylizer.errors import StylizerError, UsageError
@@ -97,25 +97,13 @@ def _run(arguments: Sequence[str]) -> int:
         try:
             _command(daemon, message, options.json)
         except NoDaemonError as error:
-            daemon = _only_other(daemon, error)
+            daemon = only_other(daemon, error)
             _command(daemon, message, options.json)
     if options.follow:
         from obs_stylizer.cli.events import follow
 
         return follow(daemon, options.json)
     return 0
-
-
-def _only_other(missed: RunningDaemon, error: NoDaemonError) -> RunningDaemon:
-    others = find_others(missed)
-    if len(others) == 1:
-        return others[0]
-    if others:
-        where = " and ".join(str(other.address) for other in others)
-        raise NoDaemonError(
-            error.message, f"others run at {where}: say which, as in --address {others[0].address}"
-        )
-    raise error
 
 
 def _command(daemon: RunningDaemon, message: Mapping[str, Any], as_json: bool) -> None:

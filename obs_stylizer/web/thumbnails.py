@@ -80,7 +80,7 @@ class Thumbnails:
         self._wanted.set()
         with self._lock:
             live = self._jpegs.get(named.name)
-        return live or _picture_beside(named.path)
+        return live or picture_beside(named.path)
 
     def renew(self) -> None:
         """Paint all anew now: the presets or the source have changed."""
@@ -197,7 +197,7 @@ class Thumbnails:
                 connection.close()
 
 
-def _picture_beside(preset: Path) -> bytes | None:
+def picture_beside(preset: Path) -> bytes | None:
     """Return the picture that came with a preset: NAME.jpg beside NAME.yaml."""
     path = preset.with_suffix(".jpg")
     try:

@@ -223,7 +223,7 @@ def test_token(
         assert run_ctl(["next", *address]) == 1
         said = capsys.readouterr().err
         assert (
-            "the token is missing or wrong (give it with --token or in OBS_STYLIZER_TOKEN" in said
+            "the token is missing or wrong (give what is in its file “token” with --token" in said
         )
         assert run_ctl(["next", *address, "--token", TOKEN]) == 0
         monkeypatch.setenv(running_daemon.TOKEN_VARIABLE, TOKEN)

@@ -329,7 +329,9 @@ def test_second_daemon_on_the_same_port_is_refused_and_names_the_first(home: Pat
 def test_stream_shows_the_styled_picture(home: Path) -> None:
     port = free_port()
     with running(home, "--sink", f"http:{port}"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stream.mjpg", timeout=10) as stream:
+        token = (home / "config" / "obs-stylizer" / "token").read_text("utf-8").strip()
+        url = f"http://127.0.0.1:{port}/stream.mjpg?token={token}"
+        with urllib.request.urlopen(url, timeout=10) as stream:
             assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
             data = b""
             while data.count(b"\xff\xd9") < 2:

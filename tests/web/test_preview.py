@@ -13,14 +13,14 @@ import pytest
 from obs_stylizer.frames import Pixels
 from obs_stylizer.web import preview
 from obs_stylizer.web.preview import PREVIEW_FPS, PREVIEW_WIDTH, View
-from tests.web.conftest import Running, eventually
+from tests.web.conftest import HEADERS, TOKEN, Running, eventually
 
 RED, BLUE = (200, 40, 40), (40, 40, 200)
 
 
 def first_picture(panel: Running, view: str) -> Pixels:
     """Read one as a player does, uint8 RGB."""
-    url = f"{panel.url}/preview.mjpg?view={view}"
+    url = f"{panel.url}/preview.mjpg?view={view}&token={TOKEN}"
     with av.open(url, timeout=(10, 10), options={"strict_mime_boundary": "1"}) as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
@@ -82,7 +82,8 @@ def test_made_once_for_all_and_not_too_often(panel: Running) -> None:
     hub = panel.control._preview._hubs[View.STYLED]  # type: ignore[union-attr]
     with ExitStack() as stack:
         for _ in range(4):
-            stream = httpx.stream("GET", f"{panel.url}/preview.mjpg?view=styled", timeout=20)
+            url = f"{panel.url}/preview.mjpg?view=styled"
+            stream = httpx.stream("GET", url, timeout=20, headers=HEADERS)
             stack.enter_context(stream)
         eventually(lambda: hub.viewer_count == 4)
         before, began = hub.encoded_count, time.monotonic()

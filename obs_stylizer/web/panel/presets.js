@@ -1,6 +1,6 @@
 // The presets as thumbnails of the live picture; one click, or Enter, and it is on air.
 
-import { ask, command, withToken } from "./link.js";
+import { ask, command } from "./link.js";
 import { sayFailure } from "./messages.js";
 import { byId, isVisible, make } from "./page.js";
 
@@ -106,7 +106,7 @@ function loadThumbnail(option) {
     const picture = option.querySelector(".picture");
     picture.replaceChildren(image);
   };
-  image.src = withToken(`/api/presets/${encodeURIComponent(option.dataset.name)}/thumbnail.jpg?v=${version}`);
+  image.src = `/api/presets/${encodeURIComponent(option.dataset.name)}/thumbnail.jpg?v=${version}`;
 }
 
 async function apply(option) {
