@@ -22,7 +22,8 @@ from obs_stylizer.control.controller import Controller
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.preset_state_machine import Limits
 from obs_stylizer.daemon.closing import end_together
-from obs_stylizer.daemon.control_api import ControlSurfaces, DaemonControlApi
+from obs_stylizer.daemon.control_api import DaemonControlApi
+from obs_stylizer.daemon.control_surfaces import ControlSurfaces
 from obs_stylizer.daemon.housekeeping import Housekeeping
 from obs_stylizer.daemon.launch import prepare_launching, wake_stopped_children
 from obs_stylizer.daemon.make_sink import make_sink
