@@ -140,7 +140,7 @@ class PairedRecipe(TranslationRecipe):
 
     targets: str | None = None
     """Folder with a picture of the same name (whatever its suffix) and size for each content."""
-    teacher: Literal["comic", "ink", "neon", "oil", "pencil"] | None = None
+    teacher: Literal["cel", "comic", "ink", "neon", "oil", "pencil", "watercolour"] | None = None
     """One of the slow filters of ours that a generator learns to do in real time."""
     teacher_model: str | None = None
     """A native generator, by path or name, which a smaller one learns to imitate (distillation)."""
