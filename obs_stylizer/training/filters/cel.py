@@ -9,8 +9,8 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.training.filters.flow_field import edge_flow, flow_lines
 from obs_stylizer.training.filters.planes import (
     Plane,
+    brightness_of,
     flatten,
-    grey,
     in_levels,
     to_bytes,
     unit,
@@ -33,7 +33,7 @@ def cel(picture: Pixels) -> Pixels:
     lab[..., 0] = in_levels(np.asarray(lifted, np.float32), levels=5, steepness=2.5)
     lab[..., 1:] *= 1.45
     colours = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-    brightness = grey(smooth)
+    brightness = brightness_of(smooth)
     flow, _ = edge_flow(brightness, 4.0)
     lines = flow_lines(brightness, flow, sigma=1.5, keep=0.98, steepness=60, along=5.0)
     drawn = colours * (0.08 + 0.92 * lines[..., None])
@@ -52,7 +52,7 @@ def minimise_gradients(picture: Plane, strength: float) -> Plane:
         strength: lambda; larger leaves fewer steps.
     """
     margin = 16
-    padded = cv2.copyMakeBorder(picture, *[margin] * 4, cv2.BORDER_REFLECT_101)
+    padded = cv2.copyMakeBorder(picture, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
     rows, columns = (cv2.getOptimalDFTSize(side) for side in padded.shape[:2])
     extra = (rows - padded.shape[0], columns - padded.shape[1])
     padded = cv2.copyMakeBorder(padded, 0, extra[0], 0, extra[1], cv2.BORDER_REFLECT_101)

@@ -10,8 +10,8 @@ from obs_stylizer.training.filters.planes import (
     Plane,
     between,
     blur,
+    brightness_of,
     flatten,
-    grey,
     in_levels,
     outlines,
     to_bytes,
@@ -35,13 +35,13 @@ def comic(picture: Pixels) -> Pixels:
     lab[..., 0] = in_levels(np.clip((lab[..., 0] - 50) * 1.15 + 54, 0, 100), levels=6)
     lab[..., 1:] *= 1.35
     flat = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-    lines = outlines(grey(smooth), sigma=1.15, keep=0.985, steepness=70)
+    lines = outlines(brightness_of(smooth), sigma=1.15, keep=0.985, steepness=70)
     return to_bytes(flat * (0.06 + 0.94 * lines[..., None]))
 
 
 def ink(picture: Pixels) -> Pixels:
     """Return black lines and areas on warm paper (XDoG, Winnemöller et al. 2012)."""
-    grey = grey(flatten(picture, times=4, colours=30, reach=5))
+    grey = brightness_of(flatten(picture, times=4, colours=30, reach=5))
     grey = np.clip((grey - 0.5) * 1.1 + 0.55, 0, 1).astype(np.float32)
     sharpened = 16 * blur(grey, 1.2) - 15 * blur(grey, 1.92)
     light = np.where(sharpened > 0.42, 1.0, 1.0 + np.tanh(5 * (sharpened - 0.42)))
@@ -50,7 +50,7 @@ def ink(picture: Pixels) -> Pixels:
 
 def pencil(picture: Pixels) -> Pixels:
     """Return graphite lines with soft shading on warm paper (colour dodge and outlines)."""
-    grey = grey(flatten(picture, times=2, colours=20, reach=3))
+    grey = brightness_of(flatten(picture, times=2, colours=20, reach=3))
     dodged = np.clip(grey / (0.04 + 0.98 * blur(grey, 4.0)), 0, 1)
     lines = outlines(grey, sigma=0.9, keep=0.985, steepness=60)
     shade = 0.45 + 0.55 * np.clip(1.6 * blur(grey, 1.2) + 0.12, 0, 1) ** 0.7

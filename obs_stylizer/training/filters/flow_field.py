@@ -43,20 +43,22 @@ def edge_flow(picture: Plane, smoothing: float) -> tuple[Plane, Plane]:
 
 def smooth_along(plane: Plane, flow: Plane, sigma: float) -> Plane:
     """Return ``plane`` averaged along the flow, with Gaussian weights of ``sigma`` pixels."""
-    rows, columns = np.indices(plane.shape[:2], np.float32)
+    rows, columns = (np.asarray(n, np.float32) for n in np.indices(plane.shape[:2]))
     total, weights = plane.copy(), 1.0
     for sign in (1.0, -1.0):
-        x, y = columns, rows
-        direction = flow * np.float32(sign)
+        x: Plane = columns
+        y: Plane = rows
+        direction: Plane = np.asarray(flow * sign, np.float32)
         for step in range(1, max(1, round(2 * sigma)) + 1):
-            x, y = x + direction[..., 0], y + direction[..., 1]
+            x = np.asarray(x + direction[..., 0], np.float32)
+            y = np.asarray(y + direction[..., 1], np.float32)
             weight = float(np.exp(-(step**2) / (2 * sigma**2)))
             total = total + weight * _at(plane, x, y)
             weights += weight
             following = _at(flow, x, y)
             # A direction has no sign of its own: go on the way that was come.
-            forward = (following * direction).sum(2, keepdims=True) < 0
-            direction = np.where(forward, -following, following)
+            backward = (following * direction).sum(2, keepdims=True) < 0
+            direction = np.asarray(np.where(backward, -following, following), np.float32)
     return np.asarray(total / weights, np.float32)
 
 

@@ -98,9 +98,9 @@ def anisotropic_kuwahara(picture: Plane, radius: float) -> Plane:
                     totals[number] += weight
     painted = np.zeros(picture.shape, np.float32)
     weights = np.zeros(shape, np.float32)
-    for mean, square, total in zip(sums, square_sums, totals, strict=True):
-        mean, square = mean / total, square / total
-        unrest = np.sqrt(np.maximum(square - mean**2, 0).sum(2, keepdims=True))
+    for summed, squared, total in zip(sums, square_sums, totals, strict=True):
+        mean = summed / total
+        unrest = np.sqrt(np.maximum(squared / total - mean**2, 0).sum(2, keepdims=True))
         weight = 1 / (1 + (255 * unrest / 4) ** 8)
         painted += weight * mean
         weights += weight

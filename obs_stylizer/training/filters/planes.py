@@ -35,7 +35,7 @@ def outlines(grey: Plane, *, sigma: float, keep: float, steepness: float) -> Pla
     return np.asarray(drawn, np.float32)
 
 
-def grey(picture: Pixels) -> Plane:
+def brightness_of(picture: Pixels) -> Plane:
     """Return the brightness of uint8 (H, W, 3): (H, W), 0 to 1."""
     return unit(np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8))
 
