@@ -48,6 +48,10 @@ SUFFIXES: Final = frozenset(
 )
 """Names of files that are taken for pictures."""
 
+_LEFTOVER_FOLDERS: Final = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"}
+)
+
 MAX_PIXELS: Final = 1 << 29
 """A larger picture is refused: it would need gigabytes."""
 
@@ -111,12 +115,13 @@ def is_picture(path: Path) -> bool:
 def is_leftover(path: Path) -> bool:
     """Whether a name is that of something which systems leave beside pictures.
 
-    Such are hidden files, the twins that a Mac leaves on other disks, and lists of thumbnails.
+    Such are hidden files, the twins that a Mac leaves on other disks, lists of thumbnails, and
+    what lies in the folders of network disks and of bins.
     """
     return (
         path.name.startswith(".")
         or path.name.lower() in ("thumbs.db", "desktop.ini", "ehthumbs.db")
-        or "__MACOSX" in path.parts
+        or not _LEFTOVER_FOLDERS.isdisjoint(path.parts)
     )
 
 

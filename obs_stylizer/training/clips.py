@@ -17,7 +17,7 @@ from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.training.datasets import cut_crop, sample_random
 from obs_stylizer.training.flow import Flow, consistent, follow, optical_flow
-from obs_stylizer.training.pictures import scale_to_short_side
+from obs_stylizer.training.pictures import files_in, scale_to_short_side
 from obs_stylizer.training.recipe import DataRecipe, Recipe, expand_path
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def find_clips(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise TrainingError(f"there is no clip and no folder {place}", "check data.clips")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = files_in(place, lambda path: path.suffix.lower() in SUFFIXES)
     if not found:
         raise TrainingError(f"there are no clips in {place}", "put some there")
     return found

@@ -9,6 +9,7 @@ process would have seen.
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.training.pictures import (
     find_pictures,
     read_picture,
+    resize,
     scale_to_short_side,
     split_held_out,
 )
@@ -136,9 +138,7 @@ def cut_crop(
     left = int(random.integers(width - side + 1))
     window = picture[top : top + side, left : left + side]
     how = cv2.INTER_AREA if side > crop else cv2.INTER_LINEAR
-    # A picture with its target has six channels; OpenCV takes no more than four at once.
-    thirds = [window[..., first : first + 3] for first in range(0, picture.shape[2], 3)]
-    result = np.dstack([cv2.resize(third, (crop, crop), interpolation=how) for third in thirds])
+    result = resize(window, (crop, crop), how)
     if random.random() < 0.5:
         result = result[:, ::-1]
     return np.ascontiguousarray(result, dtype=np.uint8)
@@ -200,14 +200,14 @@ class PairedPictures(PictureSet):
         Raises:
             TrainingError: there is no such folder, or a source has no target.
         """
-        by_stem = {path.stem: path for path in find_pictures(folder)}
-        missing = [path for path in sources if path.stem not in by_stem]
+        by_stem = {_stem(path): path for path in find_pictures(folder)}
+        missing = [path for path in sources if _stem(path) not in by_stem]
         if missing:
             raise TrainingError(
                 f"{len(missing)} pictures have no target in {folder}, among them {missing[0]}",
                 "targets have the name of their picture, with any suffix",
             )
-        return cls({path: by_stem[path.stem] for path in sources}, longest_short_side)
+        return cls({path: by_stem[_stem(path)] for path in sources}, longest_short_side)
 
     def target_of(self, path: Path) -> Path:
         """Return the target's path.
@@ -227,3 +227,8 @@ class PairedPictures(PictureSet):
                 f"{target.shape[1]}x{target.shape[0]}"
             )
         return np.concatenate([source, target], axis=2)
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a picture without its suffix; a Mac may take accents apart."""
+    return unicodedata.normalize("NFC", path.stem)

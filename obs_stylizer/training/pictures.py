@@ -3,63 +3,53 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from obs_stylizer.errors import TrainingError
+from obs_stylizer import pictures
+from obs_stylizer.errors import SourceError, TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 
-logger = logging.getLogger(__name__)
-
-SUFFIXES: Final = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_WHITE: Final = 255
 
 
 def read_picture(path: Path) -> Pixels:
     """Return the picture at ``path`` as uint8 (height, width, 3), RGB.
 
-    Grey becomes RGB, 16-bit becomes 8-bit, CMYK is converted, a transparent picture is laid on
-    white, and the orientation a camera noted is applied.
+    See :func:`obs_stylizer.pictures.read_picture`; but a transparent picture is laid on white
+    here: what is learnt from is mostly drawn on paper, what is rendered is seen on a screen.
 
     Raises:
         TrainingError: there is no such file, or it is no whole picture.
     """
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as cause:
-        raise TrainingError(f"{path} cannot be read: {cause.strerror or cause}") from cause
-    if not data.size:
-        raise TrainingError(f"{path} is empty")
-    decoded: NDArray[Any] | None
-    try:
-        decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if decoded is not None and not (decoded.ndim == 3 and decoded.shape[2] == 4):
-            decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error as cause:
-        raise TrainingError(f"{path} is no picture that can be decoded") from cause
-    if decoded is None or not decoded.size:
-        raise TrainingError(f"{path} is no picture that can be decoded")
-    if decoded.dtype == np.uint16:
-        decoded = (decoded >> 8).astype(np.uint8)
-    elif decoded.dtype != np.uint8:
-        decoded = np.clip(decoded * 255.0, 0, 255).astype(np.uint8)
-    if decoded.shape[2] == 4:
-        opacity = decoded[..., 3:].astype(np.float32) / 255.0
-        decoded = (decoded[..., :3] * opacity + 255.0 * (1.0 - opacity) + 0.5).astype(np.uint8)
-    return np.ascontiguousarray(decoded[..., ::-1])
+        return pictures.read_picture(path, ground=_WHITE).pixels
+    except SourceError as cause:
+        named = cause.message if str(path) in cause.message else f"{path}: {cause.message}"
+        raise TrainingError(named, cause.remedy) from cause
 
 
 def scale_to_short_side(picture: Pixels, short_side: int) -> Pixels:
-    """Return ``picture`` scaled so that its shorter side is ``short_side`` pixels."""
+    """Return ``picture``, of 3 or 6 channels, scaled to ``short_side`` pixels of shorter side."""
     height, width = picture.shape[:2]
     factor = short_side / min(height, width)
     size = (max(short_side, round(width * factor)), max(short_side, round(height * factor)))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    return np.ascontiguousarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
+    return resize(picture, size, cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+
+
+def resize(picture: Pixels, size: tuple[int, int], how: int) -> Pixels:
+    """Return ``picture``, of 3 or 6 channels, at (width, height), by an interpolation of OpenCV.
+
+    A picture with its target has six channels; OpenCV takes no more than four at once.
+    """
+    thirds = [picture[..., first : first + 3] for first in range(0, picture.shape[2], 3)]
+    scaled = [cv2.resize(third, size, interpolation=how) for third in thirds]
+    return np.ascontiguousarray(np.dstack(scaled), dtype=np.uint8)
 
 
 def fit_frame(picture: Pixels, size: FrameSize) -> Pixels:
@@ -77,6 +67,9 @@ def fit_frame(picture: Pixels, size: FrameSize) -> Pixels:
 def find_pictures(place: Path) -> list[Path]:
     """Return the picture files in the folder ``place``, sorted, or ``place`` if it is a file.
 
+    What systems leave beside pictures is none: hidden files and folders, the twins that a Mac
+    writes on other disks, lists of thumbnails.
+
     Raises:
         TrainingError: there is no such place, or no picture in it.
     """
@@ -84,10 +77,22 @@ def find_pictures(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise TrainingError(f"there is no folder {place}", "check the recipe's data section")
-    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = files_in(place, pictures.is_picture)
     if not found:
         raise TrainingError(f"there are no pictures in {place}", "put some there")
     return found
+
+
+def files_in(place: Path, is_wanted: Callable[[Path], bool]) -> list[Path]:
+    """Return the files below a folder that are wanted by their names, sorted, without leftovers."""
+    return sorted(
+        path
+        for path in place.rglob("*")
+        if is_wanted(path)
+        and not any(part.startswith(".") for part in path.relative_to(place).parts)
+        and not pictures.is_leftover(path)
+        and path.is_file()
+    )
 
 
 def split_held_out(paths: list[Path], count: int) -> tuple[list[Path], list[Path]]:
@@ -104,6 +109,6 @@ def split_held_out(paths: list[Path], count: int) -> tuple[list[Path], list[Path
             f"holding out {count} of {len(paths)} pictures leaves none to train on",
             "lower data.hold_out",
         )
-    ranked = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+    ranked = sorted(paths, key=lambda path: hashlib.sha256(os.fsencode(path.name)).digest())
     held_out = set(ranked[:count])
     return [p for p in paths if p not in held_out], [p for p in paths if p in held_out]

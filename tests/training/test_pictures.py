@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import sys
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -10,7 +14,13 @@ import numpy as np
 import pytest
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.datasets import PictureSet, cut_crop, sample_random, vary_exposure
+from obs_stylizer.training.datasets import (
+    PairedPictures,
+    PictureSet,
+    cut_crop,
+    sample_random,
+    vary_exposure,
+)
 from obs_stylizer.training.pictures import find_pictures, read_picture, split_held_out
 
 from .conftest import scene, write_picture
@@ -68,7 +78,7 @@ def test_broken_pictures_are_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"gone\.png cannot be read"):
+    with pytest.raises(TrainingError, match=r"there is no file .*gone\.png"):
         read_picture(tmp_path / "gone.png")
 
 
@@ -146,3 +156,84 @@ def test_orientation_of_a_camera_is_applied(tmp_path: Path) -> None:
     path = tmp_path / "turned.jpg"
     path.write_bytes(encoded[:2] + segment + encoded[2:])
     assert read_picture(path).shape == (16, 8, 3)
+
+
+def leave_behind(folder: Path) -> None:
+    """Put into a folder what systems leave beside pictures."""
+    twin = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(4000)
+    for name in ("._a.png", "._gone.jpg", ".hidden.png", "__MACOSX/._a.png", "@eaDir/a.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(twin)
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (folder / "Thumbs.db").write_bytes(bytes(100))
+    (folder / ".thumbnails").mkdir()
+    write_picture(folder / ".thumbnails" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    (folder / "folder.jpg").mkdir()
+
+
+def test_what_systems_leave_beside_pictures_is_no_picture(tmp_path: Path) -> None:
+    place = tmp_path / ".data" / "photos"  # Where the folder itself lies does not matter.
+    for name in ("a", "b", "below/c"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(place / f"{name}.png", scene(0, 20, 16))
+    leave_behind(place)
+    found = find_pictures(place)
+    assert [path.name for path in found] == ["a.png", "b.png", "c.png"]
+    pictures = PictureSet(found, 64)
+    pictures.check()
+    assert pictures.broken == []
+
+
+def test_targets_are_found_beside_leftovers_and_by_accents_taken_apart(tmp_path: Path) -> None:
+    composed, apart = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    for folder, name in (("content", composed), ("targets", apart)):
+        (tmp_path / folder).mkdir()
+        # Larger than what is asked for: pairs are scaled, all six channels.
+        write_picture(tmp_path / folder / f"{name}.png", scene(0, 200, 160))
+        leave_behind(tmp_path / folder)
+    pairs = PairedPictures.of(find_pictures(tmp_path / "content"), tmp_path / "targets", 64)
+    assert len(pairs) == 1
+    assert pairs.draw(sample_random(0, 0, 0)).shape == (80, 64, 6)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    for number in range(3):
+        write_picture(tmp_path / f"{number}.png", scene(number, 20, 16))
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    odd.write_bytes((tmp_path / "0.png").read_bytes())
+    kept, out = split_held_out(find_pictures(tmp_path), 2)
+    assert len(kept) == len(out) == 2
+    assert read_picture(odd).shape == read_picture(tmp_path / "0.png").shape
+
+
+def test_the_hash_of_an_ordinary_name_is_that_of_its_utf_8() -> None:
+    paths = [Path(f"{name}.png") for name in ("ä", "b", "c", "長")]
+    _, out = split_held_out(paths, 1)
+    first = min(paths, key=lambda path: hashlib.sha256(path.name.encode()).digest())
+    assert out == [first]
+
+
+def test_every_kind_of_picture_is_read_as_it_is_seen(tmp_path: Path) -> None:
+    from PIL import Image
+
+    picture = Image.fromarray(scene(0, 32, 40))
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    kinds = {
+        "grey_alpha.png": picture.convert("LA"),
+        "palette.png": picture.quantize(16),
+        "onebit.png": picture.convert("1"),
+        "cmyk.jpg": picture.convert("CMYK"),
+        "lossless.webp": picture,
+    }
+    for name, image in kinds.items():
+        image.save(tmp_path / name)
+        assert read_picture(tmp_path / name).shape == (32, 40, 3)
+    for name in ("turned.jpg", "turned_alpha.png"):
+        image = picture if name == "turned.jpg" else picture.convert("RGBA")
+        image.save(tmp_path / name, exif=turn)
+        assert read_picture(tmp_path / name).shape == (40, 32, 3)
+    clear = np.full((8, 8, 4), (255, 0, 255, 0), np.uint8)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    assert (read_picture(tmp_path / "clear.png") == 255).all()
