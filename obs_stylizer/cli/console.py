@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from obs_stylizer.cli.encoding import json_text
 
 JSON_OPTION: Any = typer.Option(False, "--json", help="Print JSON for programs.")
 
@@ -28,7 +29,7 @@ def print_error(text: str) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON on the output stream."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(value, indent=2) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
+from obs_stylizer.cli.encoding import json_text
 from obs_stylizer.cli.running_daemon import NoDaemonError, RunningDaemon
 from obs_stylizer.errors import StylizerError
 
@@ -49,7 +50,7 @@ def follow(daemon: RunningDaemon, as_json: bool) -> int:
 
 def _print(message: str, as_json: bool) -> None:
     if as_json:
-        print(message, flush=True)
+        print(message if message.isascii() else json_text(json.loads(message)), flush=True)
         return
     try:
         event = json.loads(message)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from obs_stylizer.errors import SinkError
 from obs_stylizer.frames import Frame
 from obs_stylizer.sinks.base import Sink, SinkFormat
@@ -12,11 +10,9 @@ from obs_stylizer.web.shared_server import SharedServer
 from obs_stylizer.web.stream_hub import StreamHub
 from obs_stylizer.web.stream_routes import STREAM_PATH
 
-log = logging.getLogger(__name__)
-
 
 class HttpStreamSink(Sink):
-    """Shows frames at http://127.0.0.1:PORT/stream.mjpg, to this machine, with the token.
+    """Shows frames at http://127.0.0.1:PORT/stream.mjpg, to this machine only.
 
     Pictures are encoded in a thread of their own, and only while somebody watches.
 
@@ -24,13 +20,10 @@ class HttpStreamSink(Sink):
         port: 1 to 65535, or 0 for any free one.
         server: one that others use as well, and that has the port; without it the sink starts
             a server of its own.
-        token: of a server of its own.
     """
 
-    def __init__(
-        self, port: int = DEFAULT_HTTP_PORT, server: SharedServer | None = None, token: str = ""
-    ) -> None:
-        self._server = server or SharedServer(port, token=token)
+    def __init__(self, port: int = DEFAULT_HTTP_PORT, server: SharedServer | None = None) -> None:
+        self._server = server or SharedServer(port)
         self._is_open = False
 
     @property
@@ -48,7 +41,6 @@ class HttpStreamSink(Sink):
         address = self._server.acquire()
         self.hub.start()
         self._is_open = True
-        log.info("stream: %s", self._server.with_token(STREAM_PATH))
         return f"{address}{STREAM_PATH} ({form.frame_size})"
 
     def send(self, frame: Frame, *, repeated: bool) -> None:

@@ -21,7 +21,6 @@ from obs_stylizer.web.web_control import WebControl
 from tests.fakes.control_api import FakeControlApi
 
 TOKEN = "a-token-that-is-long-enough"
-HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass
@@ -56,14 +55,9 @@ class Running:
         return self.server.url
 
     @property
-    def address(self) -> str:
-        """Of the panel, as somebody opens it for the first time."""
-        return self.server.with_token("/")
-
-    @property
     def client(self) -> httpx.Client:
         if self._client is None:
-            self._client = httpx.Client(base_url=self.url, timeout=20, headers=HEADERS)
+            self._client = httpx.Client(base_url=self.url, timeout=20)
         return self._client
 
     _client: httpx.Client | None = None
@@ -115,7 +109,8 @@ def panel(folder: Path) -> Iterator[Running]:
 
 def wait_until_served(server: SharedServer) -> None:
     """Return once the panel answers."""
-    eventually(lambda: answers(f"{server.url}/api/access", HEADERS))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    eventually(lambda: answers(f"{server.url}/api/status", headers))
 
 
 def answers(url: str, headers: dict[str, str]) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from obs_stylizer.control.api import ControlApi, ControlSurfaceFactory
@@ -18,8 +17,8 @@ from obs_stylizer.control.commands import Answer, Command, SetBypass, SetFreeze
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.hotkeys.bindings import Action, Binding, gather
 from obs_stylizer.control.hotkeys.combination import Combination
-from obs_stylizer.control.hotkeys.keyboard import BIND_BY_HAND, TAKEN, MakeKeyboard
-from obs_stylizer.control.hotkeys.keyboard_choice import keyboard_of_this_system
+from obs_stylizer.control.hotkeys.keyboard import TAKEN, MakeKeyboard
+from obs_stylizer.control.hotkeys.keyboard_choice import ON_WAYLAND, keyboard_of_this_system
 from obs_stylizer.control.hotkeys.report import (
     HotkeyState,
     read_reports,
@@ -60,7 +59,6 @@ class _Released:
 class _Listening:
     problems: Mapping[Combination, str]
     trouble: str
-    triggers: Mapping[Combination, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +129,9 @@ class Hotkeys:
         """Take note of a release."""
         self._inbox.put(_Released(combination))
 
-    def listening(
-        self,
-        problems: Mapping[Combination, str],
-        trouble: str,
-        triggers: Mapping[Combination, str] = MappingProxyType({}),
-    ) -> None:
+    def listening(self, problems: Mapping[Combination, str], trouble: str) -> None:
         """Take note of what can be heard."""
-        self._inbox.put(_Listening(problems, trouble, triggers))
+        self._inbox.put(_Listening(problems, trouble))
 
     def _hear(self, control_event: ControlEvent) -> None:
         if control_event.kind is EventKind.PRESETS_CHANGED:
@@ -178,7 +171,7 @@ class Hotkeys:
             and binding.action is not None
             and not binding.problem
         }
-        self._keyboard.watch({keys: action.text for keys, action in self._actions.items()})
+        self._keyboard.watch(self._actions.keys())
         # Of other combinations the keyboard says itself which it has got.
         if self._heard is not None and (self._heard.trouble or before == self._actions.keys()):
             self._tell()
@@ -235,7 +228,7 @@ class Hotkeys:
             log.info("hotkeys: %s", ", ".join(_working(states)) or "none")
 
     def _tell_trouble(self, trouble: str, level: int) -> None:
-        if trouble != BIND_BY_HAND:
+        if trouble != ON_WAYLAND:
             log.log(level, "hotkeys: %s", trouble)
             return
         lines = [f"  {keys}:  obs-stylizer ctl {one.words}" for keys, one in self._actions.items()]
@@ -243,13 +236,12 @@ class Hotkeys:
         log.info(told, trouble, "\n".join(lines))
 
     def _state(self, binding: Binding) -> HotkeyState:
-        problem, trigger = binding.problem, ""
+        problem = binding.problem
         if not problem and self._heard is not None and binding.combination is not None:
             problem = self._heard.trouble or self._heard.problems.get(binding.combination, "")
             if problem == TAKEN:
                 problem = self._who_has(binding.keys) or TAKEN
-            trigger = self._heard.triggers.get(binding.combination, "")
-        return HotkeyState(binding.keys, binding.text, binding.asked_by, problem, trigger)
+        return HotkeyState(binding.keys, binding.text, binding.asked_by, problem)
 
     def _who_has(self, keys: str) -> str:
         for report in read_reports(self._folder):
@@ -261,7 +253,7 @@ class Hotkeys:
 
 
 def _working(states: tuple[HotkeyState, ...]) -> list[str]:
-    return [f"{state.shown_keys} {state.text}" for state in states if not state.problem]
+    return [f"{state.keys} {state.text}" for state in states if not state.problem]
 
 
 def _log_failure(done: Future[Answer], what: str) -> None:
