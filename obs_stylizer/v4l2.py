@@ -137,6 +137,33 @@ def restore_output(path: str) -> None:
         os.close(descriptor)
 
 
+FileIdentity = tuple[int, int, int]
+"""File system, number in it, and number of the device: the same for every way to open it."""
+
+
+def file_of(path: str) -> FileIdentity:
+    """Open a device for a moment and return which file that is.
+
+    Raises:
+        OSError: it does not exist or may not be opened.
+    """
+    descriptor = _open(path)
+    try:
+        return identity_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def identity_of(descriptor: int) -> FileIdentity:
+    """Return which file a descriptor is open on.
+
+    Raises:
+        OSError: it is not open.
+    """
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_rdev
+
+
 def query_path(path: str) -> Capability:
     """Open a device for a moment and ask what it is.
 

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 
 I420_FOURCC: Final = "YU12"
 
-# Two devices opened at the same moment could not be told apart by their descriptors.
+# One at a time looks for its descriptor.
 _OPENING = threading.Lock()
+_SETTLE_SECONDS: Final = 1.0
+_LOOK_AGAIN_SECONDS: Final = 0.01
 # A full pipe or an interrupted call costs one frame and no device.
 _PASSING: Final = frozenset({errno.EAGAIN, errno.EINTR})
 
@@ -49,15 +52,21 @@ class DirectOutput:
             if v4l2.query_path(device).is_stuck:
                 log.info("%s was left without its output, bringing it back", device)
                 v4l2.restore_output(device)
-            before = _descriptors()
+            file = v4l2.file_of(device)
+            # Whoever of ours looks at the device holds it for a moment.
+            if _open_on(file, wanted=0):
+                raise SinkLostError(
+                    f"{device} is held open by this program itself", "it is tried again"
+                )
             camera = opener()
-            fresh = _descriptors() - before
+            found = _open_on(file, wanted=1)
         try:
-            descriptor = next(
-                (number for number, _ in sorted(fresh, reverse=True) if _is_output(number)), None
-            )
-            if descriptor is None:
-                raise SinkLostError(f"{device} closed right after it was opened", "open it again")
+            if len(found) != 1:
+                raise SinkLostError(
+                    f"{device} is open {len(found)} times after it was opened once",
+                    "it is tried again",
+                )
+            (descriptor,) = found
             output = cls(device, descriptor, size)
             output.check()
             v4l2.announce_writer(descriptor)
@@ -113,21 +122,23 @@ class DirectOutput:
             )
 
 
-def _descriptors() -> set[tuple[int, Path]]:
-    """The open descriptors and what they lead to; numbers alone are given away again."""
-    found = set()
-    for entry in list(Path("/proc/self/fd").iterdir()):
-        # The one that the listing itself needed is gone by now.
-        with contextlib.suppress(OSError):
-            found.add((int(entry.name), entry.readlink()))
-    return found
+def _open_on(file: v4l2.FileIdentity, wanted: int) -> set[int]:
+    """Return the descriptors of this process that are open on a device.
 
-
-def _is_output(descriptor: int) -> bool:
-    try:
-        return v4l2.query_capability(descriptor).is_loopback
-    except OSError:
-        return False
+    Those who only look at it are waited for, until as many as ``wanted`` are left: a descriptor
+    that is closed soon may be anything afterwards, as a recording, and frames would go there.
+    """
+    end = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        found = set()
+        for entry in list(Path("/proc/self/fd").iterdir()):
+            # The one that the listing itself needed is gone by now.
+            with contextlib.suppress(OSError):
+                if v4l2.identity_of(int(entry.name)) == file:
+                    found.add(int(entry.name))
+        if len(found) <= wanted or time.monotonic() > end:
+            return found
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _device_number(device: str) -> int | None:

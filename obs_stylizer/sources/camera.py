@@ -36,6 +36,11 @@ _STALL_SECONDS: Final = 5.0
 """How long a camera may give nothing before it is taken for lost."""
 
 
+_stuck: dict[tuple[int, str], CameraReader] = {}
+"""Whose driver did not answer when they were to stop, by device. Each attempt to open a camera is
+another source, and would leave another thread in that driver."""
+
+
 class CameraSource(Source):
     """Reads a camera, always its newest picture.
 
@@ -55,7 +60,6 @@ class CameraSource(Source):
         self._clock = options.clock
         self._lock = threading.Lock()
         self._reader: CameraReader | None = None
-        self._stuck: CameraReader | None = None
         self._device_lock: ResourceLock | None = None
         self._name = target or "the camera"
         self._first_number = 0
@@ -66,14 +70,12 @@ class CameraSource(Source):
     def open(self) -> SourceInfo:
         """See :class:`Source`."""
         self.close()
-        if self._stuck is not None:
-            if self._stuck.is_running:
-                raise SourceLostError(
-                    f"{self._name} hangs in its driver", "unplug it and plug it in again"
-                )
-            self._stuck = None
         camera = find_camera(self._target)
         self._name = camera.name
+        if _hangs(camera):
+            raise SourceLostError(
+                f"{self._name} hangs in its driver", "unplug it and plug it in again"
+            )
         lock = self._lock_device(camera)
         reader = CameraReader(camera, self._options)
         try:
@@ -125,7 +127,7 @@ class CameraSource(Source):
         if not reader.stop():
             # The thread lets go of the device by itself once the driver answers.
             log.warning("%s does not answer; it is left to its driver", self._name)
-            self._stuck = reader
+            _stuck[_key_of(reader.camera)] = reader
 
     def _first_picture(self, reader: CameraReader, camera: CameraInfo) -> Pixels:
         picture = reader.wait_for_first(_FIRST_FRAME_SECONDS)
@@ -211,6 +213,19 @@ def _known(cameras: Listing[CameraInfo]) -> str:
     return f"plug it in, or choose one of: {names}"
 
 
+def _key_of(camera: CameraInfo) -> tuple[int, str]:
+    return camera.backend, camera.path or str(camera.device)
+
+
+def _hangs(camera: CameraInfo) -> bool:
+    """Whether an earlier reader of a device still waits for its driver."""
+    reader = _stuck.get(_key_of(camera))
+    if reader is None or reader.is_running:
+        return reader is not None
+    del _stuck[_key_of(camera)]
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class TakenPicture:
     """A picture from the slot: as OpenCV gave it, its number from 0, and when it was taken."""
@@ -224,6 +239,7 @@ class CameraReader:
     """Opens a device, reads it until told to stop, and lets go of it, all in its own thread.
 
     Attributes:
+        camera: which it reads.
         error: why it ended, as the end of a sentence that begins with the camera's name.
         fps: what the camera says it gives; None where it does not say.
         fourcc: the four letters of its pixel format.
@@ -231,7 +247,7 @@ class CameraReader:
     """
 
     def __init__(self, camera: CameraInfo, options: SourceOptions) -> None:
-        self._camera = camera
+        self.camera = camera
         self._options = options
         self._clock = options.clock
         self._stop = threading.Event()
@@ -291,7 +307,7 @@ class CameraReader:
     def _run(self) -> None:
         capture = None
         try:
-            capture = cv2.VideoCapture(self._camera.device, self._camera.backend)
+            capture = cv2.VideoCapture(self.camera.device, self.camera.backend)
             if not capture.isOpened():
                 self._fail("cannot be opened; it was unplugged or another program uses it")
                 return
@@ -353,7 +369,7 @@ class CameraReader:
             self._changed.notify_all()
 
     def _fail(self, reason: str) -> None:
-        log.debug("%s %s", self._camera.name, reason)
+        log.debug("%s %s", self.camera.name, reason)
         with self._changed:
             self.error = reason
             self._changed.notify_all()

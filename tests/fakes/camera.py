@@ -119,6 +119,7 @@ def fake_cameras(**named: FakeDevice) -> Iterator[dict[str, FakeDevice]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(camera_module, "list_cameras", list_cameras)
+        patch.setattr(camera_module, "_stuck", {})
         patch.setattr(
             camera_module.cv2, "VideoCapture", lambda index, _backend: FakeCapture(by_index[index])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from time import monotonic
 
@@ -194,6 +195,36 @@ def test_reading_and_closing_never_wait_for_the_driver(
         with source:
             source.open()
             next_frame(source)
+
+
+def test_each_attempt_at_a_stuck_camera_is_another_source_and_no_other_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(camera_module, "_STOP_SECONDS", 0.05)
+    monkeypatch.setattr(camera_module, "_FIRST_FRAME_SECONDS", 0.05)
+    device, other = FakeDevice(), FakeDevice()
+    device.blocked.set()
+
+    def readers() -> int:
+        return sum(thread.name == "camera" for thread in threading.enumerate())
+
+    before = readers()
+    with fake_cameras(Webcam=device, Other=other):
+        with pytest.raises(SourceLostError, match="gave no picture in"):
+            CameraSource("Webcam", SourceOptions()).open()
+        for _ in range(5):
+            with pytest.raises(SourceLostError, match="Webcam hangs in its driver"):
+                CameraSource("Webcam", SourceOptions()).open()
+        assert readers() == before + 1
+        assert device.opened == 1
+        monkeypatch.setattr(camera_module, "_FIRST_FRAME_SECONDS", 10)
+        with CameraSource("Other", SourceOptions()) as source:
+            source.open()
+        device.blocked.clear()
+        device.freed.set()
+        _eventually(lambda: readers() == before)
+        with CameraSource("Webcam", SourceOptions()) as source:
+            source.open()
 
 
 def test_a_camera_that_never_shows_its_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from obs_stylizer.errors import BusyError, SinkLostError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.listing import list_virtual_cameras
+from obs_stylizer.sinks.v4l2_output import DirectOutput
 from obs_stylizer.sinks.virtual_camera import VirtualCameraSink
 from tests.fakes.shim import ShimDevice
 
@@ -192,6 +194,62 @@ def test_no_descriptor_is_left_open(device: ShimDevice) -> None:
         lost()
         device.unset("format")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class OpenedCamera:
+    """As much of pyvirtualcam's camera as matters: it holds the device."""
+
+    def __init__(self, device: str) -> None:
+        self.descriptor = os.open(device, os.O_RDWR)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def test_its_descriptor_is_told_from_all_others(devices: tuple[ShimDevice, ...]) -> None:
+    """Others are opened at the same moment, of this device and of another one."""
+    devices[0].set("format", "64 48 YU12")
+    device, other = (device.device for device in devices)
+    kept: list[int] = []
+
+    def open_with_others() -> OpenedCamera:
+        camera = OpenedCamera(device)
+        kept.append(os.open(other, os.O_RDWR))
+        looking = os.open(device, os.O_RDWR)
+        threading.Timer(0.1, os.close, [looking]).start()
+        return camera
+
+    camera, output = DirectOutput.open(device, SIZE, open_with_others)
+    assert output._descriptor == camera.descriptor
+    output.write(np.zeros((72, 64), np.uint8))
+    assert len(devices[0].frames(64, 48)) == 1
+    assert len(devices[1].frames(64, 48)) == 0
+    camera.close()
+    os.close(kept[0])
+
+
+def test_a_descriptor_that_is_there_before_is_not_taken_for_it(device: ShimDevice) -> None:
+    device.set("format", "64 48 YU12")
+    looking = os.open(device.device, os.O_RDWR)
+    threading.Timer(0.1, os.close, [looking]).start()
+    camera, output = DirectOutput.open(device.device, SIZE, lambda: OpenedCamera(device.device))
+    assert output._descriptor == camera.descriptor
+    camera.close()
+    stays = os.open(device.device, os.O_RDWR)
+    with pytest.raises(SinkLostError, match="held open by this program"):
+        DirectOutput.open(device.device, SIZE, lambda: OpenedCamera(device.device))
+    os.close(stays)
+
+
+def test_one_that_closes_at_once_is_told(device: ShimDevice) -> None:
+    def open_and_close() -> OpenedCamera:
+        camera = OpenedCamera(device.device)
+        camera.close()
+        camera.descriptor = os.open(os.devnull, os.O_RDWR)
+        return camera
+
+    with pytest.raises(SinkLostError, match="open 0 times"):
+        DirectOutput.open(device.device, SIZE, open_and_close)
 
 
 def test_the_list(devices: tuple[ShimDevice, ...]) -> None:
