@@ -178,7 +178,8 @@ def write_manifest(there: Places, made: Sequence[Path]) -> None:
 
 def things_to_remove(there: Places, with_presets: bool, with_recordings: bool) -> list[Path]:
     """Everything that an uninstallation takes away, as far as it exists."""
-    wanted = [there.launcher, there.menu_entry, there.autostart, there.cache, there.home]
+    own = [there.launcher, there.menu_entry, there.autostart, there.cache, there.home]
+    wanted = [*own, *there.remembered]
     found = [path for path in wanted if path.exists() and _is_ours(path, there)]
     if with_presets:
         found.append(there.settings)
@@ -188,7 +189,8 @@ def things_to_remove(there: Places, with_presets: bool, with_recordings: bool) -
 
 
 def _is_ours(path: Path, there: Places) -> bool:
-    if path in (there.home, there.cache, there.autostart) or path.suffix == ".lnk":
+    known = (there.home, there.cache, there.autostart, *there.remembered)
+    if path in known or path.suffix == ".lnk":
         return True
     try:
         return launchers.MARK in path.read_text("utf-8", "replace")

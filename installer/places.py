@@ -26,6 +26,8 @@ class Places:
         cache: what can be made again.
         recordings: the folder for recordings that is used where none is configured.
         snapshots: the same for snapshots.
+        remembered: what the program keeps outside of these: its name for the desktop's portal, and
+            which screen the user shared.
     """
 
     home: Path
@@ -36,6 +38,7 @@ class Places:
     cache: Path
     recordings: Path
     snapshots: Path
+    remembered: tuple[Path, ...] = ()
 
     @property
     def manifest(self) -> Path:
@@ -65,6 +68,10 @@ def _linux(user: Path) -> Places:
         cache=_folder("XDG_CACHE_HOME", user / ".cache") / PROGRAM,
         recordings=_media(config, "XDG_VIDEOS_DIR", user / "Videos") / PROGRAM,
         snapshots=_media(config, "XDG_PICTURES_DIR", user / "Pictures") / PROGRAM,
+        remembered=(
+            data / "applications" / "io.github.obs_stylizer.ObsStylizer.desktop",
+            _folder("XDG_STATE_HOME", user / ".local" / "state") / PROGRAM,
+        ),
     )
 
 

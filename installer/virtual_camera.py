@@ -26,7 +26,7 @@ Install.bat in its folder Install, then start
     obs-stylizer run --sink "virtual-camera:Unity Video Capture"
 Without any of them:
     obs-stylizer run --sink http
-and in OBS a Media Source with the input http://127.0.0.1:8765/stream.mjpg"""
+and in OBS a Media Source with the input that “obs-stylizer panel --show” prints"""
 
 MACOS = """macOS 13 or newer and OBS Studio 30 or newer are needed: their virtual camera is a system
 extension, which current programs accept.
@@ -37,7 +37,7 @@ extension, which current programs accept.
   4. Stop OBS's virtual camera: it takes one sender at a time, and that is going to be us.
 Without it:
     obs-stylizer run --sink http
-and in OBS a Media Source with the input http://127.0.0.1:8765/stream.mjpg"""
+and in OBS a Media Source with the input that “obs-stylizer panel --show” prints"""
 
 
 def set_up(arguments: Sequence[str]) -> int:

@@ -86,8 +86,9 @@ class WebSettings(Section):
     enabled: bool = True
     """Serve the panel and take commands over HTTP."""
     address: str = "127.0.0.1"
-    """Address to listen at. 127.0.0.1 is reached from this machine alone; at any other, such as
-    0.0.0.0 for all, everybody needs the token in the file ``token`` beside the settings."""
+    """Address to listen at. 127.0.0.1 is reached from this machine alone, which may switch presets
+    without the token in the file ``token`` beside the settings; at any other, such as 0.0.0.0 for
+    all, everything needs it."""
     port: int = Field(default=8765, ge=1, le=65535)
     """TCP port."""
 

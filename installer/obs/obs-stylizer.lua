@@ -43,6 +43,7 @@ local COMMANDS = {
 
 local address = DEFAULT_ADDRESS
 local token = ""
+local given_token = "" -- What stands in the script's settings.
 local state = "not asked yet"
 local is_loaded = true
 local is_reached = nil
@@ -53,6 +54,38 @@ local ask_presets_at = 0.0
 
 local function now()
     return obs.os_gettime_ns() / 1e9
+end
+
+-- Where obs-stylizer keeps the token of this user; nil where it cannot be told.
+local function token_file()
+    local home = os.getenv("HOME") or ""
+    if has_ffi and ffi.os == "Windows" then
+        local folder = os.getenv("LOCALAPPDATA")
+        return folder and folder .. "\\obs-stylizer\\token"
+    elseif has_ffi and ffi.os == "OSX" then
+        return home .. "/Library/Application Support/obs-stylizer/token"
+    end
+    local folder = os.getenv("XDG_CONFIG_HOME")
+    if not folder or folder == "" then
+        folder = home .. "/.config"
+    end
+    return folder .. "/obs-stylizer/token"
+end
+
+-- Recordings and snapshots need the token. That of this machine is read, not asked for; a small
+-- file of this user's disk, which makes nobody wait.
+local function find_token()
+    token = given_token
+    local is_here = address:match("^127%.") or address:match("^localhost")
+    if token ~= "" or not is_here then
+        return
+    end
+    local path = token_file()
+    local file = path and io.open(path, "r")
+    if file then
+        token = (file:read(1000) or ""):gsub("[%c%s]", "")
+        file:close()
+    end
 end
 
 ------------------------------------------------------------------------------------------------
@@ -502,7 +535,8 @@ end
 
 function script_update(settings)
     address = obs.obs_data_get_string(settings, "address"):gsub("^%s*http://", ""):gsub("[%s/]+$", "")
-    token = obs.obs_data_get_string(settings, "token"):gsub("[%c%s]", "")
+    given_token = obs.obs_data_get_string(settings, "token"):gsub("[%c%s]", "")
+    find_token()
     ask_status_at = 0.0
     ask_presets_at = 0.0
 end
@@ -545,7 +579,8 @@ function script_save(settings)
 end
 
 local function panel_url()
-    return "http://" .. address .. "/"
+    find_token()
+    return "http://" .. address .. "/" .. (token ~= "" and "?token=" .. token or "")
 end
 
 function script_properties()
@@ -555,8 +590,8 @@ function script_properties()
         obs.obs_properties_add_text(properties, "token", "Token", obs.OBS_TEXT_PASSWORD)
     obs.obs_property_set_long_description(
         secret,
-        "Needed only if obs-stylizer runs on another machine: what is in the file “token” "
-            .. "beside its settings."
+        "Needed only if obs-stylizer runs on another machine or as another user: what is in the "
+            .. "file “token” beside its settings. Without it recordings and snapshots are refused."
     )
     obs.obs_properties_add_text(properties, "state", state, obs.OBS_TEXT_INFO)
     obs.obs_properties_add_button(properties, "look", "Look again", function(shown)

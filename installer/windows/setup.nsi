@@ -124,7 +124,7 @@ Section "-Finish"
     ClearErrors
     ReadRegStr $0 HKCR "${OBS_CAMERA}" ""
     ${If} ${Errors}
-      StrCpy $FinishText "$FinishText$\r$\n$\r$\nThere is no virtual camera yet. OBS Studio brings one (obsproject.com); without it the picture is streamed at http://127.0.0.1:8765/stream.mjpg."
+      StrCpy $FinishText "$FinishText$\r$\n$\r$\nThere is no virtual camera yet. OBS Studio brings one (obsproject.com); without it the picture is a stream: obs-stylizer panel --show prints where."
     ${Else}
       StrCpy $FinishText "$FinishText$\r$\n$\r$\nThe picture goes to OBS's virtual camera. If you want OBS to send its own program there, install Unity Capture (see below) and use: ${PROGRAM} run --sink $\"virtual-camera:Unity Video Capture$\""
     ${EndIf}

@@ -17,6 +17,7 @@ from obs_stylizer.cli import (
     learn,
     models,
     obs,
+    panel,
     presets,
     render,
     run,
@@ -43,6 +44,7 @@ app.command("run")(run.run)
 app.command("render")(render.render)
 app.command("devices")(devices.devices)
 app.command("doctor")(doctor.doctor)
+app.command("panel")(panel.panel)
 app.command("hotkeys")(hotkeys.hotkeys)
 app.add_typer(presets.app, name="presets")
 app.add_typer(models.app, name="models")

@@ -134,7 +134,7 @@ def _sinks(settings: Settings, reasons: list[str]) -> tuple[SinkSpec, ...]:
         return SinkSpec(SinkKind.PIPEWIRE_CAMERA), SinkSpec(SinkKind.HTTP, str(port))
     reasons.append(
         f"sink: stream at http://127.0.0.1:{port}/stream.mjpg, because no virtual camera was "
-        "found (README, “Install”, tells how to get one)"
+        "found (for OBS: obs-stylizer panel --show; README, “Install”, tells how to get one)"
     )
     return (SinkSpec(SinkKind.HTTP, str(port)),)
 

@@ -19,7 +19,7 @@ from obs_stylizer.cli.running_daemon import (
     RefusedError,
     RunningDaemon,
     find_daemon,
-    find_others,
+    only_other,
 )
 from obs_stylizer.control.vocabulary import WORDS, message_from_words
 from obs_stylizer.errors import StylizerError, UsageError
@@ -97,25 +97,13 @@ def _run(arguments: Sequence[str]) -> int:
         try:
             _command(daemon, message, options.json)
         except NoDaemonError as error:
-            daemon = _only_other(daemon, error)
+            daemon = only_other(daemon, error)
             _command(daemon, message, options.json)
     if options.follow:
         from obs_stylizer.cli.events import follow
 
         return follow(daemon, options.json)
     return 0
-
-
-def _only_other(missed: RunningDaemon, error: NoDaemonError) -> RunningDaemon:
-    others = find_others(missed)
-    if len(others) == 1:
-        return others[0]
-    if others:
-        where = " and ".join(str(other.address) for other in others)
-        raise NoDaemonError(
-            error.message, f"others run at {where}: say which, as in --address {others[0].address}"
-        )
-    raise error
 
 
 def _command(daemon: RunningDaemon, message: Mapping[str, Any], as_json: bool) -> None:
@@ -132,9 +120,9 @@ def _command(daemon: RunningDaemon, message: Mapping[str, Any], as_json: bool) -
 
 def table(status: Mapping[str, Any]) -> str:
     """Return the status as lines for people; what is not known is left out."""
-    shown = {name: text for name, text in _lines(status) if text}
-    width = max(map(len, shown), default=0)
-    return "\n".join(f"{name:{width}}  {text}" for name, text in shown.items())
+    shown = [(name, text) for name, text in _lines(status) if text]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:{width}}  {text}" for name, text in shown)
 
 
 def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -146,6 +134,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         value = (status.get(group) or {}).get(name) if group else status.get(name)
         return form.format(value) if isinstance(value, int | float) else ""
 
+    quarantined: Mapping[str, str] = status.get("quarantined") or {}
     switches = (name for name in ("bypass", "freeze") if status.get(name) is True)
     restarts = (
         number("restarted {} times", "worker_restarts") if text("worker_restarts") != "0" else ""
@@ -153,6 +142,7 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     rates = (number(f"{name} {{:.1f}}", name, "fps") for name in ("source", "worker", "sink"))
     return [
         ("trouble", text("trouble")),
+        *(("set aside", f"{name}: {why}") for name, why in quarantined.items()),
         ("preset", text("preset")),
         ("title", text("title")),
         ("styles", _weights(status.get("styles") or {})),

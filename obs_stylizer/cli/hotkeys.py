@@ -59,7 +59,7 @@ def _print(report: Report) -> None:
         title += f": {report.trouble}"
     rows = [
         (
-            state.keys,
+            state.shown_keys,
             state.text,
             state.asked_by,
             state.problem or ("works" if not report.trouble else report.trouble),

@@ -33,10 +33,13 @@ def set_up(
     from obs_stylizer.control.obs.setup import carry_out, feed_for, make_plan
     from obs_stylizer.control.obs.visit import visit
     from obs_stylizer.sinks.listing import list_virtual_cameras
+    from obs_stylizer.web.token import read_or_make_token
 
     settings = load_settings(config)
     cameras = list_virtual_cameras()
-    feed, why = feed_for(settings, [camera.device for camera in cameras], cameras.reason)
+    feed, why = feed_for(
+        settings, [camera.device for camera in cameras], cameras.reason, read_or_make_token()
+    )
     with visit(settings.obs) as connection:
         plan = make_plan(connection, feed, scene)
         if not plan.steps:

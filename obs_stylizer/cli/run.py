@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -79,11 +81,14 @@ def run(
     if stats is not None and not stats.absolute().parent.is_dir():
         raise UsageError(f"--stats {stats}: there is no folder {stats.parent}", "make it first")
     with Terminal() as terminal:
-        _go_on_air(config, overrides, terminal)
+        whole = _go_on_air(config, overrides, terminal)
+    if not whole:
+        # A driver that hangs would keep the process from ending, too.
+        os._exit(0)
 
 
-def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) -> None:
-    """Do it, once the options are known to be sound."""
+def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) -> bool:
+    """Do it, once the options are known to be sound; return whether all of it has ended."""
     # What the worker needs is loaded in its server process while the rest is decided here.
     prepare_launching()
     library = open_library()
@@ -106,9 +111,16 @@ def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) ->
         server=server,
     )
 
+    asked: list[int] = []
+
     def end(number: int, frame: FrameType | None) -> None:
         del frame
-        log.debug("signal %d", number)
+        asked.append(number)
+        if asked.count(signal.SIGINT) > 1:
+            # Whoever presses Ctrl-C again does not want to wait. The processes that we started
+            # notice that we are gone.
+            _show_cursor()
+            os._exit(128 + number)
         daemon.quit()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
@@ -129,6 +141,15 @@ def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) ->
         final.repeated,
         final.dropped,
     )
+    return not daemon.left_behind
+
+
+def _show_cursor() -> None:
+    """Undo what the status line did to a terminal, but wait for it only a moment."""
+    if os.isatty(2):
+        writing = threading.Thread(target=os.write, args=(2, b"\x1b[?25h\r\n"), daemon=True)
+        writing.start()
+        writing.join(0.2)
 
 
 def status_text(statistics: Statistics) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import platformdirs
 
@@ -93,6 +93,10 @@ class RunningDaemon:
         """What shows that we may come in."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
+    def page(self, path: str = "/", **query: str) -> str:
+        """Return the whole address of a page of it."""
+        return f"http://{self.address}{path}" + (f"?{urlencode(query)}" if query else "")
+
     def get(self, path: str) -> dict[str, Any]:
         """Ask for something.
 
@@ -100,6 +104,14 @@ class RunningDaemon:
             StylizerError: as :meth:`send`.
         """
         return self._ask("GET", path, None)
+
+    def post(self, path: str) -> dict[str, Any]:
+        """Ask for something to be made.
+
+        Raises:
+            StylizerError: as :meth:`send`.
+        """
+        return self._ask("POST", path, b"{}")
 
     def send(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send a command.
@@ -152,7 +164,7 @@ class RunningDaemon:
             raise self._stranger()
         remedy = str(reason.get("remedy", ""))
         if status == 401:
-            remedy = f"give it with --token or in {TOKEN_VARIABLE}; {remedy}"
+            remedy = f"give what is in its file “token” with --token or in {TOKEN_VARIABLE}"
         raise RefusedError(str(reason.get("message", "")), remedy, status)
 
     def _absent(self, error: OSError) -> StylizerError:
@@ -208,6 +220,23 @@ def find_others(missed: RunningDaemon) -> list[RunningDaemon]:
     return [
         RunningDaemon(Address("127.0.0.1", port), missed.token, missed.timeout) for port in others
     ]
+
+
+def only_other(missed: RunningDaemon, error: NoDaemonError) -> RunningDaemon:
+    """Return the one daemon of this machine at another port than the one that did not answer.
+
+    Raises:
+        NoDaemonError: there is none, or there are several, which are named.
+    """
+    others = find_others(missed)
+    if len(others) == 1:
+        return others[0]
+    if others:
+        where = " and ".join(str(other.address) for other in others)
+        raise NoDaemonError(
+            error.message, f"others run at {where}: say which, as in --address {others[0].address}"
+        )
+    raise error
 
 
 def config_folder() -> Path:

@@ -91,6 +91,13 @@ def evaluate(
         Path | None,
         typer.Option(help="Weights of VGG-19 (or SqueezeNet, for pictures from noise) to use."),
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of photographs PHOTO.jpg and what another method made of them, "
+            "PHOTO_STYLE.jpg: compares ours with theirs, on a page and by figures."
+        ),
+    ] = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Measure similarity, flicker and speed, and write a page with the pictures."""
@@ -105,6 +112,9 @@ def evaluate(
     _set_threads(threads)
     clips = clip or []
     folder = output or (target if target.is_dir() else target.parent / f"{target.stem}-evaluation")
+    if beside is not None:
+        _compare(target, beside, folder, features)
+        return
     if makes_pictures_from_noise(target):
         measure_latent = evaluate_latent_run if target.is_dir() else evaluate_latent_model
         page, summary = measure_latent(target, folder, content, features)
@@ -113,6 +123,17 @@ def evaluate(
         page, summary = measure(target, folder, content, clips, pictures, frames, features)
     for name, value in summary.items():
         typer.echo(f"{name:28}{value:10.4f}")
+    typer.echo(f"written: {page}")
+
+
+def _compare(target: Path, others: Path, output: Path, features: Path | None) -> None:
+    from obs_stylizer.training.run_evaluation import compare_beside
+
+    page, compared = compare_beside(target, others, output, features)
+    for entry in compared:
+        typer.echo(f"{entry.other.style} on {entry.other.photo.name}:")
+        for name, (ours, theirs) in entry.figures.items():
+            typer.echo(f"  {name:24}{ours:8.3f}   theirs {theirs:8.3f}")
     typer.echo(f"written: {page}")
 
 

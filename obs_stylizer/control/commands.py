@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from obs_stylizer.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class ApplyPreset:
@@ -150,3 +152,15 @@ class Answer:
 
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_strength(strength: float) -> None:
+    """Raise UsageError unless it is within 0 and 1."""
+    if not 0 <= strength <= 1:
+        raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")
+
+
+def check_crossfade(milliseconds: float) -> None:
+    """Raise UsageError unless it is within 0 and ten seconds."""
+    if not 0 <= milliseconds <= 10_000:
+        raise UsageError(f"crossfade {milliseconds:g} is out of range", "it goes from 0 to 10000")

@@ -15,13 +15,12 @@ from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control import commands
 from obs_stylizer.control.commands import Answer, Command
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
-from obs_stylizer.control.on_air import OnAir, after
-from obs_stylizer.control.preset_changes import OnAirState, PresetChanges, check_crossfade
+from obs_stylizer.control.event_texts import control_event_of, log_event
+from obs_stylizer.control.on_air import OnAir, OnAirState, after
+from obs_stylizer.control.preset_changes import PresetChanges
 from obs_stylizer.control.preset_state_machine import Limits
 from obs_stylizer.errors import (
     SourceError,
-    SourceRefusedError,
-    SourceWaitingError,
     StylizerError,
     UsageError,
 )
@@ -274,7 +273,7 @@ class Controller:
 
     def _set_crossfade(self, milliseconds: float | None) -> Answer:
         if milliseconds is not None:
-            check_crossfade(milliseconds)
+            commands.check_crossfade(milliseconds)
         self._state.change(crossfade_ms=milliseconds)
         shown = "as each preset says" if milliseconds is None else f"{milliseconds:g} ms"
         return Answer(f"crossfade {shown}", {"crossfade_ms": milliseconds})
@@ -357,10 +356,10 @@ class Controller:
             case _:
                 self._state.on_air = after(self.on_air, event)
                 self._settle_source(event)
-        _log_event(event)
+        log_event(event)
         if self._on_event is not None:
             self._on_event(event)
-        control_event = _control_event_of(event)
+        control_event = control_event_of(event)
         if control_event is not None:
             self._publish_changes()
             self._event_bus.publish(control_event)
@@ -413,48 +412,3 @@ class Controller:
             self._published = on_air
             details = {**on_air.as_dict(), "changed": changed}
             self._event_bus.publish(ControlEvent(EventKind.STATE, "", details))
-
-
-def _control_event_of(event: Event) -> ControlEvent | None:
-    """Return what people should hear of an event, beyond the state that it changed."""
-    match event:
-        case messages.PresetFailed(_, name, error):
-            details = {"preset": name, "message": error.message, "remedy": error.remedy}
-            return ControlEvent(EventKind.PRESET_FAILED, f"preset {name}: {error}", details)
-        case messages.SourceLost(source, error):
-            return ControlEvent(EventKind.SOURCE_LOST, str(error), {"source": str(source)})
-        case messages.SourceFailed(source, error):
-            return ControlEvent(EventKind.SOURCE_FAILED, str(error), {"source": str(source)})
-        case messages.SourceEnded(source):
-            return ControlEvent(
-                EventKind.SOURCE_ENDED, f"{source} has ended", {"source": str(source)}
-            )
-        case messages.WorkerLost(reason, pause):
-            text = f"the worker is lost: {reason}"
-            return ControlEvent(EventKind.WORKER_LOST, text, {"reason": reason, "pause": pause})
-        case messages.WorkerStarted(pid, restarts):
-            return ControlEvent(EventKind.WORKER_STARTED, "", {"pid": pid, "restarts": restarts})
-        case messages.GpuGivenUp(failures, action):
-            text = f"the GPU failed {failures} times in a row"
-            return ControlEvent(EventKind.GPU_GIVEN_UP, text, {"action": action})
-        case messages.RecordingEnded(path, reason):
-            text = f"recorded {path}" + (f" ({reason})" if reason else "")
-            details = {"path": str(path), "reason": reason}
-            return ControlEvent(EventKind.RECORDING_ENDED, text, details)
-    return None
-
-
-def _log_event(event: Event) -> None:
-    if isinstance(event, messages.SourceOpened):
-        info = event.info
-        rate = f" at {info.fps:g} fps" if info.fps else ""
-        detail = f" ({info.detail})" if info.detail else ""
-        log.info("source %s: %s, %s%s%s", event.source, info.name, info.frame_size, rate, detail)
-    elif isinstance(event, messages.SourceLost):
-        remedy = f" ({event.error.remedy})" if event.error.remedy else ""
-        if isinstance(event.error, SourceWaitingError | SourceRefusedError):
-            log.warning("%s%s", event.error.message, remedy)
-        else:
-            log.warning("%s; trying again until it is there%s", event.error.message, remedy)
-    elif isinstance(event, messages.SourceFailed):
-        log.warning("source %s: %s", event.source, event.error)

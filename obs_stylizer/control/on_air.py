@@ -65,6 +65,17 @@ class OnAir:
         return [name for name in names if getattr(self, name) != getattr(earlier, name)]
 
 
+class OnAirState:
+    """Holds what is on air; changed by the controller's thread alone."""
+
+    def __init__(self, on_air: OnAir) -> None:
+        self.on_air = on_air
+
+    def change(self, **changes: object) -> None:
+        """Replace some of it."""
+        self.on_air = replace(self.on_air, **changes)  # type: ignore[arg-type]
+
+
 def after(on_air: OnAir, event: Event) -> OnAir:
     """Return the state after an event that concerns source or worker."""
     if isinstance(event, messages.SourceOpened):

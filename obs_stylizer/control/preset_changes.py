@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from obs_stylizer.control.commands import Answer
+from obs_stylizer.control.commands import Answer, check_crossfade, check_strength
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
-from obs_stylizer.control.on_air import OnAir
+from obs_stylizer.control.on_air import OnAirState
 from obs_stylizer.control.preset_state_machine import (
     Answered,
     Effect,
@@ -23,6 +23,7 @@ from obs_stylizer.control.preset_state_machine import (
     ReplaceWorker,
     Show,
 )
+from obs_stylizer.control.undo_history import UndoHistory
 from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
 from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.presets import NamedPreset, PresetLibrary
@@ -33,8 +34,6 @@ from obs_stylizer.realtime.messages import Request
 log = logging.getLogger(__name__)
 
 _GOVERNED_FADE_MS: Final = 200.0
-_REMEMBERED: Final = 50
-_ONE_GESTURE_SECONDS: Final = 1.0
 
 
 class WorkerRequests(Protocol):
@@ -45,17 +44,6 @@ class WorkerRequests(Protocol):
 
     def replace_worker(self, reason: str) -> None:
         """End the worker and start another."""
-
-
-class OnAirState:
-    """Holds what is on air; changed by the controller's thread alone."""
-
-    def __init__(self, on_air: OnAir) -> None:
-        self.on_air = on_air
-
-    def change(self, **changes: object) -> None:
-        """Replace some of it."""
-        self.on_air = replace(self.on_air, **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +87,7 @@ class PresetChanges:
         self.machine = PresetStateMachine(limits)
         self._asked: dict[int, _Asked] = {}
         self._quarantined_files: dict[str, object] = {}
-        self._past: list[PresetChoice] = []
-        self._gesture: tuple[str, float] = ("", float("-inf"))
+        self._history = UndoHistory()
 
     def apply(
         self,
@@ -143,7 +130,7 @@ class PresetChanges:
     def set_strength(self, strength: float) -> Answer:
         """Change the strength of what is on air."""
         check_strength(strength)
-        self._remember_gesture("strength")
+        self._history.remember_gesture("strength", self._as_it_is(), self._now())
         self._requests.request(messages.SetStrength(strength))
         self._state.change(strength=strength)
         self.machine.alter(lambda choice: replace(choice, strength=strength))
@@ -164,7 +151,7 @@ class PresetChanges:
                 raise UsageError(f"{name}: {weight:g} is out of range", "weights go from 0 to 10")
         if sum(styles.values()) <= 0:
             raise UsageError("every style has the weight 0", "give at least one a weight above 0")
-        self._remember_gesture("mix")
+        self._history.remember_gesture("mix", self._as_it_is(), self._now())
         whole = {name: float(styles.get(name, 0.0)) for name in known}
         self._requests.request(messages.SetStyles(whole))
         self._state.change(styles=whole)
@@ -180,9 +167,7 @@ class PresetChanges:
 
     def undo(self, future: Future[Answer]) -> None:
         """Take back the last change."""
-        while self._past:
-            past = self._past.pop()
-            self._gesture = ("", float("-inf"))
+        while (past := self._history.take()) is not None:
             try:
                 named = self._library.get(past.named.name)
             except StylizerError:
@@ -358,7 +343,7 @@ class PresetChanges:
         elif answered.error is not None:
             asked.future.set_exception(answered.error)
         else:
-            self._remember(asked.kept_for_undo)
+            self._history.remember(asked.kept_for_undo)
             self._state.change(style_trouble="")
             on_air = self._state.on_air
             details = {
@@ -399,31 +384,6 @@ class PresetChanges:
         """What is on air with the strength it has now, to come back to."""
         shown = self.machine.last_shown
         return None if shown is None else replace(shown, strength=self._state.on_air.strength)
-
-    def _remember(self, choice: PresetChoice | None) -> None:
-        if choice is not None:
-            self._past.append(choice)
-            del self._past[:-_REMEMBERED]
-
-    def _remember_gesture(self, kind: str) -> None:
-        """Remember what was there before a slider was moved, once for the whole movement."""
-        now = self._now()
-        last_kind, last_at = self._gesture
-        if kind != last_kind or now - last_at > _ONE_GESTURE_SECONDS:
-            self._remember(self._as_it_is())
-        self._gesture = (kind, now)
-
-
-def check_strength(strength: float) -> None:
-    """Raise UsageError unless it is within 0 and 1."""
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength:g} is out of range", "it goes from 0 to 1")
-
-
-def check_crossfade(milliseconds: float) -> None:
-    """Raise UsageError unless it is within 0 and ten seconds."""
-    if not 0 <= milliseconds <= 10_000:
-        raise UsageError(f"crossfade {milliseconds:g} is out of range", "it goes from 0 to 10000")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -21,8 +21,11 @@ from obs_stylizer.control.commands import Answer, ApplyPreset
 from obs_stylizer.control.controller import Controller
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.preset_state_machine import Limits
-from obs_stylizer.daemon.control_api import ControlSurfaces, DaemonControlApi
-from obs_stylizer.daemon.launch import prepare_launching
+from obs_stylizer.daemon.closing import end_together
+from obs_stylizer.daemon.control_api import DaemonControlApi
+from obs_stylizer.daemon.control_surfaces import ControlSurfaces
+from obs_stylizer.daemon.housekeeping import Housekeeping
+from obs_stylizer.daemon.launch import prepare_launching, wake_stopped_children
 from obs_stylizer.daemon.make_sink import make_sink
 from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.daemon.plain_frames import PlainFrames
@@ -53,8 +56,10 @@ log = logging.getLogger(__name__)
 
 _OPEN_SECONDS: Final = 3.0
 _LAST_FRAME_SECONDS: Final = 5.0
-_EVERY_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 0.05
+CLOSE_SECONDS: Final = 8.0
+"""Longest that closing takes; service managers kill after ten."""
+_SINKS_SECONDS: Final = 5.0
+_TICK_SECONDS: Final = 1.0
 _MEMORY_SECONDS: Final = 10.0
 
 
@@ -63,7 +68,7 @@ class Daemon:
 
     Args:
         on_second: hears the statistics once a second.
-        control_surfaces: what makes them; started once on air, ended first.
+        control_surfaces: what makes them; started once on air.
         server: where a stream at its port shows itself, beside what a control surface shows there.
     """
 
@@ -121,7 +126,23 @@ class Daemon:
         self._recorder: Recorder | None = None
         self.last_statistics = Statistics()
         """As they stood when the daemon ended."""
-        self._seconds = threading.Thread(target=self._every_second, name="statistics", daemon=True)
+        self._newest = self.last_statistics
+        self.left_behind: list[str] = []
+        """Parts that did not end in time, once it was closed."""
+        self._housekeeping = Housekeeping(
+            self._is_over,
+            {
+                "counting": self._count,
+                "writing statistics": lambda: self._write_statistics(self._newest),
+                "measuring the load": self._measure_load,
+                "the rest of plain frames": self.plain.rest_if_unwanted,
+                "the check of the recording": self._check_recording,
+                "publishing statistics": self._publish_statistics,
+                "showing statistics": self._show_statistics,
+            },
+            self._ending,
+            self._clock,
+        )
 
     def start(self) -> None:
         """Open the sinks, go on air with the standby picture, start the worker.
@@ -156,7 +177,7 @@ class Daemon:
             settle_objects()
             self.presenter.start()
             self._started_at = self._counting_since = self._clock.now()
-            self._seconds.start()
+            self._housekeeping.start()
             self._control_surfaces.start(self._api(self.presenter))
         except BaseException:
             self.close()
@@ -236,19 +257,36 @@ class Daemon:
         return self._recorder.snapshot()
 
     def close(self) -> None:
-        """End all threads and the worker, close every device, remove the shared memory."""
+        """End all threads and the worker, close every device, remove the shared memory.
+
+        Recordings and sinks go first: whoever ends us may not wait long. It takes
+        :data:`CLOSE_SECONDS` at most.
+        """
         self._ending.set()
-        self._control_surfaces.stop()
+        deadline = self._clock.now() + CLOSE_SECONDS
+        first: dict[str, Callable[[], object]] = {}
         if self._recorder is not None:
-            self._recorder.close()
+            first["the recorder"] = self._recorder.close
         if self.presenter is not None:
-            self.presenter.stop()
-        for runner in self._runners:
-            runner.stop()
-        self.supervisor.stop()
-        self.controller.stop()
-        if self._seconds.ident is not None:
-            self._seconds.join()
+            self.presenter.stop(_TICK_SECONDS)
+        try:
+            self.last_statistics = self.statistics()
+            self._write_statistics(self.last_statistics)
+        except Exception:
+            log.exception("the last statistics are lost")
+        first.update({f"sink {runner.statistics.name}": runner.stop for runner in self._runners})
+        late = end_together(first, _SINKS_SECONDS)
+        wake_stopped_children()
+        late += end_together(
+            {
+                **self._control_surfaces.ends(),
+                "the supervisor": self.supervisor.stop,
+                "the controller": self.controller.stop,
+                "housekeeping": self._housekeeping.stop,
+            },
+            max(0.5, deadline - self._clock.now()),
+        )
+        self.left_behind = late
         self.plain.close()
         self.mailbox.close()
 
@@ -327,36 +365,33 @@ class Daemon:
             if nothing_yet:
                 self._fail(SourceError(event.error.message, event.error.remedy))
 
-    def _every_second(self) -> None:
-        next_second = self._clock.now()
-        while not self._ending.wait(_POLL_SECONDS):
-            if self._over(self._clock.now()):
-                self._ending.set()
-            if self._clock.now() < next_second:
-                continue
-            next_second += _EVERY_SECONDS
-            statistics = self.statistics()
-            self._write_statistics(statistics)
-            self._measure_load(statistics)
-            self.plain.rest_if_unwanted()
-            if self._recorder is not None:
-                self._recorder.check()
-            self.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", statistics.as_dict()))
-            if self._on_second is not None:
-                self._on_second(statistics)
-        self.last_statistics = self.statistics()
-        self._write_statistics(self.last_statistics)
+    # Once a second.
 
-    def _measure_load(self, statistics: Statistics) -> None:
+    def _count(self) -> None:
+        self._newest = self.statistics()
+
+    def _measure_load(self) -> None:
         """Tell the governor how busy the worker is."""
         recent = self.path.stages.recent_busy()
         wanted = min(self.options.fps, self.controller.on_air.source_fps or self.options.fps)
-        if recent is not None and statistics.fps["worker"] > 0:
+        if recent is not None and self._newest.fps["worker"] > 0:
             self._tell(LoadMeasured(recent, wanted))
 
-    def _over(self, now: float) -> bool:
+    def _check_recording(self) -> None:
+        if self._recorder is not None:
+            self._recorder.check()
+
+    def _publish_statistics(self) -> None:
+        self.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", self._newest.as_dict()))
+
+    def _show_statistics(self) -> None:
+        if self._on_second is not None:
+            self._on_second(self._newest)
+
+    def _is_over(self) -> bool:
         """Whether the time, the frames or the source that were asked for are at their end."""
         assert self.presenter is not None
+        now = self._clock.now()
         duration = self.options.duration
         if duration is not None and now >= self._started_at + duration:
             return True

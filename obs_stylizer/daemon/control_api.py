@@ -1,12 +1,10 @@
-"""The control API of a live daemon, and the control surfaces that use it."""
+"""The control API of a live daemon."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 
-from obs_stylizer.control.api import ControlApi, ControlSurface, ControlSurfaceFactory
 from obs_stylizer.control.commands import Answer, Command
 from obs_stylizer.control.controller import Controller
 from obs_stylizer.control.event_bus import EventBus, Subscriber
@@ -16,8 +14,6 @@ from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.frames import Frame
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.statistics import Statistics
-
-log = logging.getLogger(__name__)
 
 
 class DaemonControlApi:
@@ -68,29 +64,3 @@ class DaemonControlApi:
     def plain(self) -> Frame | None:
         """The newest frame without any style."""
         return self._plain.newest()
-
-
-class ControlSurfaces:
-    """All control surfaces; one that fails leaves the camera and the others as they are."""
-
-    def __init__(self, factories: Sequence[ControlSurfaceFactory]) -> None:
-        self._factories = tuple(factories)
-        self._running: list[ControlSurface] = []
-
-    def start(self, api: ControlApi) -> None:
-        """Make and start each."""
-        for make in self._factories:
-            try:
-                control = make(api)
-                self._running.append(control)
-                control.start()
-            except Exception:
-                log.exception("a way to control the daemon does not work")
-
-    def stop(self) -> None:
-        """End each."""
-        while self._running:
-            try:
-                self._running.pop().stop()
-            except Exception:
-                log.exception("a way to control the daemon does not end")

@@ -1,16 +1,20 @@
-"""Which control surfaces a daemon has, by the settings.
+"""The control surfaces of a daemon: which it has, by the settings, and how they start and end.
 
 Each is imported only when it is wanted, so that a daemon without it does not pay for it.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from obs_stylizer.control.api import ControlSurfaceFactory
+from obs_stylizer.control.api import ControlApi, ControlSurface, ControlSurfaceFactory
 from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.settings import Settings, WebSettings
 from obs_stylizer.web.shared_server import SharedServer
+
+log = logging.getLogger(__name__)
 
 
 def open_server(settings: WebSettings) -> SharedServer:
@@ -54,3 +58,29 @@ def control_surface_factories(
 
         factories.append(web_control(server, settings.recording, settings.hotkeys, obs))
     return factories
+
+
+class ControlSurfaces:
+    """All control surfaces; one that fails leaves the camera and the others as they are."""
+
+    def __init__(self, factories: Sequence[ControlSurfaceFactory]) -> None:
+        self._factories = tuple(factories)
+        self._running: list[ControlSurface] = []
+
+    def start(self, api: ControlApi) -> None:
+        """Make and start each."""
+        for make in self._factories:
+            try:
+                control = make(api)
+                self._running.append(control)
+                control.start()
+            except Exception:
+                log.exception("a way to control the daemon does not work")
+
+    def ends(self) -> dict[str, Callable[[], None]]:
+        """Return what ends each, by a name for the log."""
+        running, self._running = self._running, []
+        return {
+            f"control {number} ({type(control).__name__})": control.stop
+            for number, control in enumerate(running, 1)
+        }

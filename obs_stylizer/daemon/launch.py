@@ -17,6 +17,8 @@ import sys
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Final
 
+import psutil
+
 log = logging.getLogger(__name__)
 
 _PRELOADED: Final = [
@@ -60,3 +62,16 @@ def end_fork_server() -> None:
         log.warning("the process that starts workers does not answer and is replaced")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def wake_stopped_children() -> None:
+    """Let processes of ours that somebody has stopped go on, so that they can end with us."""
+    if not hasattr(signal, "SIGCONT"):
+        return
+    try:
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if child.status() == psutil.STATUS_STOPPED:
+                    child.resume()
+    except psutil.Error:
+        log.debug("the children cannot be listed", exc_info=True)

@@ -38,10 +38,11 @@ def make_sink(
             return PipewireCameraSink(spec.target)
         case SinkKind.HTTP:
             from obs_stylizer.web.http_stream import HttpStreamSink
+            from obs_stylizer.web.token import read_or_make_token
 
             if server is not None and spec.target in ("", str(server.port)):
                 return HttpStreamSink(server.port, server)
-            return HttpStreamSink(spec.port)
+            return HttpStreamSink(spec.port, token=read_or_make_token())
         case SinkKind.FILE:
             from obs_stylizer.sinks.video_file import VideoFileSink
 

@@ -69,11 +69,11 @@ class Presenter:
         """Begin to tick."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after the current tick."""
+    def stop(self, timeout: float | None = None) -> None:
+        """End after the current tick, and wait so many seconds for that."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(timeout)
 
     @property
     def finished(self) -> bool:
@@ -122,6 +122,10 @@ class Presenter:
         if styled is None:
             return None
         self._seen = published
+        newest = self._newest
+        if newest is not None and styled.published_at == newest.published_at:
+            # It came between the two looks at the mailbox, and was counted then.
+            return None
         self._newest = styled
         self._fresh_at = self._clock.now()
         return styled

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 
@@ -22,6 +24,8 @@ from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.video_file import VideoFileSink
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 _OPEN_SECONDS: Final = 5.0
 _PLAIN_SECONDS: Final = 1.5
@@ -62,31 +66,51 @@ class Recorder:
         self._tell = tell
         self._clock = clock
         self._running: tuple[SinkRunner, Path] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recorder")
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
 
     def start(self) -> Future[Path]:
         """Begin a recording; fails with SinkError where it cannot be written."""
-        return self._thread.submit(self._start)
+        return self._submit(self._start)
 
     def stop(self) -> Future[Path]:
         """End the recording; the file is whole then."""
-        return self._thread.submit(self._stop, "")
+        return self._submit(self._stop, "")
 
     def snapshot(self) -> Future[Mapping[str, Path]]:
         """Save ``styled`` and, where the worker gives it, ``plain`` of one and the same frame."""
-        return self._thread.submit(self._snapshot)
+        return self._submit(self._snapshot)
 
     def check(self) -> None:
         """Notice that a recording ended by itself, as on a full disk; to be called now and then."""
         running = self._running
         if running is not None and running[0].statistics.state in ("ended", "closed"):
-            self._thread.submit(self._ended_by_itself, running[0])
+            self._submit(self._ended_by_itself, running[0])
 
     def close(self) -> None:
         """End the recording, if there is one, and the thread."""
         if self._running is not None:
-            self._thread.submit(self._stop, "the daemon ended")
-        self._thread.shutdown(wait=True)
+            self._submit(self._stop, "the daemon ended")
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _submit(self, work: Callable[..., Result], *arguments: object) -> Future[Result]:
+        future: Future[Result] = Future()
+
+        def task() -> None:
+            try:
+                future.set_result(work(*arguments))
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._tasks.put(task)
+        return future
+
+    def _run(self) -> None:
+        # Unlike an executor's, this thread keeps no process from ending.
+        while (task := self._tasks.get()) is not None:
+            task()
 
     def _start(self) -> Path:
         if self._running is not None:

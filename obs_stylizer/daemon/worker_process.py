@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing.process
 import select
 import sys
 import threading
@@ -141,9 +142,12 @@ class WorkerProcess:
             if not self._closed:
                 self._closed = True
                 self._pipe.close()
-        # ValueError: it still lives, and cannot be ended.
-        with contextlib.suppress(ValueError):
+        try:
             self._process.close()
+        except ValueError:
+            # It cannot be ended, or the fork server does not tell of its end. At the end of
+            # Python, multiprocessing would wait for it for ever.
+            getattr(multiprocessing.process, "_children", set()).discard(self._process)
 
     def _is_alive(self) -> bool:
         code = self._process.exitcode

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from obs_stylizer.training.recipe import TemporalRecipe
+
+BORDER: Final = 0.04
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Motion:
             pictures, self._grid(pictures), padding_mode="border", align_corners=False
         )
 
-    def valid(self, pictures: Tensor, margin: float = 0.04) -> Tensor:
+    def valid(self, pictures: Tensor, margin: float = BORDER) -> Tensor:
         """Return 1 where the moved picture shows what was inside the frame, else 0.
 
         Args:

@@ -1,7 +1,10 @@
 """Evaluation: figures that say how good a generator is, on pictures it was not trained on.
 
-* ``style_ratio``: mean over VGG layers of |Gram(y) - Gram(s)| / |Gram(x) - Gram(s)| for output
-  y, style s and input x. 1 is no style at all, 0 the style's own statistics.
+* ``style_ratio``: mean over VGG-19's conv1_2, conv2_2, conv3_1 and conv3_3 of
+  |Gram(y) - Gram(s)| / |Gram(x) - Gram(s)| for output y, style s and input x. 1 is no style at
+  all, 0 the style's own statistics.
+* ``broad_style_ratio``: the same with VGG-16's conv1_2, conv2_2, conv3_3 and conv4_1, and all
+  three pictures at half the size: broad strokes and planes.
 * ``content_kept``: cosine of the mean-removed conv3_1 features of output and input.
 * ``warp_error``: mean |y_t - warp(y_{t-1})|, 0 to 1, where the optical flow of the source agrees
   forwards and backwards; ``source_warp_error`` is the source's own.
@@ -35,6 +38,7 @@ from obs_stylizer.training.features import Vgg19
 from obs_stylizer.training.flow import warp_error
 from obs_stylizer.training.image_metrics import ms_ssim, psnr, ssim
 from obs_stylizer.training.losses.perceptual import content_similarity, gram_matrix
+from obs_stylizer.training.losses.style_scales import shrink
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import write_atomically
 from obs_stylizer.training.speed import Speed
@@ -71,18 +75,21 @@ class StyleMetric:
     """Measures style and content against fixed features.
 
     Args:
-        features: VGG-19.
+        features: VGG-19 or VGG-16.
         layers: the layers that style is measured on.
+        scale: size that every picture is brought to first, as a share of its own.
     """
 
-    def __init__(self, features: Vgg19, layers: Sequence[str]) -> None:
+    def __init__(self, features: Vgg19, layers: Sequence[str], scale: float = 1.0) -> None:
         self._features = features
         self._layers = tuple(layers)
+        self._scale = scale
 
     @torch.no_grad()
     def examine(self, picture: Pixels) -> Impression:
         """Return the impression of ``picture``, uint8 (H, W, 3)."""
-        found = self._features(to_tensor([picture]), {*self._layers, CONTENT_LAYER})
+        seen = shrink(to_tensor([picture]), self._scale)
+        found = self._features(seen, {*self._layers, CONTENT_LAYER})
         grams = tuple(gram_matrix(found[layer]) for layer in self._layers)
         return Impression(grams, found[CONTENT_LAYER])
 
@@ -107,6 +114,7 @@ def evaluate_styles(
     style_metric: StyleMetric,
     pictures: Sequence[Pixels],
     clips: Sequence[Sequence[Pixels]] = (),
+    broad_metric: StyleMetric | None = None,
 ) -> dict[str, StyleFigures]:
     """Measure ``painter`` in each of its styles.
 
@@ -114,9 +122,10 @@ def evaluate_styles(
         painter: the generator.
         styles: style picture by name, in the order of the style vector, each at the size it was
             trained with.
-        judge: with the features.
+        style_metric: for ``style_ratio`` and ``content_kept``.
         pictures: held-out pictures, uint8 (height, width, 3).
         clips: frames of real clips, each uint8 of one size.
+        broad_metric: for ``broad_style_ratio``; None leaves it out.
 
     Returns:
         Figures and pictures by style.
@@ -129,6 +138,7 @@ def evaluate_styles(
     result: dict[str, StyleFigures] = {}
     frames = [fit_frame(picture, FRAME_SIZE) for picture in pictures]
     sources = [style_metric.examine(frame) for frame in frames]
+    broad_sources = [broad_metric.examine(frame) for frame in frames] if broad_metric else []
     source_clips = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
     for mix, (name, style) in zip(
         np.eye(len(styles), dtype=np.float32), styles.items(), strict=True
@@ -145,6 +155,16 @@ def evaluate_styles(
         kept = [style_metric.content_kept(output, source) for output, source in pairs]
         entry.figures["style_ratio"] = float(np.mean(ratios))
         entry.figures["content_kept"] = float(np.mean(kept))
+        if broad_metric is not None:
+            broad = broad_metric.examine(style)
+            entry.figures["broad_style_ratio"] = float(
+                np.mean(
+                    [
+                        broad_metric.style_ratio(broad_metric.examine(output), source, broad)
+                        for output, source in zip(made, broad_sources, strict=True)
+                    ]
+                )
+            )
         entry.figures |= _noise_figures(painter, mix, frames[0])
         moving = [(clip, [painter(frame, mix) for frame in clip]) for clip in source_clips]
         if moving:

@@ -140,17 +140,25 @@ class PairedRecipe(TranslationRecipe):
 
     targets: str | None = None
     """Folder with a picture of the same name (whatever its suffix) and size for each content."""
-    teacher: Literal["comic", "ink", "neon", "oil", "pencil"] | None = None
+    teacher: Literal["cel", "comic", "ink", "neon", "oil", "pencil", "watercolour"] | None = None
     """One of the slow filters of ours that a generator learns to do in real time."""
     teacher_model: str | None = None
     """A native generator, by path or name, which a smaller one learns to imitate (distillation)."""
     teacher_mix: tuple[Weight, ...] = ()
     """Style vector for that model; empty where it has no styles."""
+    teacher_sizes: tuple[Annotated[int, Field(ge=32, le=2048)], ...] = ()
+    """Short sides at which the teacher is shown every picture as a whole, once; samples are cut
+    from those. Left out: it is shown each sample."""
+    kept_targets: str | None = None
+    """Folder in which the targets of ``teacher_sizes`` are kept from one training to the next;
+    left out: they are made anew, and kept in memory."""
 
     @model_validator(mode="after")
     def _has_one_source_of_targets(self) -> Self:
         if sum(v is not None for v in (self.targets, self.teacher, self.teacher_model)) != 1:
             raise ValueError("give exactly one of targets, teacher and teacher_model")
+        if self.targets is not None and self.teacher_sizes:
+            raise ValueError("teacher_sizes needs a teacher, and targets has none")
         return self
 
 

@@ -49,7 +49,13 @@ _LATER_KEYS = {
         "mixes",
     ),
     "generate": ("style", "style_layers", "style_features"),
-    "paired": ("perceptual", "perceptual_layers", "features"),
+    "paired": (
+        "perceptual",
+        "perceptual_layers",
+        "features",
+        "teacher_sizes",
+        "kept_targets",
+    ),
     "enhance": ("perceptual", "perceptual_layers", "features"),
 }
 
@@ -283,6 +289,9 @@ class Recipe(Section):
                     for name, style in self.painting.styles.items()
                 },
             }
+        if self.paired is not None:
+            # Where something is kept changes nothing.
+            left_out["paired"].add("kept_targets")
         if self.generate is not None:
             # They only judge what was trained.
             left_out["generate"].add("features")

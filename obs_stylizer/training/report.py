@@ -13,7 +13,7 @@ from obs_stylizer.frames import Pixels
 
 PICTURES_A_STYLE = 6
 
-_STYLE = """
+PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem; background: #16181c; color: #e8e8e8; }
 table { border-collapse: collapse; margin: 1rem 0; }
 td, th { padding: .3rem .8rem; border-bottom: 1px solid #333; text-align: right; }
@@ -46,14 +46,14 @@ def page_of(
     galleries = "".join(
         f"<h2>{html.escape(style)}</h2>"
         + "".join(
-            f'<span class="pair">{_picture(before)}{_picture(after)}</span>'
+            f'<span class="pair">{embedded_picture(before)}{embedded_picture(after)}</span>'
             for before, after in pairs[:PICTURES_A_STYLE]
         )
         for style, pairs in pictures.items()
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<style>{PAGE_STYLE}</style><h1>{html.escape(title)}</h1>"
         f"<table><tr>{head}</tr>{rows}</table>{_speed(document['speed'])}{galleries}</html>"
     )
 
@@ -77,7 +77,8 @@ def _speed(entries: Sequence[Mapping[str, Any]]) -> str:
     return f"<h2>Speed on this machine</h2><table><tr>{head}</tr>{rows}</table>"
 
 
-def _picture(pixels: Pixels) -> str:
+def embedded_picture(pixels: Pixels) -> str:
+    """Return the HTML of a picture, uint8 (H, W, 3), that lies in the page itself."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
     data = base64.b64encode(encoded.tobytes()).decode()

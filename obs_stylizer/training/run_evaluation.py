@@ -21,6 +21,12 @@ from obs_stylizer.inference.model_spec import (
     spec_of,
     write_spec,
 )
+from obs_stylizer.training.comparison import (
+    Compared,
+    compare,
+    find_others,
+    write_comparison,
+)
 from obs_stylizer.training.datasets import ContentPictures
 from obs_stylizer.training.evaluation import (
     FRAME_SIZE,
@@ -36,6 +42,7 @@ from obs_stylizer.training.evaluation import (
 from obs_stylizer.training.export import describe, to_onnx, trained_generator
 from obs_stylizer.training.features import Vgg19
 from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.objective_recipes import VGG16_FILE, VGG19_FILE
 from obs_stylizer.training.objectives import build_objective
 from obs_stylizer.training.objectives.base import spread
 from obs_stylizer.training.objectives.translation import TranslationObjective
@@ -47,6 +54,7 @@ from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.speed import Speed, measure_speed
 
 STYLE_LAYERS: Final = ("conv1_2", "conv2_2", "conv3_1", "conv3_3")
+BROAD_LAYERS: Final = ("conv1_2", "conv2_2", "conv3_3", "conv4_1")
 EvaluationResult = tuple[Path, dict[str, float]]
 
 
@@ -78,13 +86,7 @@ def evaluate_run(
     """
     run = RunDirectory.open(path)
     native = trained_generator(run)
-
-    @torch.inference_mode()
-    def paint(frame: Pixels, mix: Mix | None) -> Pixels:
-        style = None if mix is None else torch.from_numpy(mix[None])
-        made: Pixels = native(torch.from_numpy(frame[None]), style)[0].numpy()
-        return made
-
+    paint = _painter_of_run(native)
     back: Painter | None = None
     if run.recipe.unpaired is not None and run.recipe.unpaired.form == "cycle":
         returning = trained_generator(run, "back")
@@ -116,6 +118,54 @@ def evaluate_model(
     Raises:
         ModelError: the file is no native generator.
     """
+    recipe, _, paint = _open_model(path)
+    speed = measure_speed(path, FRAME_SIZE)
+    return _evaluate(recipe, paint, output, content, clips, pictures, frames, speed, features)
+
+
+def compare_beside(
+    target: Path, folder: Path, output: Path, features: Path | None = None
+) -> tuple[Path, list[Compared]]:
+    """Compare a run's or model's pictures with another method's, of the same photographs.
+
+    Args:
+        target: run directory, or a native generator with its recipe beside it.
+        folder: photographs, and the other method's pictures (see :func:`find_others`).
+        output: folder for the page and the figures.
+        features: weights to use for ``style_ratio`` instead of VGG-19's.
+
+    Returns:
+        The page, and what was measured.
+
+    Raises:
+        TrainingError: target, features or pictures cannot be used, or the target has no styles.
+        ModelError: the file is no native generator.
+    """
+    if target.is_dir():
+        run = RunDirectory.open(target)
+        recipe, native = run.recipe, trained_generator(run)
+        paint, multiple = _painter_of_run(native), native.size_multiple
+    else:
+        recipe, multiple, paint = _open_model(target)
+    paintings = style_pictures(recipe)
+    others = find_others(folder, list(paintings))
+    compared = compare(paint, multiple, paintings, others, style_metrics(recipe, features))
+    title = f"{recipe.title or recipe.name} beside {folder.name}"
+    return write_comparison(output, title, compared, paintings), compared
+
+
+def _painter_of_run(native: NativeGenerator) -> Painter:
+    @torch.inference_mode()
+    def paint(frame: Pixels, mix: Mix | None) -> Pixels:
+        style = None if mix is None else torch.from_numpy(mix[None])
+        made: Pixels = native(torch.from_numpy(frame[None]), style)[0].numpy()
+        return made
+
+    return paint
+
+
+def _open_model(path: Path) -> tuple[Recipe, int, Painter]:
+    """Return the recipe beside a native generator, its size multiple, and what it paints."""
     if not path.is_file():
         raise TrainingError(f"there is no model {path}")
     spec = spec_of(onnx.load(path), path)
@@ -130,8 +180,7 @@ def evaluate_model(
             made = session.run([OUTPUT], feeds)[0][0]
         return made
 
-    speed = measure_speed(path, FRAME_SIZE)
-    return _evaluate(recipe, paint, output, content, clips, pictures, frames, speed, features)
+    return recipe, spec.size_multiple, paint
 
 
 def held_out_pictures(recipe: Recipe, count: int) -> list[Pixels]:
@@ -187,17 +236,66 @@ def _evaluate(
         if content is None
         else _read_some(find_pictures(content), pictures)
     )
-    styles = {
+    paintings = style_pictures(recipe)
+    metrics = style_metrics(recipe, features)
+    found = evaluate_styles(
+        paint,
+        paintings,
+        metrics["style_ratio"],
+        sources,
+        turned,
+        metrics.get("broad_style_ratio"),
+    )
+    return write_report(output, title, found, speed), summarise(found)
+
+
+def style_pictures(recipe: Recipe) -> dict[str, Pixels]:
+    """Return the picture of each style of a painting recipe, at the size it is trained with.
+
+    Raises:
+        TrainingError: one cannot be read, or the recipe has none.
+    """
+    if recipe.painting is None:
+        raise TrainingError(f"the recipe {recipe.name} has no styles")
+    return {
         name: scale_to_short_side(read_picture(expand_path(style.picture)), style.size)
         for name, style in recipe.painting.styles.items()
     }
-    network = Vgg19.load(features or expand_path(recipe.painting.features))
-    trained_on = tuple(recipe.painting.style_layers)
-    # A generator trained with other features is judged by VGG-19 all the same.
-    layers = trained_on if set(trained_on) <= set(network.names) else STYLE_LAYERS
-    style_metric = StyleMetric(network, layers)
-    found = evaluate_styles(paint, styles, style_metric, sources, turned)
-    return write_report(output, title, found, speed), summarise(found)
+
+
+def style_metrics(recipe: Recipe, features: Path | None) -> dict[str, StyleMetric]:
+    """Return the metrics of a painting recipe by the name of their figure.
+
+    Figures are comparable only by the same network. So ``style_ratio`` is VGG-19's where its
+    weights are at hand, whatever was trained with, and ``broad_style_ratio`` is left out where
+    there is no VGG-16.
+
+    Args:
+        recipe: of paintings.
+        features: weights to use for ``style_ratio`` instead.
+
+    Raises:
+        TrainingError: no weights can be read.
+    """
+    assert recipe.painting is not None
+    own = expand_path(recipe.painting.features)
+    fine = features or _at_hand(VGG19_FILE) or own
+    metrics = {"style_ratio": StyleMetric(Vgg19.load(fine), STYLE_LAYERS)}
+    for path in (own, _at_hand(VGG16_FILE)):
+        network = Vgg19.load(path) if path is not None and path.is_file() else None
+        if network is not None and BROAD_LAYERS[-1] in network.names:
+            metrics["broad_style_ratio"] = StyleMetric(network, BROAD_LAYERS, 0.5)
+            break
+    return metrics
+
+
+def _at_hand(text: str) -> Path | None:
+    """Return the path that ``text`` means, if there is such a file on this machine."""
+    try:
+        path = expand_path(text)
+    except TrainingError:
+        return None
+    return path if path.is_file() else None
 
 
 def _speed_of_run(run: RunDirectory, native: NativeGenerator) -> list[Speed]:

@@ -18,11 +18,13 @@ Teacher = Callable[[Pixels], Pixels]
 """Turns a picture, uint8 (H, W, 3), into one of the same size."""
 
 FILTERS: Final[Mapping[str, Teacher]] = {
+    "cel": filters.cel,
     "comic": filters.comic,
     "ink": filters.ink,
     "neon": filters.neon,
     "oil": filters.oil,
     "pencil": filters.pencil,
+    "watercolour": filters.watercolour,
 }
 """Filters by the name that a recipe has for them."""
 

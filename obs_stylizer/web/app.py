@@ -33,7 +33,10 @@ _ABOUT = f"""Every command, listing and picture of obs-stylizer.
 
 * `{EVENTS_PATH}` is a WebSocket: first a message `hello` with the status, then every event
   as `{{"kind": …, "text": …, "details": …}}`, statistics once a second. Nothing is sent to it.
-* Beyond 127.0.0.1 every request needs the token: `Authorization: Bearer TOKEN` or `?token=TOKEN`.
+* Programs of this machine may ask for the state, the presets and their own pictures, and change
+  preset, mix, strength, crossfade, bypass and freeze. Whatever shows or changes a source, reads a
+  picture of the camera or the screen, reads or writes a file, or ends the daemon needs the token:
+  `Authorization: Bearer TOKEN` or `?token=TOKEN`. Beyond this machine everything does.
 """
 
 
@@ -67,7 +70,7 @@ def build_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(command_routes(parts.api, parts.recording))
+    app.include_router(command_routes(parts.api))
     app.include_router(listing_routes(parts.api, parts.event_feed, parts.thumbnails, parts.hotkeys))
     app.include_router(file_routes(parts.api, parts.recording))
     app.include_router(obs_routes(parts.obs))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -13,11 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from obs_stylizer.control.api import ControlApi
-from obs_stylizer.control.commands import ChangeSource, Command
+from obs_stylizer.control.commands import Command
 from obs_stylizer.control.vocabulary import WORDS, command_from_json, command_from_words
 from obs_stylizer.errors import StylizerError, UsageError
-from obs_stylizer.settings import RecordingSettings
-from obs_stylizer.sources.spec import SourceKind, SourceSpec
 from obs_stylizer.web.answers import (
     ERRORS,
     AnswerBody,
@@ -26,22 +23,23 @@ from obs_stylizer.web.answers import (
     refusal,
     result_of,
 )
-from obs_stylizer.web.guard import IS_KNOWN
+from obs_stylizer.web.free_paths import FREE_WORDS
+from obs_stylizer.web.guard import KNOWN_BY, NO_TOKEN, Known
 
 DO_PATH: Final = "/do/"
 
+_FREE: Final = tuple(WORDS[word].command for word in FREE_WORDS)
 
-def command_routes(api: ControlApi, recording: RecordingSettings) -> APIRouter:
+
+def command_routes(api: ControlApi) -> APIRouter:
     """Make the routes of all commands."""
     router = APIRouter(tags=["commands"])
-    folders = (recording.recordings_folder, recording.snapshots_folder)
-    first_source = api.on_air.source
 
     async def answer(request: Request, make: Callable[[], Awaitable[Command]]) -> Response:
         try:
             command = await make()
-            if not request.scope.get(IS_KNOWN):
-                _check_reach(command, folders, first_source)
+            if not request.scope.get(KNOWN_BY) and not isinstance(command, _FREE):
+                return refusal(*NO_TOKEN)
             done = await result_of(api.send(command))
         except StylizerError as error:
             return error_response(error)
@@ -66,7 +64,8 @@ def command_routes(api: ControlApi, recording: RecordingSettings) -> APIRouter:
         return command
 
     async def opened(request: Request) -> Response:
-        if not request.scope.get(IS_KNOWN):
+        # A page of another local server could open it with the cookie.
+        if request.scope.get(KNOWN_BY) is not Known.TOKEN:
             return refusal(
                 401,
                 "an address that does something needs the token",
@@ -110,26 +109,6 @@ def command_routes(api: ControlApi, recording: RecordingSettings) -> APIRouter:
         responses=ERRORS,
     )
     return router
-
-
-def _check_reach(command: Command, folders: tuple[Path, ...], first_source: str) -> None:
-    """Refuse to show any file of the disk to somebody who is not known by the token.
-
-    Raises:
-        UsageError: it is outside the folders of recordings and snapshots, and not what the
-            daemon was started with.
-    """
-    if not isinstance(command, ChangeSource):
-        return
-    spec = SourceSpec.parse(command.source)
-    if spec.kind not in (SourceKind.FILE, SourceKind.IMAGE) or str(spec) == first_source:
-        return
-    path = Path(spec.target).expanduser().resolve()
-    if not any(path.is_relative_to(folder.resolve()) for folder in folders):
-        raise UsageError(
-            f"{spec}: files outside the folders of recordings and snapshots need the token",
-            "put it there, use “obs-stylizer ctl source”, or name it in the settings",
-        )
 
 
 def _words_of(request: Request) -> list[str]:

@@ -1,25 +1,32 @@
-"""Who may talk to a web server of ours: this machine, and from elsewhere who knows the token.
+"""Who may talk to a web server of ours: programs of this machine, and who knows the token.
 
-A browser runs the pages of strangers, and to a server they all come from this machine. Three
-things tell them apart, and all are looked at before anything else of a request:
+A browser runs the pages of strangers, and to a server they all come from this machine; and a
+machine has other accounts than its user's. So all of this is looked at first:
 
 * ``Host`` must be a name of this machine's own. A stranger's page that gives its own name our
   address (DNS rebinding) still sends its own name here.
 * ``Origin`` and ``Sec-Fetch-Site``, where a browser sends them, must say that the page is ours.
-* Where the server listens beyond this machine, everything but the empty panel needs the token.
+* The token lets in: as ``Authorization: Bearer``, in the address, or as a cookie that a browser
+  gets when it opens the panel's address with the token, or a code for once, in it. Without it there
+  is what ``is_free`` says where the server listens on this machine alone; elsewhere, the empty
+  panel.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import json
+import secrets
 import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from enum import StrEnum
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,10 +38,29 @@ REQUESTS_A_SECOND: Final = 200.0
 _BURST: Final = 400.0
 _CLIENTS_KEPT: Final = 1024
 
-IS_KNOWN: Final = "obs_stylizer.known"
-"""In the scope of each request: whether it came with the token."""
+KNOWN_BY: Final = "obs_stylizer.known_by"
+"""In the scope of each request: how it showed that it knows the token, a :class:`Known`."""
+
+NEW_CODE: Final = "obs_stylizer.new_code"
+"""In the scope of each request: :meth:`WebGuard.new_code`."""
+
+_COOKIE_SECONDS: Final = 400 * 24 * 3600
+_CODE_SECONDS: Final = 60.0
+_CODES_KEPT: Final = 16
+_SECRETS: Final = ("token", "code")
+"""What may stand in the panel's address and does not stay there."""
 
 _LOCAL_NAMES: Final = frozenset({"localhost"})
+
+
+class Known(StrEnum):
+    """How a request shows that it knows the token."""
+
+    NOT = ""
+    COOKIE = "cookie"
+    """That of a browser which opened the panel once with the token; for our own pages alone."""
+    TOKEN = "token"  # noqa: S105
+    """The token itself, in the address or as ``Authorization``."""
 
 
 def is_loopback(address: str) -> bool:
@@ -53,6 +79,7 @@ class WebGuard:
         address: that the server listens at.
         token: the secret; "" where there is none, so that nobody can know it.
         public_paths: what needs no token anywhere, because there is no secret in it.
+        is_free: whether a method and path need no token from programs of this machine.
         clock: seconds, for the rate.
     """
 
@@ -62,13 +89,18 @@ class WebGuard:
         address: str,
         token: str = "",
         public_paths: Collection[str] = (),
+        is_free: Callable[[str, str], bool] = lambda _method, _path: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._is_local = is_loopback(address)
         self._token = token.encode()
+        self._cookie = cookie_for(token)
+        self._is_free = is_free
         self._public_paths = frozenset(public_paths)
         self._rates = _Rates(clock)
+        self._clock = clock
+        self._codes: dict[str, float] = {}
         own = socket.gethostname().lower()
         self._own_names = _LOCAL_NAMES | {own, f"{own}.local", own.removesuffix(".local")}
 
@@ -78,12 +110,20 @@ class WebGuard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        known = self._knows_token(scope, headers)
+        known = self._known_by(scope, headers)
         refusal = self._refusal(scope, headers, known)
+        client = (scope.get("client") or ("",))[0]
+        # Each kind for itself, so that strangers do not use up what the panel may ask.
+        if not self._rates.admit((client, "refused" if refusal else str(known))):
+            refusal = 429, "too many requests", f"send at most {REQUESTS_A_SECOND:.0f} a second"
         if refusal is not None:
             await _refuse(scope, receive, send, *refusal)
             return
-        scope[IS_KNOWN] = known
+        if _opens_panel(scope) and (known is Known.TOKEN or self._redeems_code(scope)):
+            await self._remember(scope, send)
+            return
+        scope[KNOWN_BY] = known
+        scope[NEW_CODE] = self.new_code
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -92,22 +132,63 @@ class WebGuard:
 
         await self._app(scope, receive, send_guarded if scope["type"] == "http" else send)
 
-    def _refusal(self, scope: Scope, headers: Headers, known: bool) -> tuple[int, str, str] | None:
+    def new_code(self) -> str:
+        """Return what opens the panel once, within a minute, in place of the token.
+
+        Other accounts see the command lines of our programs, and so the address that a browser is
+        started with.
+        """
+        now = self._clock()
+        self._codes = {code: until for code, until in self._codes.items() if until > now}
+        while len(self._codes) >= _CODES_KEPT:
+            del self._codes[next(iter(self._codes))]
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = now + _CODE_SECONDS
+        return code
+
+    def _redeems_code(self, scope: Scope) -> bool:
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        until = self._codes.pop(query.get("code", [""])[0], float("-inf"))
+        return bool(self._token) and self._clock() < until
+
+    async def _remember(self, scope: Scope, send: Send) -> None:
+        """Give the browser a cookie in place of the token, which leaves the address."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        rest = urlencode(
+            {name: values for name, values in query.items() if name not in _SECRETS}, True
+        )
+        cookie = f"{self._cookie_name(scope)}={self._cookie}; Path=/; HttpOnly; SameSite=Strict"
+        headers = [
+            (b"location", f"/?{rest}".rstrip("?").encode("latin-1", "replace")),
+            (b"set-cookie", f"{cookie}; Max-Age={_COOKIE_SECONDS}".encode()),
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"0"),
+            *_safety(Known.COOKIE),
+        ]
+        await send({"type": "http.response.start", "status": 303, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _refusal(self, scope: Scope, headers: Headers, known: Known) -> tuple[int, str, str] | None:
         """Return status, message and remedy, or None for what may come in."""
         if not self._names_us(headers):
             shown = headers.get("host", "")[:80]
             return 403, f"“{shown}” is no name of this server's", "use http://127.0.0.1"
-        client = scope.get("client")
-        if not self._rates.admit(client[0] if client else ""):
-            return 429, "too many requests", f"send at most {REQUESTS_A_SECOND:.0f} a second"
-        if not known and not _is_from_our_page(scope, headers):
+        if known is not Known.TOKEN and not _is_from_our_page(scope, headers):
             return 403, "a page of another site asked for this", "add the token to the address"
-        if not self._is_local and not known and scope["path"] not in self._public_paths:
-            return 401, "the token is missing or wrong", "it is in the file “token” of the settings"
+        if not known and not self._is_open(scope):
+            return NO_TOKEN
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             return 413, "the request is too large", f"it may have {MAX_BODY} bytes"
         return None
+
+    def _is_open(self, scope: Scope) -> bool:
+        """Whether somebody may come in who is not known."""
+        path = scope["path"]
+        if path in self._public_paths:
+            return True
+        method = scope.get("method", "GET")
+        return self._is_local and self._is_free("GET" if method == "HEAD" else method, path)
 
     def _names_us(self, headers: Headers) -> bool:
         given = headers.getlist("host")
@@ -126,14 +207,45 @@ class WebGuard:
         # Nobody can give a name of theirs to a number.
         return address.is_loopback or not self._is_local
 
-    def _knows_token(self, scope: Scope, headers: Headers) -> bool:
+    def _known_by(self, scope: Scope, headers: Headers) -> Known:
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not given:
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
             given = query.get("token", [""])[0]
         # Compared first, so that the time taken tells nothing.
-        same = hmac.compare_digest(given.strip().encode(), self._token)
-        return same and bool(self._token)
+        if hmac.compare_digest(given.strip().encode(), self._token) and self._token:
+            return Known.TOKEN
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            return Known.NOT
+        found = cookies.get(self._cookie_name(scope))
+        same = hmac.compare_digest((found.value if found else "").encode(), self._cookie.encode())
+        return Known.COOKIE if same and self._token else Known.NOT
+
+    def _cookie_name(self, scope: Scope) -> str:
+        """Cookies know no ports: another daemon's is another one."""
+        return f"obs_stylizer_{(scope.get('server') or ('', 0))[1]}"
+
+
+NO_TOKEN: Final = (
+    401,
+    "the token is missing or wrong",
+    "open the panel with “obs-stylizer panel”; programs find the token in the file “token” "
+    "beside the settings",
+)
+
+
+def _opens_panel(scope: Scope) -> bool:
+    """Whether a browser opens the panel's address with a secret in it."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
+        return False
+    return any(f"{name}=".encode() in scope.get("query_string", b"") for name in _SECRETS)
+
+
+def cookie_for(token: str) -> str:
+    """Return what a browser keeps in place of the token: who sees it does not know the token."""
+    return hmac.new(token.encode(), b"obs-stylizer panel", hashlib.sha256).hexdigest()
 
 
 def _is_from_our_page(scope: Scope, headers: Headers) -> bool:
@@ -151,13 +263,13 @@ def _is_from_our_page(scope: Scope, headers: Headers) -> bool:
     return opens_page and scope["path"] == "/" and scope.get("method") == "GET"
 
 
-def _safety(known: bool) -> list[tuple[bytes, bytes]]:
+def _safety(known: Known) -> list[tuple[bytes, bytes]]:
     headers = [
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
         (b"x-frame-options", b"DENY"),
     ]
-    if not known:
+    if known is not Known.TOKEN:
         headers.append((b"cross-origin-resource-policy", b"same-origin"))
     return headers
 
@@ -186,13 +298,13 @@ async def _refuse(
 
 
 class _Rates:
-    """How many requests each client may still send; the last thousand clients are known."""
+    """How many requests each client may still send; the last thousand are known."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
-    def admit(self, client: str) -> bool:
+    def admit(self, client: tuple[str, str]) -> bool:
         """Count a request, and say whether it may come in."""
         now = self._clock()
         left, seen_at = self._left.pop(client, (_BURST, now))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from obs_stylizer.errors import SinkError
 from obs_stylizer.frames import Frame
 from obs_stylizer.sinks.base import Sink, SinkFormat
@@ -10,9 +12,11 @@ from obs_stylizer.web.shared_server import SharedServer
 from obs_stylizer.web.stream_hub import StreamHub
 from obs_stylizer.web.stream_routes import STREAM_PATH
 
+log = logging.getLogger(__name__)
+
 
 class HttpStreamSink(Sink):
-    """Shows frames at http://127.0.0.1:PORT/stream.mjpg, to this machine only.
+    """Shows frames at http://127.0.0.1:PORT/stream.mjpg, to this machine, with the token.
 
     Pictures are encoded in a thread of their own, and only while somebody watches.
 
@@ -20,10 +24,13 @@ class HttpStreamSink(Sink):
         port: 1 to 65535, or 0 for any free one.
         server: one that others use as well, and that has the port; without it the sink starts
             a server of its own.
+        token: of a server of its own.
     """
 
-    def __init__(self, port: int = DEFAULT_HTTP_PORT, server: SharedServer | None = None) -> None:
-        self._server = server or SharedServer(port)
+    def __init__(
+        self, port: int = DEFAULT_HTTP_PORT, server: SharedServer | None = None, token: str = ""
+    ) -> None:
+        self._server = server or SharedServer(port, token=token)
         self._is_open = False
 
     @property
@@ -41,6 +48,7 @@ class HttpStreamSink(Sink):
         address = self._server.acquire()
         self.hub.start()
         self._is_open = True
+        log.info("stream: %s", self._server.with_token(STREAM_PATH))
         return f"{address}{STREAM_PATH} ({form.frame_size})"
 
     def send(self, frame: Frame, *, repeated: bool) -> None:

@@ -21,7 +21,8 @@ from obs_stylizer.errors import StylizerError
 from obs_stylizer.settings import runtime_folder
 from obs_stylizer.web.answers import ERRORS, in_thread, refusal, result_of
 from obs_stylizer.web.event_feed import EventFeed
-from obs_stylizer.web.thumbnails import Thumbnails, find_preset
+from obs_stylizer.web.guard import KNOWN_BY, NEW_CODE
+from obs_stylizer.web.thumbnails import Thumbnails, find_preset, picture_beside
 
 if TYPE_CHECKING:
     from obs_stylizer.sources.device_info import CameraInfo
@@ -41,19 +42,32 @@ def listing_routes(
     async def status() -> dict[str, Any]:
         return event_feed.status()
 
+    @router.get("/api/access", summary="Whether this request came with the token.")
+    async def access(request: Request) -> dict[str, bool]:
+        return {"known": bool(request.scope.get(KNOWN_BY))}
+
+    @router.post("/api/panel-code", summary="What opens the panel once, as /?code=CODE.")
+    async def panel_code(request: Request) -> dict[str, str]:
+        code: str = request.scope[NEW_CODE]()
+        return {"code": code}
+
     @router.get("/api/presets", summary="All presets, and what is wrong with which file.")
     async def presets() -> dict[str, Any]:
         return await result_of(in_thread(lambda: _describe_presets(api)))
 
     @router.get(
         "/api/presets/{name}/thumbnail.jpg",
-        summary="A preset's picture: of the live one, else the one that came with it.",
+        summary="A preset's picture: of the live one (with the token), else its own.",
         response_class=Response,
         responses={200: {"content": {"image/jpeg": {}}}, 404: ERRORS[404]},
     )
     async def thumbnail(name: str, request: Request) -> Response:
         named = find_preset(api, name)
-        jpeg = None if named is None else thumbnails.get(named)
+        jpeg = None
+        if named is not None:
+            # The live one is a picture of the camera.
+            known = request.scope.get(KNOWN_BY)
+            jpeg = thumbnails.get(named) if known else picture_beside(named.path)
         if jpeg is None:
             return refusal(404, f"there is no picture of “{name}” yet", "ask again in a while")
         tag = f'"{hashlib.sha256(jpeg).hexdigest()[:16]}"'
@@ -110,7 +124,7 @@ def _describe_hotkeys(api: ControlApi, hotkeys: Mapping[str, str]) -> dict[str, 
     titles = {named.name: named.preset.title for named in api.library.all()}
     reports = [report for report in read_reports(runtime_folder()) if report.pid == os.getpid()]
     if reports:
-        found = [(state.keys, state.text, state.problem) for state in reports[0].hotkeys]
+        found = [(state.shown_keys, state.text, state.problem) for state in reports[0].hotkeys]
         trouble = reports[0].trouble
     else:
         of_presets = [

@@ -27,6 +27,7 @@ PREVIEW_WIDTH: Final = 640
 PREVIEW_FPS: Final = 12.0
 
 _QUALITY: Final = 80
+_AGAIN_SECONDS: Final = 1.0
 _MAX_VIEWERS: Final = 16
 
 
@@ -52,6 +53,7 @@ class Preview:
         self._looked_at = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._fails = False
 
     def start(self) -> None:
         """Be ready for viewers."""
@@ -89,9 +91,12 @@ class Preview:
             while idle < PREVIEW_FPS and not self._stopping.wait(1 / PREVIEW_FPS):
                 try:
                     idle = 0 if self._show() else idle + 1
+                    self._fails = False
                 except Exception:
-                    log.exception("the preview failed")
-                    return
+                    if not self._fails:
+                        self._fails = True
+                        log.exception("the preview failed; it is tried again")
+                    self._stopping.wait(_AGAIN_SECONDS)
 
     def _show(self) -> bool:
         """Show a picture in every view that is looked at; return whether any is."""

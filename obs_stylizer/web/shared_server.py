@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from obs_stylizer.web.free_paths import is_free
 from obs_stylizer.web.guard import WebGuard
 from obs_stylizer.web.server import HOST, WebServer
 from obs_stylizer.web.stream_hub import StreamHub
@@ -22,8 +24,8 @@ class SharedServer:
     Args:
         port: 1 to 65535, or 0 for any free one.
         address: to listen at.
-        token: asked for beyond this machine; see :class:`~obs_stylizer.web.guard.WebGuard`.
-        public_paths: what needs no token.
+        token: see :class:`~obs_stylizer.web.guard.WebGuard`.
+        public_paths: what needs no token anywhere.
         prepare_thread: called first in the server's thread, as to change its priority.
     """
 
@@ -40,7 +42,8 @@ class SharedServer:
         self.address = address
         self._stream: ASGIApp = Starlette(routes=[*stream_routes(self.hub), page_route()])
         self._shown: ASGIApp = self._stream
-        guard = WebGuard(self._serve, address, token, public_paths)
+        self._token = token
+        guard = WebGuard(self._serve, address, token, ("/", *public_paths), is_free)
         self._server = WebServer(guard, port, address, prepare_thread)
         self._users = 0
         self._lock = threading.Lock()
@@ -49,6 +52,10 @@ class SharedServer:
     def url(self) -> str:
         """The address of its first page, without a slash at the end."""
         return self._server.url
+
+    def with_token(self, path: str) -> str:
+        """The whole address of a page, with the token in it: whoever has it gets in."""
+        return f"{self.url}{path}?{urlencode({'token': self._token})}"
 
     def acquire(self) -> str:
         """Let it run at least until :meth:`release`; return its address.

@@ -33,6 +33,7 @@ _WANTED_SECONDS: Final = 60.0
 _FRAME_SECONDS: Final = 10.0
 _PRESET_SECONDS: Final = 60.0
 _MAX_FAILURES: Final = 3
+_REST_SECONDS: Final = 60.0
 _LARGEST_FILE: Final = 2_000_000
 
 
@@ -79,7 +80,7 @@ class Thumbnails:
         self._wanted.set()
         with self._lock:
             live = self._jpegs.get(named.name)
-        return live or _picture_beside(named.path)
+        return live or picture_beside(named.path)
 
     def renew(self) -> None:
         """Paint all anew now: the presets or the source have changed."""
@@ -96,24 +97,31 @@ class Thumbnails:
         while not self._stopping.is_set():
             self._wanted.wait()
             self._wanted.clear()
-            while self._is_wanted() and self._failures < _MAX_FAILURES:
-                pause = _EVERY_SECONDS
-                try:
-                    self._paint_all()
-                    self._failures = 0
-                except (OSError, EOFError) as error:
-                    self._failures += 1
-                    pause = _AGAIN_SECONDS
-                    if not self._stopping.is_set():
-                        log.debug("thumbnails were not painted: %s", error)
-                    self._end_process()
-                except Exception:
-                    log.exception("thumbnails failed")
-                    self._end_process()
-                    return
-                self._renew.wait(pause)
+            while self._is_wanted():
+                self._renew.wait(self._paint_or_fail())
                 self._renew.clear()
             self._end_process()
+
+    def _paint_or_fail(self) -> float:
+        """Paint all; return the seconds until the next time, many after several failures."""
+        try:
+            self._paint_all()
+        except Exception as error:
+            self._end_process()
+            self._failures += 1
+            if not self._stopping.is_set():
+                # What a dying process causes is known; anything else is told, but not for ever.
+                known = isinstance(error, OSError | EOFError)
+                told = not known and self._failures == 1
+                log.log(
+                    logging.ERROR if told else logging.DEBUG,
+                    "thumbnails were not painted: %s",
+                    error,
+                    exc_info=not known,
+                )
+            return _AGAIN_SECONDS if self._failures % _MAX_FAILURES else _REST_SECONDS
+        self._failures = 0
+        return _EVERY_SECONDS
 
     def _is_wanted(self) -> bool:
         recently = time.monotonic() - self._wanted_at < _WANTED_SECONDS
@@ -121,7 +129,8 @@ class Thumbnails:
 
     def _paint_all(self) -> None:
         pixels = self._plain_frame()
-        presets = tuple(self._api.library.all())
+        quarantined = self._api.on_air.quarantined
+        presets = tuple(named for named in self._api.library.all() if named.name not in quarantined)
         if pixels is None or not presets:
             return
         connection = self._running_process()
@@ -188,7 +197,7 @@ class Thumbnails:
                 connection.close()
 
 
-def _picture_beside(preset: Path) -> bytes | None:
+def picture_beside(preset: Path) -> bytes | None:
     """Return the picture that came with a preset: NAME.jpg beside NAME.yaml."""
     path = preset.with_suffix(".jpg")
     try:

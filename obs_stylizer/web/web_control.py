@@ -12,11 +12,9 @@ from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.settings import RecordingSettings
 from obs_stylizer.web.event_feed import EventFeed
-from obs_stylizer.web.guard import is_loopback
 from obs_stylizer.web.preview import Preview
 from obs_stylizer.web.shared_server import SharedServer
 from obs_stylizer.web.thumbnails import Thumbnails
-from obs_stylizer.web.token import token_file
 
 if TYPE_CHECKING:
     from obs_stylizer.web.obs_routes import SceneMapApi
@@ -130,16 +128,14 @@ class WebControl:
         warned = False
         while not self._stopping.is_set():
             try:
-                url = self._server.acquire()
+                self._server.acquire()
             except StylizerError as error:
                 if not warned:
                     log.warning("no panel for now: %s; the camera goes on without", error)
                 warned = True
                 self._stopping.wait(self._again_seconds)
                 continue
-            log.info("panel: %s", url)
-            if not is_loopback(self._server.address):
-                log.info("other machines need the token in %s", token_file())
+            log.info("panel: %s", self._server.with_token("/"))
             return True
         return False
 

@@ -51,6 +51,7 @@ from obs_stylizer.settings import ObsSettings, Settings  # noqa: E402
 from obs_stylizer.sinks.base import SinkFormat  # noqa: E402
 from obs_stylizer.sinks.spec import SinkSpec  # noqa: E402
 from obs_stylizer.sources.spec import SourceSpec  # noqa: E402
+from obs_stylizer.web.token import read_or_make_token  # noqa: E402
 from tests.fakes import display, real_obs  # noqa: E402
 from tests.fakes.real_obs import SCENES, RealObs  # noqa: E402
 
@@ -362,7 +363,7 @@ def row_stream(obs: RealObs, arguments: argparse.Namespace) -> dict[str, Any]:
     times = []
     try:
         with visit(ObsSettings(port=obs.port, password=obs.password)) as hand:
-            carry_out(hand, make_plan(hand, stream_feed(port)))
+            carry_out(hand, make_plan(hand, stream_feed(port, read_or_make_token())))
             until(lambda: sum(colour_in(hand)) > 50, 30)
             for turn in range(arguments.count):
                 time.sleep(0.45 + 0.0137 * (turn % 7))

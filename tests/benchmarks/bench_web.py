@@ -54,6 +54,8 @@ def main() -> int:
         daemon = start_daemon(Path(name), chosen.port)
         stack.callback(end, daemon)
         wait_until_styled(url)
+        # For the processes that look on, too.
+        os.environ["OBS_STYLIZER_TOKEN"] = token_in(Path(name))
         time.sleep(5)
         results: dict[str, Any] = {"load_average": os.getloadavg(), "cores": os.cpu_count()}
         results["api"] = measure_api(url, chosen.seconds)
@@ -74,6 +76,11 @@ def start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
     with (folder / "daemon.log").open("wb") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+
+
+def token_in(folder: Path) -> str:
+    """The token that the daemon of :func:`start_daemon` has made."""
+    return (folder / "obs-stylizer" / "token").read_text("utf-8").strip()
 
 
 def end(daemon: subprocess.Popen[bytes]) -> None:
@@ -183,7 +190,8 @@ def watch(url: str, stopping: Event, pause: float, path: str = "/stream.mjpg") -
     """Read a stream; with a pause, one picture and then nothing for so many seconds."""
     host, port = url.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), timeout=10)
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    known = f"Authorization: Bearer {os.environ['OBS_STYLIZER_TOKEN']}"
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{known}\r\n\r\n".encode())
     held = b""
     while not stopping.is_set():
         held += connection.recv(1 << 16)
@@ -240,8 +248,9 @@ def show_panel(url: str, stopping: Event, _: None) -> None:
             events.recv(10)
             if time.monotonic() - asked_at > 15:
                 asked_at = time.monotonic()
+                known = {"Authorization": f"Bearer {os.environ['OBS_STYLIZER_TOKEN']}"}
                 for preset in client.get(f"{url}/api/presets").json()["presets"]:
-                    client.get(url + preset["thumbnail"])
+                    client.get(url + preset["thumbnail"], headers=known)
     viewer.join()
 
 

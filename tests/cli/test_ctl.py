@@ -119,6 +119,11 @@ def test_status(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_table_of_next_to_nothing() -> None:
     assert ctl.table({}) == ""
+    aside = {"preset": "ink", "quarantined": {"wave": "it was ended by signal 11"}}
+    assert ctl.table(aside).splitlines() == [
+        "set aside  wave: it was ended by signal 11",
+        "preset     ink",
+    ]
     assert ctl.table({"preset": "ink", "fps": None, "strength": "?"}) == "preset  ink"
 
 
@@ -218,7 +223,7 @@ def test_token(
         assert run_ctl(["next", *address]) == 1
         said = capsys.readouterr().err
         assert (
-            "the token is missing or wrong (give it with --token or in OBS_STYLIZER_TOKEN" in said
+            "the token is missing or wrong (give what is in its file “token” with --token" in said
         )
         assert run_ctl(["next", *address, "--token", TOKEN]) == 0
         monkeypatch.setenv(running_daemon.TOKEN_VARIABLE, TOKEN)

@@ -25,6 +25,7 @@ from obs_stylizer.settings import ObsSettings, Settings
 from obs_stylizer.sinks import listing
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.spec import SinkSpec
+from obs_stylizer.web.token import read_or_make_token
 from tests.fakes import display, obs_server, real_obs
 from tests.fakes.real_obs import SCENES, SOUND, RealObs
 
@@ -129,7 +130,8 @@ def test_setup_changes_what_shows_something_else(
     assert run_command_line(["obs", "setup", "--yes", "--config", config]) == 0
     assert "let the input" in capsys.readouterr().out
     settings = ask(obs, "GetInputSettings", inputName=INPUT_NAME)["inputSettings"]
-    assert settings["input"] == f"http://127.0.0.1:{stream_port}/stream.mjpg"
+    address = f"http://127.0.0.1:{stream_port}/stream.mjpg"
+    assert settings["input"] == f"{address}?token={read_or_make_token()}"
     assert run_command_line(["obs", "setup", "--scene", "Gamin", "--config", config]) == 1
     assert "did you mean “Gaming”" in capsys.readouterr().err
 
@@ -233,7 +235,10 @@ def test_script_is_where_it_is_said_to_be() -> None:
 
 def test_feed_is_chosen_as_run_chooses_its_sink() -> None:
     def feed(cameras: list[str], **values: Any) -> tuple[str, str]:
-        made, why = feed_for(Settings.model_validate(values), cameras, "no driver")
+        made, why = feed_for(Settings.model_validate(values), cameras, "no driver", "secret")
+        if "stream" in made.about:
+            assert made.settings["input"].endswith("/stream.mjpg?token=secret")
+        assert "secret" not in made.about
         return made.about, why
 
     stream = "the stream http://127.0.0.1:8765/stream.mjpg"

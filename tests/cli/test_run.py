@@ -67,12 +67,14 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running(home: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    home: Path, *arguments: str, command: list[str] = COMMAND
+) -> Iterator[subprocess.Popen[str]]:
     """A daemon that has styled frames; killed at the end if it did not end itself."""
     stats = home / "stats.json"
     stats.unlink(missing_ok=True)
     process = subprocess.Popen(
-        [*COMMAND, "run", "--stats", str(stats), *arguments],
+        [*command, "run", "--stats", str(stats), *arguments],
         env=environment(home),
         cwd=home,
         stderr=subprocess.PIPE,
@@ -192,6 +194,27 @@ def test_frames_and_stats(home: Path) -> None:
     assert (stats["preset"], stats["provider"], stats["frame_size"]) == ("invert", "cpu", "128x72")
 
 
+_STUCK = """
+import sys, time
+from obs_stylizer.daemon.supervisor import Supervisor
+Supervisor.stop = lambda self, timeout=None: time.sleep(1000)
+from obs_stylizer.cli.main import main
+main()
+"""
+
+
+def test_second_ctrl_c_ends_at_once(home: Path) -> None:
+    with running(home, "--sink", "null", command=[sys.executable, "-c", _STUCK]) as process:
+        members = family(process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.0)
+        assert process.poll() is None, "it is still ending"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 128 + signal.SIGINT
+        _, alive = psutil.wait_procs(members, timeout=20)
+        assert alive == []
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_signals_end_it_whole(home: Path, name: str) -> None:
     recording = home / f"{name}.mkv"
@@ -306,7 +329,9 @@ def test_second_daemon_on_the_same_port_is_refused_and_names_the_first(home: Pat
 def test_stream_shows_the_styled_picture(home: Path) -> None:
     port = free_port()
     with running(home, "--sink", f"http:{port}"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stream.mjpg", timeout=10) as stream:
+        token = (home / "config" / "obs-stylizer" / "token").read_text("utf-8").strip()
+        url = f"http://127.0.0.1:{port}/stream.mjpg?token={token}"
+        with urllib.request.urlopen(url, timeout=10) as stream:
             assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
             data = b""
             while data.count(b"\xff\xd9") < 2:

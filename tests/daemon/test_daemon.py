@@ -113,6 +113,23 @@ def level(daemon: Daemon) -> int:
     return -1 if newest is None else int(np.median(newest.pixels))
 
 
+def test_status_line_that_cannot_be_written_ends_nothing(
+    folder: Path, log_errors: list[str]
+) -> None:
+    shown: list[int] = []
+
+    def show(statistics: object) -> None:
+        shown.append(1)
+        raise UnicodeEncodeError("latin-1", "●", 0, 1, "ordinal not in range(256)")
+
+    wanted = options(folder, duration=3.0)
+    with Daemon(wanted, PresetLibrary([folder]), on_second=show) as daemon:
+        assert daemon.wait(30), "the end is noticed all the same"
+    assert len(shown) > 1
+    assert len(log_errors) == 1
+    log_errors.clear()
+
+
 def test_goes_on_air_and_leaves_nothing_behind(folder: Path) -> None:
     children = set(psutil.Process().children(recursive=True))
     with on_air(folder, stats_file=folder / "stats.json") as daemon:
@@ -291,7 +308,7 @@ def test_gpu_that_fails_again_and_again_is_given_up(
     session = SessionOptions(provider=Provider.OPENVINO, threads=1)
     settings = WorkerSettings(gpu_failures=2)
     with on_air(folder, session=session, worker=settings) as daemon:
-        assert daemon.controller.on_air.provider == "openvino"
+        until(lambda: daemon.controller.on_air.provider == "openvino")
         for count in range(2):
             pid = daemon.supervisor.pid
             assert pid is not None

@@ -109,3 +109,22 @@ def test_newest_is_the_newest_styled_frame(stage: Stage) -> None:
     assert newest is not None
     assert (newest.pixels == 33).all()
     assert stage.presenter.newest_sequence == 33
+
+
+def test_frame_that_comes_between_two_looks_is_counted_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(
+        stage.statistics.stages, "add", lambda styled: counted.append(styled.frame.sequence)
+    )
+    stage.publish(1)
+    stage.tick()
+    earlier = stage.mailbox.published + 0.5
+    stage.publish(2)
+    with monkeypatch.context() as patch:
+        # The mailbox was asked how many there are just before the second came.
+        patch.setattr(SharedMailbox, "published", property(lambda self: earlier))
+        assert stage.tick().sequence == 2
+    stage.tick()
+    assert counted == [1, 2]

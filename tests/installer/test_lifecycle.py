@@ -225,8 +225,13 @@ def test_an_uninstallation_asks_and_takes_everything_but_what_is_the_users(
         account.home / ".config" / "obs-stylizer" / "presets" / "mine.yaml",
         account.home / "Videos" / "obs-stylizer" / "show.mkv",
     ]
-    for path in (*own, account.home / ".cache" / "obs-stylizer" / "probes.json"):
-        path.parent.mkdir(parents=True)
+    remembered = [
+        account.home / ".cache" / "obs-stylizer" / "probes.json",
+        account.home / ".local" / "state" / "obs-stylizer" / "screen.token",
+        account.home / ".local/share/applications" / "io.github.obs_stylizer.ObsStylizer.desktop",
+    ]
+    for path in (*own, *remembered):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
     copy = account.data / "installer" / "install.py"
     refused = account.call("uninstall", installer=copy)

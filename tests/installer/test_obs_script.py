@@ -115,6 +115,9 @@ def test_hotkeys_for_every_command_and_preset(
             held.append(control_event.details["bypass"])
 
     binding = {"obs_stylizer.hold-bypass": [{"key": HOLD_KEY}]}
+    # Where the script finds the token, without which nothing is recorded.
+    (tmp_path / "home" / "obs-stylizer").mkdir(parents=True)
+    (tmp_path / "home" / "obs-stylizer" / "token").write_text(f"{TOKEN}\n", "utf-8")
     with (
         FakeControlApi(presets, first="plain") as api,
         panel(api, port, tmp_path),
@@ -139,6 +142,8 @@ def test_hotkeys_for_every_command_and_preset(
         until(lambda: api.frozen)
         press(obs, "undo")
         until(lambda: api.on_air.strength == 0.5)
+        press(obs, "record")
+        until(lambda: api.on_air.recording)
         # OBS keeps the keys with the script, so that this one was bound before it started.
         ask(obs, "TriggerHotkeyByKeySequence", keyId=HOLD_KEY)
         until(lambda: len(held) == 2)

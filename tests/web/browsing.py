@@ -68,7 +68,7 @@ def page_fixture(browser: Browser, panel: Running, seconds: None) -> Iterator[Pa
             else problems.append(f"asked elsewhere: {request.url}")
         ),
     )
-    opened.goto(panel.url)
+    opened.goto(panel.address)
     expect(opened.locator(".preset")).to_have_count(3)
     for card in ("numbers", "source-card", "obs-card"):
         opened.locator(f"#{card}").evaluate("(card) => { card.open = true; }")

@@ -21,6 +21,7 @@ from obs_stylizer.web.web_control import WebControl
 from tests.fakes.control_api import FakeControlApi
 
 TOKEN = "a-token-that-is-long-enough"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass
@@ -55,9 +56,14 @@ class Running:
         return self.server.url
 
     @property
+    def address(self) -> str:
+        """Of the panel, as somebody opens it for the first time."""
+        return self.server.with_token("/")
+
+    @property
     def client(self) -> httpx.Client:
         if self._client is None:
-            self._client = httpx.Client(base_url=self.url, timeout=20)
+            self._client = httpx.Client(base_url=self.url, timeout=20, headers=HEADERS)
         return self._client
 
     _client: httpx.Client | None = None
@@ -109,8 +115,7 @@ def panel(folder: Path) -> Iterator[Running]:
 
 def wait_until_served(server: SharedServer) -> None:
     """Return once the panel answers."""
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    eventually(lambda: answers(f"{server.url}/api/status", headers))
+    eventually(lambda: answers(f"{server.url}/api/access", HEADERS))
 
 
 def answers(url: str, headers: dict[str, str]) -> bool:

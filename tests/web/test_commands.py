@@ -13,7 +13,8 @@ import pytest
 from obs_stylizer.control.vocabulary import WORDS
 from obs_stylizer.realtime import messages
 from obs_stylizer.web import answers
-from tests.web.conftest import TOKEN, Running
+from obs_stylizer.web.free_paths import is_free
+from tests.web.conftest import TOKEN, Running, eventually
 
 
 def post(panel: Running, word: str, **arguments: object) -> httpx.Response:
@@ -176,7 +177,12 @@ def test_a_slow_command_holds_up_no_other(panel: Running) -> None:
 
 def test_an_address_does_nothing_without_the_token(panel: Running) -> None:
     for address in ("/do/next", "/do/next?token=", "/do/next?token=wrong"):
-        answer = panel.client.get(address)
+        assert httpx.get(panel.url + address).status_code == 401
+    # Nor with the cookie: a page of another local server could open it.
+    with httpx.Client(base_url=panel.url) as browser:
+        assert browser.get(panel.address).status_code == 303
+        assert browser.get("/api/access").json() == {"known": True}
+        answer = browser.get("/do/next")
         assert answer.status_code == 401
         assert "needs the token" in error_of(answer)["message"]
     assert panel.api.on_air.preset == "ink"
@@ -200,28 +206,85 @@ def test_an_address_with_the_token_does_it(panel: Running) -> None:
         until_status(panel, key, value)
 
 
-# What may be shown of the disk -----------------------------------------------------------------
+# What needs the token on this machine, too ------------------------------------------------------
 
 
-def test_files_of_the_disk_are_no_source_without_the_token(panel: Running, folder: Path) -> None:
-    films = panel.recording.recordings_folder
-    films.mkdir()
-    (films / "away").symlink_to("/etc")
-    for source in (
-        "file:/etc/passwd",
-        "image:/etc/hostname",
-        f"file:{films}/../secret.mp4",
-        f"file:{films}/away/passwd",
-        "image:~/secret.png",
-    ):
-        answer = post(panel, "source", source=source)
-        assert answer.status_code == 400, source
-        assert "need the token" in error_of(answer)["message"]
+FREE = [
+    ("GET", "/", None),
+    ("GET", "/panel/panel.js", None),
+    ("GET", "/openapi.json", None),
+    ("GET", "/api/status", None),
+    ("GET", "/api/presets", None),
+    ("GET", "/api/presets/ink/thumbnail.jpg", None),
+    ("GET", "/api/hotkeys", None),
+    ("POST", "/api/preset", {"name": "great-wave"}),
+    ("POST", "/api/command", {"command": "next"}),
+    ("POST", "/api/command", {"command": "strength", "strength": 0.5}),
+    ("POST", "/api/bypass", {}),
+    ("POST", "/api/mix", {"styles": {"wild": 1}}),
+]
+
+NEED_THE_TOKEN = [
+    ("POST", "/api/source", {"source": "screen:1"}),
+    ("POST", "/api/source", {"source": "file:/etc/passwd"}),
+    ("POST", "/api/source", {"source": "generator:/any/path.onnx"}),
+    ("POST", "/api/command", {"command": "source", "source": "generator:/any/path.onnx"}),
+    ("POST", "/api/record", {}),
+    ("POST", "/api/command", {"command": "record"}),
+    ("POST", "/api/snapshot", {}),
+    ("POST", "/api/command", {"command": "snapshot"}),
+    ("POST", "/api/quit", {}),
+    ("POST", "/api/command", {"command": "quit"}),
+    ("GET", "/api/sources", None),
+    ("GET", "/api/recordings", None),
+    ("GET", "/api/snapshots/a.png", None),
+    ("GET", "/api/obs", None),
+    ("POST", "/api/obs/scene-map", {"scene_map": {}}),
+    ("POST", "/api/obs/scene-map/undo", {}),
+    ("POST", "/api/panel-code", {}),
+    ("GET", "/preview.mjpg?view=raw", None),
+    ("HEAD", "/preview.mjpg", None),
+    ("GET", "/stream.mjpg", None),
+    ("GET", "/do/next", None),
+    ("GET", "/nothing", None),
+]
+
+
+def test_programs_of_this_machine_may_switch_presets(panel: Running, folder: Path) -> None:
+    (folder / "ink.jpg").write_bytes(b"\xff\xd8 its own picture")
+    for method, path, body in FREE:
+        answer = httpx.request(method, panel.url + path, json=body, timeout=20)
+        assert answer.status_code == 200, answer.text
+
+
+def test_whatever_shows_or_changes_a_source_needs_the_token(panel: Running) -> None:
+    for method, path, body in NEED_THE_TOKEN:
+        answer = httpx.request(method, panel.url + path, json=body, timeout=20)
+        assert answer.status_code == 401, path
+        if method != "HEAD":
+            error = error_of(answer)
+            assert "token" in error["message"] + error["remedy"], path
     assert panel.api.on_air.source == "pattern"
-    assert post(panel, "source", source=f"file:{films}/show.mkv").status_code == 200
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    json = {"source": "file:/srv/clip.mp4"}
-    assert panel.client.post("/api/source", json=json, headers=headers).status_code == 200
+    assert not panel.api.has_quit
+    assert post(panel, "source", source="file:/srv/clip.mp4").status_code == 200
+
+
+def test_every_route_was_thought_of(panel: Running) -> None:
+    """A route that is added needs the token until somebody says otherwise."""
+    paths = panel.client.get("/openapi.json").json()["paths"]
+    free = {path for path in paths for method in ("GET", "POST") if is_free(method, path)}
+    words = ("bypass", "command", "crossfade", "freeze", "mix", "next", "preset", "previous")
+    words += ("reload", "strength", "strength-step", "undo", "warm")
+    wanted = {f"/api/{word}" for word in (*words, "access", "hotkeys", "presets", "status")}
+    assert free == wanted | {"/api/presets/{name}/thumbnail.jpg"}
+
+
+def test_a_live_thumbnail_is_a_picture_of_the_camera(panel: Running, folder: Path) -> None:
+    own = b"\xff\xd8 its own picture"
+    (folder / "ink.jpg").write_bytes(own)
+    address = "/api/presets/ink/thumbnail.jpg"
+    eventually(lambda: panel.client.get(address).content not in (own, b""))
+    assert httpx.get(panel.url + address).content == own
 
 
 # What it says of itself ------------------------------------------------------------------------

@@ -19,14 +19,14 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from obs_stylizer.web import server as web_server
-from obs_stylizer.web.guard import IS_KNOWN, MAX_BODY, WebGuard, is_loopback
+from obs_stylizer.web.guard import KNOWN_BY, MAX_BODY, WebGuard, is_loopback
 from obs_stylizer.web.server import WebServer
 
 TOKEN = "a-very-long-secret"
 
 
 async def answer(request: Request) -> JSONResponse:
-    return JSONResponse({"token known": request.scope[IS_KNOWN]})
+    return JSONResponse({"known": str(request.scope[KNOWN_BY])})
 
 
 async def events(socket: WebSocket) -> None:
@@ -39,9 +39,14 @@ APP = Starlette(
     routes=[
         Route("/", answer),
         Route("/api/next", answer, methods=["GET", "POST"]),
+        Route("/secret", answer, methods=["GET", "POST"]),
         WebSocketRoute("/api/events", events),
     ]
 )
+
+
+def free(method: str, path: str) -> bool:
+    return path in ("/api/next", "/api/events")
 
 
 class Seconds:
@@ -71,14 +76,14 @@ def served(guard: WebGuard) -> Iterator[httpx.Client]:
 @pytest.fixture
 def here(seconds: Seconds) -> Iterator[httpx.Client]:
     """The server as most have it: on this machine alone."""
-    with served(WebGuard(APP, "127.0.0.1", TOKEN, ["/"], seconds)) as client:
+    with served(WebGuard(APP, "127.0.0.1", TOKEN, ["/"], free, seconds)) as client:
         yield client
 
 
 @pytest.fixture
 def anywhere(seconds: Seconds) -> Iterator[httpx.Client]:
     """The server of somebody who lets other machines in."""
-    with served(WebGuard(APP, "0.0.0.0", TOKEN, ["/"], seconds)) as client:
+    with served(WebGuard(APP, "0.0.0.0", TOKEN, ["/"], free, seconds)) as client:
         yield client
 
 
@@ -186,9 +191,9 @@ def test_a_picture_or_a_form_of_another_site_is_refused(here: httpx.Client, site
 
 def test_who_has_the_token_may_come_from_another_page(here: httpx.Client) -> None:
     headers = {"Origin": "http://deck.example", "Authorization": f"Bearer {TOKEN}"}
-    assert here.post("/api/next", headers=headers).json() == {"token known": True}
+    assert here.post("/api/next", headers=headers).json() == {"known": "token"}
     response = here.post(f"/api/next?token={TOKEN}", headers={"Origin": "null"})
-    assert response.json() == {"token known": True}
+    assert response.json() == {"known": "token"}
 
 
 def test_a_socket_is_guarded_in_the_same_way(here: httpx.Client) -> None:
@@ -198,6 +203,83 @@ def test_a_socket_is_guarded_in_the_same_way(here: httpx.Client) -> None:
     assert open_socket(here, {"Origin": "http://127.0.0.1:3000"}) == "refused with 403"
 
 
+def test_on_this_machine_what_is_not_free_needs_the_token(here: httpx.Client) -> None:
+    assert here.post("/api/next").json() == {"known": ""}
+    for path in ("/secret", "/secret?token=wrong", "/secret?token=", "/nothing"):
+        assert "token is missing" in refused(here, 401, path=path)
+    assert "token" in refused(here, 401, path="/secret", Cookie="obs_stylizer_0=x")
+    assert here.get("/secret").status_code == here.head("/secret").status_code == 401
+    assert here.get(f"/secret?token={TOKEN}").json() == {"known": "token"}
+
+
+def opened(client: httpx.Client, address: str) -> httpx.Response:
+    """Open it as a browser does for its user; cookies stay with the client."""
+    response = client.get(address, headers={"Sec-Fetch-Site": "none"})
+    assert TOKEN not in response.text + response.headers.get("set-cookie", "")
+    return response
+
+
+@pytest.mark.parametrize("name", ["here", "anywhere"])
+def test_a_browser_gets_a_cookie_in_place_of_the_token(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    client: httpx.Client = request.getfixturevalue(name)
+    response = opened(client, f"/?token={TOKEN}&view=raw")
+    assert (response.status_code, response.headers["location"]) == (303, "/?view=raw")
+    assert response.headers["cache-control"] == "no-store"
+    for word in ("HttpOnly", "SameSite=Strict", "Path=/"):
+        assert word in response.headers["set-cookie"]
+    assert client.get("/secret").json() == {"known": "cookie"}
+    assert open_socket(client, {"Cookie": cookies(client), "Origin": home(client)}) == "hello"
+    client.cookies.clear()
+    assert client.get("/secret").status_code == 401
+    assert opened(client, "/?token=wrong").status_code == 200
+
+
+def cookies(client: httpx.Client) -> str:
+    return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:3000"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    ],
+)
+def test_a_cookie_is_for_our_own_pages(here: httpx.Client, headers: dict[str, str]) -> None:
+    opened(here, f"/?token={TOKEN}")
+    assert here.get("/secret", headers=headers).status_code == 403
+
+
+def test_another_server_of_this_machine_has_another_cookie(here: httpx.Client) -> None:
+    opened(here, f"/?token={TOKEN}")
+    (name,) = here.cookies.keys()
+    assert name == f"obs_stylizer_{here.base_url.port}"
+
+
+def test_a_code_opens_the_panel_once(seconds: Seconds) -> None:
+    guard = WebGuard(APP, "127.0.0.1", TOKEN, ["/"], free, seconds)
+    with served(guard) as client:
+        code = guard.new_code()
+        assert client.get(f"/secret?code={code}").status_code == 401
+        assert opened(client, f"/?code={code}").status_code == 303
+        assert client.get("/secret").json() == {"known": "cookie"}
+        client.cookies.clear()
+        assert opened(client, f"/?code={code}").status_code == 200
+        late = guard.new_code()
+        seconds.now += 61
+        assert opened(client, f"/?code={late}").status_code == 200
+        assert opened(client, "/?code=").status_code == 200
+        first = guard.new_code()
+        for _ in range(16):
+            newest = guard.new_code()
+        assert opened(client, f"/?code={first}").status_code == 200
+        assert opened(client, f"/?code={newest}").status_code == 303
+
+
 def test_beyond_this_machine_the_token_is_needed(anywhere: httpx.Client) -> None:
     assert "token is missing or wrong" in refused(anywhere, 401)
     assert "token" in refused(anywhere, 401, Authorization="Bearer wrong")
@@ -205,9 +287,9 @@ def test_beyond_this_machine_the_token_is_needed(anywhere: httpx.Client) -> None
     assert "token" in refused(anywhere, 401, path="/api/next?token=%C3%BC")
     # From this machine too: a proxy on it would make everybody look like us.
     assert "token" in refused(anywhere, 401, Host="127.0.0.1")
-    assert anywhere.get("/").json() == {"token known": False}
+    assert anywhere.get("/").json() == {"known": ""}
     allowed = anywhere.post("/api/next", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert allowed.json() == {"token known": True}
+    assert allowed.json() == {"known": "token"}
     assert open_socket(anywhere, {"Origin": home(anywhere)}) == "refused with 403"
     assert open_socket(anywhere, {"Authorization": f"Bearer {TOKEN}"}) == "hello"
 
@@ -240,6 +322,19 @@ def test_rate_is_bounded_and_recovers(here: httpx.Client, seconds: Seconds) -> N
     assert (response.status_code, response.headers["retry-after"]) == (429, "1")
     seconds.now += 0.1
     assert [here.post("/api/next").status_code for _ in range(21)].count(200) == 20
+
+
+def test_strangers_do_not_use_up_what_the_panel_may_ask(here: httpx.Client) -> None:
+    for _ in range(500):
+        here.post("/secret")
+    assert here.post("/secret").status_code == 429
+    assert here.post("/api/next").status_code == 200
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert here.post("/secret", headers=headers).status_code == 200
+    for _ in range(410):
+        here.post("/api/next")
+    assert here.post("/api/next").status_code == 429
+    assert here.post("/secret", headers=headers).status_code == 200
 
 
 def test_answers_are_for_our_pages_alone(here: httpx.Client) -> None:

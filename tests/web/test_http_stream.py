@@ -34,6 +34,11 @@ from obs_stylizer.web.stream_routes import stream_routes
 
 SIZE = FrameSize(64, 48)
 FORM = SinkFormat(SIZE, 30)
+TOKEN = "a-token-that-is-long-enough"
+KNOWN = {"Authorization": f"Bearer {TOKEN}"}
+REQUEST = (
+    f"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+).encode()
 
 
 def frame(level: int, size: FrameSize = SIZE) -> Frame:
@@ -42,7 +47,7 @@ def frame(level: int, size: FrameSize = SIZE) -> Frame:
 
 @pytest.fixture
 def sink() -> Iterator[HttpStreamSink]:
-    with HttpStreamSink(0) as made:
+    with HttpStreamSink(0, token=TOKEN) as made:
         yield made
 
 
@@ -62,7 +67,7 @@ class Viewer:
     def __init__(self, url: str) -> None:
         port = httpx.URL(url).port
         self.connection = socket.create_connection(("127.0.0.1", port or 80), timeout=10)
-        self.connection.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        self.connection.sendall(REQUEST)
         self.received = b""
 
     def __enter__(self) -> Viewer:
@@ -104,7 +109,7 @@ def test_a_viewer_sees_every_change_in_its_colours(sink: HttpStreamSink) -> None
 
 def test_the_kind_of_answer(sink: HttpStreamSink) -> None:
     url = address(sink)
-    head = httpx.head(url)
+    head = httpx.head(url, headers=KNOWN)
     assert head.status_code == 200
     assert head.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
     assert head.headers["cache-control"] == "no-store"
@@ -237,7 +242,7 @@ def test_too_many_viewers(monkeypatch: pytest.MonkeyPatch) -> None:
         with Viewer(url) as first, Viewer(url) as second:
             first.next_picture()
             second.next_picture()
-            assert httpx.get(url).status_code == 503
+            assert httpx.get(url, headers=KNOWN).status_code == 503
         eventually(lambda: hub.viewer_count == 0)
         with Viewer(url) as third:
             third.next_picture()
@@ -262,7 +267,8 @@ def test_only_this_machine_by_its_own_name(sink: HttpStreamSink) -> None:
 
 
 def test_only_looking_is_allowed(sink: HttpStreamSink) -> None:
-    assert httpx.post(address(sink)).status_code == 405
+    assert httpx.get(address(sink)).status_code == 401
+    assert httpx.post(address(sink), headers=KNOWN).status_code == 405
 
 
 # Ports -----------------------------------------------------------------------------------------
@@ -276,7 +282,7 @@ def port() -> int:
 
 
 def test_a_port_that_another_daemon_has(port: int) -> None:
-    with HttpStreamSink(port) as first, HttpStreamSink(port) as second:
+    with HttpStreamSink(port, token=TOKEN) as first, HttpStreamSink(port, token=TOKEN) as second:
         first.open(FORM)
         with pytest.raises(BusyError) as caught:
             second.open(FORM)
@@ -296,17 +302,17 @@ def test_a_port_that_another_program_has(port: int) -> None:
         process.stdout.readline()
         try:
             with pytest.raises(BusyError, match=f"port {port} is held by .*{process.pid}"):
-                HttpStreamSink(port).open(FORM)
+                HttpStreamSink(port, token=TOKEN).open(FORM)
         finally:
             process.kill()
             process.wait()
     ResourceLock.take(f"port {port}").release()
-    with HttpStreamSink(port) as sink:
+    with HttpStreamSink(port, token=TOKEN) as sink:
         sink.open(FORM)
 
 
 def test_a_port_is_free_at_once_after_closing(port: int) -> None:
-    with HttpStreamSink(port) as sink:
+    with HttpStreamSink(port, token=TOKEN) as sink:
         for _ in range(2):
             url = sink.open(FORM).split()[0]
             with Viewer(url) as viewer:
@@ -316,10 +322,10 @@ def test_a_port_is_free_at_once_after_closing(port: int) -> None:
 
 
 def test_stream_and_pages_share_a_server() -> None:
-    server = SharedServer(0)
+    server = SharedServer(0, token=TOKEN)
     server.acquire()
     try:
-        assert httpx.get(f"{server.url}/panel").status_code == 404
+        assert httpx.get(f"{server.url}/panel", headers=KNOWN).status_code == 404
 
         async def panel(_: Request) -> PlainTextResponse:
             return PlainTextResponse("the panel")
@@ -331,13 +337,13 @@ def test_stream_and_pages_share_a_server() -> None:
             with Viewer(f"{server.url}/stream.mjpg") as viewer:
                 assert viewer.next_picture()[5, 5, 0] == pytest.approx(66, abs=2)
         # The sink is closed, but not what another still needs.
-        assert httpx.get(f"{server.url}/panel").text == "the panel"
+        assert httpx.get(f"{server.url}/panel", headers=KNOWN).text == "the panel"
         server.show(None)
-        assert httpx.get(f"{server.url}/panel").status_code == 404
+        assert httpx.get(f"{server.url}/panel", headers=KNOWN).status_code == 404
     finally:
         server.release()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{server.url}/panel")
+        httpx.get(f"{server.url}/panel", headers=KNOWN)
 
 
 def test_an_application_that_does_not_start(log_errors: list[str]) -> None:
@@ -359,7 +365,9 @@ def test_an_application_that_does_not_start(log_errors: list[str]) -> None:
 def test_ffmpeg_reads_it_as_the_media_source_of_obs_does(sink: HttpStreamSink) -> None:
     url = address(sink)
     sink.send(frame(120), repeated=False)
-    with av.open(url, timeout=(10, 10), options={"strict_mime_boundary": "1"}) as container:
+    with av.open(
+        f"{url}?token={TOKEN}", timeout=(10, 10), options={"strict_mime_boundary": "1"}
+    ) as container:
         assert container.format.name == "mpjpeg"
         levels = []
         for picture in container.decode(video=0):

@@ -13,6 +13,7 @@ import pytest
 from obs_stylizer.control.hotkeys.report import HotkeyState, remove_report, write_report
 from obs_stylizer.settings import runtime_folder
 from obs_stylizer.web.file_routes import find_file
+from obs_stylizer.web.thumbnails import Thumbnails
 from tests.web.conftest import Running, eventually
 
 
@@ -109,6 +110,25 @@ def test_they_are_painted_at_the_lowest_priority_and_the_process_ends(panel: Run
         assert os.sched_getscheduler(pid) == os.SCHED_IDLE
     panel.stop()
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_thumbnails_come_back_after_a_failure(
+    panel: Running, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    def fail(self: Thumbnails) -> None:
+        raise RuntimeError("out of everything")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thumbnails, "_paint_all", fail)
+        thumbnail_or_none(panel, "plain")
+        eventually(lambda: log_errors)
+    log_errors.clear()
+    eventually(lambda: thumbnail_or_none(panel, "plain"))
+
+
+def thumbnail_or_none(panel: Running, name: str) -> bytes | None:
+    answer = panel.client.get(f"/api/presets/{name}/thumbnail.jpg")
+    return answer.content if answer.status_code == 200 else None
 
 
 def test_thumbnails_survive_a_crash_of_their_process(panel: Running) -> None:

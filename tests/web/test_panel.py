@@ -65,7 +65,7 @@ def test_divider_between_plain_and_styled(page: Page) -> None:
 def test_no_picture_is_said(browser: Browser, panel: Running, seconds: None) -> None:
     panel.api.plain_pixels = panel.api.styled_pixels = None
     page = open_page(browser)
-    page.goto(panel.url)
+    page.goto(panel.address)
     expect(page.get_by_text("Waiting for the picture")).to_be_visible()
     panel.api.show((200, 40, 40), (40, 40, 200))
     expect(page.locator("#screen")).to_have_attribute("data-empty", "false", timeout=15_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,9 @@ def test_source(page: Page, panel: Running) -> None:
     expect(message(page, "Going over to screen:3")).to_be_visible()
     expect(select).to_have_value("screen:3")
     select.select_option(label="Something else …")
-    page.get_by_label("Written as on the command line").fill("file:/etc/passwd")
+    page.get_by_label("Written as on the command line").fill("telepathy")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("need the token")
+    expect(page.get_by_role("alert")).to_contain_text("is no source")
     assert panel.api.on_air.source == "screen:3"
 
 
@@ -110,7 +111,7 @@ def test_numbers(page: Page) -> None:
 def test_it_comes_back_by_itself(browser: Browser, folder: Path, free_port: int) -> None:
     page = open_page(browser)
     with on_air(folder, port=free_port) as panel:
-        page.goto(panel.url)
+        page.goto(panel.address)
         expect(page.locator("#screen")).to_have_attribute("data-empty", "false", timeout=15_000)
         panel.stop()
         expect(page.locator("#banner")).to_contain_text("No connection")
@@ -134,6 +135,22 @@ def test_trouble_is_shown_and_goes(page: Page, panel: Running) -> None:
     expect(page.locator("#banner")).to_be_hidden()
 
 
+def test_preset_that_is_set_aside_is_marked(
+    page: Page, panel: Running, log_errors: list[str]
+) -> None:
+    tell = panel.api.controller.tell
+    for number in (1, 2):
+        tell(messages.LoadBegan("plain"))
+        tell(messages.WorkerLost("it crashed", 0.0))
+        tell(messages.WorkerStarted(2, number))
+    expect(preset(page, "Plain")).to_have_attribute("data-quarantined", "")
+    expect(preset(page, "Plain")).to_have_attribute("title", re.compile("it crashed"))
+    expect(page.locator(".message").first).to_contain_text("Preset plain is set aside")
+    preset(page, "Plain").click()
+    expect(preset(page, "Plain")).not_to_have_attribute("data-quarantined", "")
+    log_errors.clear()
+
+
 def test_on_another_machine_it_asks_for_the_token(browser: Browser, folder: Path) -> None:
     with on_air(folder, address="0.0.0.0") as panel:
         page = open_page(browser)
@@ -146,11 +163,30 @@ def test_on_another_machine_it_asks_for_the_token(browser: Browser, folder: Path
         expect(page.locator(".preset")).to_have_count(3)
         page.close()
         fresh = open_page(browser)
-        fresh.goto(f"{panel.url}/?token={TOKEN}")
+        fresh.goto(panel.address)
         expect(fresh.locator(".preset")).to_have_count(3)
         # Addresses are shown on stream more often than one would like.
         assert TOKEN not in fresh.url
         fresh.close()
+
+
+def test_without_the_token_it_switches_presets_and_shows_no_picture(
+    browser: Browser, panel: Running, seconds: None
+) -> None:
+    page = open_page(browser)
+    page.goto(panel.url)
+    page.get_by_role("button", name="Go on without").click()
+    preset(page, "Plain").click()
+    becomes(panel, preset="plain")
+    expect(page.locator("#screen")).to_have_attribute("data-empty", "true")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.reload()
+    page.get_by_label("Token").fill(f" {TOKEN}\n")
+    page.get_by_role("button", name="Connect").click()
+    expect(page.locator("#screen")).to_have_attribute("data-empty", "false", timeout=15_000)
+    assert TOKEN not in page.url
+    assert page.evaluate("document.cookie") == ""
+    page.close()
 
 
 def test_a_page_of_another_site_drives_nothing(browser: Browser, panel: Running) -> None:

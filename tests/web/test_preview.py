@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 from obs_stylizer.frames import Pixels
+from obs_stylizer.web import preview
 from obs_stylizer.web.preview import PREVIEW_FPS, PREVIEW_WIDTH, View
-from tests.web.conftest import Running, eventually
+from tests.web.conftest import HEADERS, TOKEN, Running, eventually
 
 RED, BLUE = (200, 40, 40), (40, 40, 200)
 
 
 def first_picture(panel: Running, view: str) -> Pixels:
     """Read one as a player does, uint8 RGB."""
-    url = f"{panel.url}/preview.mjpg?view={view}"
+    url = f"{panel.url}/preview.mjpg?view={view}&token={TOKEN}"
     with av.open(url, timeout=(10, 10), options={"strict_mime_boundary": "1"}) as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
@@ -39,6 +40,19 @@ def test_each_view(panel: Running) -> None:
     assert pair.shape == (360, 2 * PREVIEW_WIDTH, 3)
     assert is_of(pair[:, :PREVIEW_WIDTH], RED)
     assert is_of(pair[:, PREVIEW_WIDTH:], BLUE)
+
+
+def test_it_comes_back_after_a_failure(
+    panel: Running, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(preview, "_compose", lambda *_: 1 / 0)
+        with ExitStack() as stack:
+            stack.enter_context(panel.client.stream("GET", "/preview.mjpg?view=styled"))
+            eventually(lambda: log_errors)
+    assert len(log_errors) == 1
+    log_errors.clear()
+    assert is_of(first_picture(panel, "styled"), BLUE)
 
 
 def test_unknown_view(panel: Running) -> None:
@@ -68,7 +82,8 @@ def test_made_once_for_all_and_not_too_often(panel: Running) -> None:
     hub = panel.control._preview._hubs[View.STYLED]  # type: ignore[union-attr]
     with ExitStack() as stack:
         for _ in range(4):
-            stream = httpx.stream("GET", f"{panel.url}/preview.mjpg?view=styled", timeout=20)
+            url = f"{panel.url}/preview.mjpg?view=styled"
+            stream = httpx.stream("GET", url, timeout=20, headers=HEADERS)
             stack.enter_context(stream)
         eventually(lambda: hub.viewer_count == 4)
         before, began = hub.encoded_count, time.monotonic()

@@ -33,6 +33,7 @@ from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
 from obs_stylizer.web.page import page_paths
 from obs_stylizer.web.shared_server import SharedServer
+from obs_stylizer.web.token import read_or_make_token
 from obs_stylizer.web.web_control import WebControl
 from tests.fakes.control_api import FakeControlApi
 from tests.web.conftest import TOKEN, Running, eventually, on_air, wait_until_served
@@ -65,7 +66,7 @@ def test_port_that_is_taken_costs_the_panel_only(
         control.stop()
     assert caplog.text.count("no panel for now") == 1
     assert f"port {free_port} is held by" in caplog.text
-    assert f"panel: http://127.0.0.1:{free_port}" in caplog.text
+    assert f"panel: http://127.0.0.1:{free_port}/?token={TOKEN}" in caplog.text
 
 
 def test_ending_while_the_port_is_taken(folder: Path, free_port: int) -> None:
@@ -134,12 +135,16 @@ def daemon_on_air(tmp_path: Path, port: int, sinks: tuple[str, ...]) -> Iterator
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_stream_panel_and_commands_of_a_daemon_at_one_port(tmp_path: Path, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}"
+    token = read_or_make_token()
+    known = {"Authorization": f"Bearer {token}"}
     with (
         daemon_on_air(tmp_path, free_port, ("null", f"http:{free_port}")) as daemon,
-        httpx.Client(base_url=url, timeout=60) as client,
+        httpx.Client(base_url=url, timeout=60, headers=known) as client,
     ):
-        for path in ("/stream.mjpg", "/preview.mjpg?view=pair"):
-            with av.open(f"{url}{path}", options={"strict_mime_boundary": "1"}) as container:
+        for path in ("/stream.mjpg?", "/preview.mjpg?view=pair&"):
+            with av.open(
+                f"{url}{path}token={token}", options={"strict_mime_boundary": "1"}
+            ) as container:
                 assert next(container.decode(video=0)).height == 180
         answer = client.post("/api/preset", json={"name": "scream", "crossfade_ms": 0})
         assert answer.json()["text"] == "preset scream"
@@ -178,7 +183,7 @@ def test_daemon_without_its_port_stays_on_air(tmp_path: Path, free_port: int) ->
 def test_wrong_addresses_are_refused_in_the_settings(tmp_path: Path, address: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f'web: {{address: "{address}"}}\n', "utf-8")
-    with pytest.raises(SettingsError, match="is no IP address"):
+    with pytest.raises(SettingsError, match=r"is no IP address|is more than a machine"):
         load_settings(path)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from obs_stylizer.control.api import ControlApi, ControlSurfaceFactory
@@ -17,8 +18,8 @@ from obs_stylizer.control.commands import Answer, Command, SetBypass, SetFreeze
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.hotkeys.bindings import Action, Binding, gather
 from obs_stylizer.control.hotkeys.combination import Combination
-from obs_stylizer.control.hotkeys.keyboard import TAKEN, MakeKeyboard
-from obs_stylizer.control.hotkeys.keyboard_choice import ON_WAYLAND, keyboard_of_this_system
+from obs_stylizer.control.hotkeys.keyboard import BIND_BY_HAND, TAKEN, MakeKeyboard
+from obs_stylizer.control.hotkeys.keyboard_choice import keyboard_of_this_system
 from obs_stylizer.control.hotkeys.report import (
     HotkeyState,
     read_reports,
@@ -59,6 +60,7 @@ class _Released:
 class _Listening:
     problems: Mapping[Combination, str]
     trouble: str
+    triggers: Mapping[Combination, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +131,14 @@ class Hotkeys:
         """Take note of a release."""
         self._inbox.put(_Released(combination))
 
-    def listening(self, problems: Mapping[Combination, str], trouble: str) -> None:
+    def listening(
+        self,
+        problems: Mapping[Combination, str],
+        trouble: str,
+        triggers: Mapping[Combination, str] = MappingProxyType({}),
+    ) -> None:
         """Take note of what can be heard."""
-        self._inbox.put(_Listening(problems, trouble))
+        self._inbox.put(_Listening(problems, trouble, triggers))
 
     def _hear(self, control_event: ControlEvent) -> None:
         if control_event.kind is EventKind.PRESETS_CHANGED:
@@ -171,7 +178,7 @@ class Hotkeys:
             and binding.action is not None
             and not binding.problem
         }
-        self._keyboard.watch(self._actions.keys())
+        self._keyboard.watch({keys: action.text for keys, action in self._actions.items()})
         # Of other combinations the keyboard says itself which it has got.
         if self._heard is not None and (self._heard.trouble or before == self._actions.keys()):
             self._tell()
@@ -228,7 +235,7 @@ class Hotkeys:
             log.info("hotkeys: %s", ", ".join(_working(states)) or "none")
 
     def _tell_trouble(self, trouble: str, level: int) -> None:
-        if trouble != ON_WAYLAND:
+        if trouble != BIND_BY_HAND:
             log.log(level, "hotkeys: %s", trouble)
             return
         lines = [f"  {keys}:  obs-stylizer ctl {one.words}" for keys, one in self._actions.items()]
@@ -236,12 +243,13 @@ class Hotkeys:
         log.info(told, trouble, "\n".join(lines))
 
     def _state(self, binding: Binding) -> HotkeyState:
-        problem = binding.problem
+        problem, trigger = binding.problem, ""
         if not problem and self._heard is not None and binding.combination is not None:
             problem = self._heard.trouble or self._heard.problems.get(binding.combination, "")
             if problem == TAKEN:
                 problem = self._who_has(binding.keys) or TAKEN
-        return HotkeyState(binding.keys, binding.text, binding.asked_by, problem)
+            trigger = self._heard.triggers.get(binding.combination, "")
+        return HotkeyState(binding.keys, binding.text, binding.asked_by, problem, trigger)
 
     def _who_has(self, keys: str) -> str:
         for report in read_reports(self._folder):
@@ -253,7 +261,7 @@ class Hotkeys:
 
 
 def _working(states: tuple[HotkeyState, ...]) -> list[str]:
-    return [f"{state.keys} {state.text}" for state in states if not state.problem]
+    return [f"{state.shown_keys} {state.text}" for state in states if not state.problem]
 
 
 def _log_failure(done: Future[Answer], what: str) -> None:

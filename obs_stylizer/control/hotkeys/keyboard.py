@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from obs_stylizer.control.hotkeys.combination import Combination
 
 TAKEN: Final = "another program has taken it (the system does not tell which)"
+
+
+BIND_BY_HAND: Final = "this desktop's portal gives no hotkeys (GlobalShortcuts)"
+"""Why nothing can be heard where the desktop itself can start a command for a key."""
 
 
 class Listener(Protocol):
@@ -19,11 +24,17 @@ class Listener(Protocol):
     def released(self, combination: Combination) -> None:
         """Its key was let go; comes once after each press, also when the keyboard is lost."""
 
-    def listening(self, problems: Mapping[Combination, str], trouble: str) -> None:
+    def listening(
+        self,
+        problems: Mapping[Combination, str],
+        trouble: str,
+        triggers: Mapping[Combination, str] = MappingProxyType({}),
+    ) -> None:
         """What is listened for has changed.
 
         ``problems`` says of each refused combination why; ``trouble`` why nothing at all can be
-        heard now, "" while all is well.
+        heard now, "" while all is well; ``triggers`` what keys to press in place of a combination,
+        in the desktop's own words, where it lets the user choose.
         """
 
 
@@ -34,7 +45,10 @@ class Keyboard(Protocol):
         """Begin; returns at once."""
 
     def watch(self, combinations: Collection[Combination]) -> None:
-        """Listen for these from now on and for no others; any thread may call it."""
+        """Listen for these from now on and for no others; any thread may call it.
+
+        A mapping says of each what it is for.
+        """
 
     def stop(self) -> None:
         """End, and give every key back."""

@@ -10,8 +10,7 @@ from typing import Final
 
 from obs_stylizer.control.hotkeys.combination import Combination
 from obs_stylizer.control.hotkeys.keyboard import Keyboard, Listener
-
-ON_WAYLAND: Final = "Wayland lets no program listen for keys of the whole desktop"
+from obs_stylizer.portal.session import is_wayland
 
 _NO_SCREEN: Final = "there is no desktop to listen on (DISPLAY is not set)"
 
@@ -47,8 +46,10 @@ def keyboard_of_this_system(
         from obs_stylizer.control.hotkeys.mac import MacKeyboard
 
         return MacKeyboard(listener)
-    if environment.get("WAYLAND_DISPLAY") or environment.get("XDG_SESSION_TYPE") == "wayland":
-        return NoKeyboard(listener, ON_WAYLAND)
+    if is_wayland(environment):
+        from obs_stylizer.control.hotkeys.portal import PortalKeyboard
+
+        return PortalKeyboard(listener)
     if not environment.get("DISPLAY"):
         return NoKeyboard(listener, _NO_SCREEN)
     from obs_stylizer.control.hotkeys.x11 import X11Keyboard

@@ -26,12 +26,19 @@ class HotkeyState:
         text: the command, as people write it.
         asked_by: "your settings" or "preset NAME".
         problem: why it does not work; "" if it does.
+        trigger: keys in the words of a desktop that lets the user choose; "" where they are those.
     """
 
     keys: str
     text: str
     asked_by: str
     problem: str = ""
+    trigger: str = ""
+
+    @property
+    def shown_keys(self) -> str:
+        """The keys to press, for people."""
+        return self.trigger or self.keys
 
 
 @dataclass(frozen=True, slots=True)

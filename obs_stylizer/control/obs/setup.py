@@ -53,12 +53,12 @@ def device_feed(device: str, platform: str = sys.platform) -> Feed:
     return Feed(kinds, {}, about, device, "device")
 
 
-def stream_feed(port: int) -> Feed:
-    """Return the input that shows the HTTP stream."""
+def stream_feed(port: int, token: str) -> Feed:
+    """Return the input that shows the HTTP stream, which the token lets in."""
     url = f"http://127.0.0.1:{port}/stream.mjpg"
     settings = {
         "is_local_file": False,
-        "input": url,
+        "input": f"{url}?token={token}",
         "input_format": "mjpeg",
         "buffering_mb": 0,
         "reconnect_delay_sec": 1,
@@ -71,12 +71,15 @@ def stream_feed(port: int) -> Feed:
     return Feed(("ffmpeg_source",), settings, f"the stream {url}")
 
 
-def feed_for(settings: Settings, cameras: Sequence[str], why_none: str = "") -> tuple[Feed, str]:
+def feed_for(
+    settings: Settings, cameras: Sequence[str], why_none: str = "", token: str = ""
+) -> tuple[Feed, str]:
     """Decide what OBS is to show, as ``run`` decides what to send to; also say why in a word.
 
     Args:
         cameras: the virtual cameras there are.
         why_none: why there is none.
+        token: that lets OBS see the stream.
 
     Raises:
         ObsError: nothing that we send can be seen by that OBS.
@@ -94,10 +97,10 @@ def feed_for(settings: Settings, cameras: Sequence[str], why_none: str = "") -> 
                 raise ObsError(f"there is no virtual camera: {why_none}", "see the README")
             return device_feed(device), "as the settings say"
         if sink.kind is SinkKind.HTTP:
-            return stream_feed(sink.port), "as the settings say"
+            return stream_feed(sink.port, token), "as the settings say"
     if cameras:
         return device_feed(cameras[0]), "the first there is"
-    return stream_feed(settings.web.port), "because there is no virtual camera"
+    return stream_feed(settings.web.port, token), "because there is no virtual camera"
 
 
 @dataclass(frozen=True, slots=True)

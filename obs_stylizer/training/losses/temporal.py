@@ -6,21 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from obs_stylizer.training.augment import Motion
+from obs_stylizer.training.augment import BORDER, Motion
 
 
-def motion_consistency(made: Tensor, made_of_moved: Tensor, motion: Motion) -> Tensor:
+def motion_consistency(
+    made: Tensor, made_of_moved: Tensor, motion: Motion, border: float = BORDER
+) -> Tensor:
     """Return the mean absolute difference between the moved output and the output of the moved.
 
     Args:
         made: the generator's output for a frame, (B, 3, H, W), 0 to 1.
         made_of_moved: its output for the same frame under ``motion``, the same shape.
         motion: how the frame was moved.
+        border: share of the half side that is left out at the borders, where the zero padding of
+            the two pictures differs; 0 asks for pictures that do not show where their border is.
 
     Returns:
         A scalar: mean over the pixels that both see, 0 where they see none, and over samples.
     """
-    return _difference(motion.warp(made.float()), made_of_moved.float(), motion.valid(made))
+    return _difference(motion.warp(made.float()), made_of_moved.float(), motion.valid(made, border))
 
 
 def clip_consistency(made_before: Tensor, made_now: Tensor, back: Tensor, seen: Tensor) -> Tensor:

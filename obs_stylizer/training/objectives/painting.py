@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.training.augment import Motion, draw_motion
+from obs_stylizer.training.augment import BORDER, Motion, draw_motion
 from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
@@ -162,7 +162,9 @@ class PaintingObjective(Objective):
         if "motion" in batch:
             motion: Motion = batch["motion"]
             moved = painter(motion.disturb(content), style)
-            metrics["temporal"] = motion_consistency(whole, moved, motion)
+            # With a margin nothing but this tells the border what to show: what the middle does.
+            border = 0.0 if painting.margin else BORDER
+            metrics["temporal"] = motion_consistency(whole, moved, motion, border)
             loss = loss + weights.temporal.weight * weights.temporal.every * metrics["temporal"]
         if "clip_now" in batch:
             frames = torch.cat([batch["clip_before"], batch["clip_now"]])

@@ -13,6 +13,7 @@ from obs_stylizer.training.datasets import PairedPictures, cut_crop
 from obs_stylizer.training.objectives.translation import TranslationObjective
 from obs_stylizer.training.pictures import fit_frame, read_picture
 from obs_stylizer.training.recipe import Recipe, expand_path
+from obs_stylizer.training.taught_pictures import TaughtPictures
 from obs_stylizer.training.teachers import build_teacher
 
 
@@ -41,9 +42,29 @@ class PairedObjective(TranslationObjective):
             else None
         )
 
+        self.taught: TaughtPictures | None = None
+        section = recipe.paired
+        if section.teacher_sizes and self.teacher is not None:
+            if min(section.teacher_sizes) < recipe.data.crop:
+                raise TrainingError(
+                    f"paired.teacher_sizes has {min(section.teacher_sizes)}, less than data.crop"
+                )
+            self.taught = TaughtPictures(
+                self.content.training.paths,
+                section.teacher_sizes,
+                self.teacher,
+                section.teacher or "model",
+                None if section.kept_targets is None else expand_path(section.kept_targets),
+            )
+
     def draw_pair(self, random: np.random.Generator) -> tuple[Pixels, Pixels]:
-        """Return a crop and its target; exposure varies only where a teacher follows it."""
+        """Return a crop and its target; exposure varies only where a teacher sees each crop."""
         data = self.recipe.data
+        if self.taught is not None:
+            whole = self.taught.draw(random)
+            short = min(whole.shape[:2])
+            cut = cut_crop(whole, random, data.crop, (short, short))
+            return np.ascontiguousarray(cut[..., :3]), np.ascontiguousarray(cut[..., 3:])
         if self.teacher is not None:
             source = self.content.crop(data, random)
             return source, self.teacher(source)
@@ -63,6 +84,10 @@ class PairedObjective(TranslationObjective):
     def check(self) -> list[str]:
         """Read every picture and target once and say what there is."""
         lines = super().check()
+        if self.taught is not None:
+            self.taught.prepare()
+            broken = len(self.taught.broken)
+            lines.append(f"targets: {len(self.taught) - broken} made, {broken} failed")
         if self.pairs is not None:
             self.pairs.check()
             lines.append(f"targets: {len(self.pairs.paths) - len(self.pairs.broken)} that fit")

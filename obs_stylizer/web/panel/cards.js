@@ -1,6 +1,6 @@
 // Source, files and hotkeys.
 
-import { ask, command, withToken } from "./link.js";
+import { ask, command } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { byId, make } from "./page.js";
 
@@ -93,7 +93,7 @@ export async function loadFiles() {
   const [films, stills] = await Promise.all([ask("GET", "/api/recordings"), ask("GET", "/api/snapshots")]);
   const files = [...films.files.slice(0, LISTED), ...stills.files.slice(0, LISTED)];
   byId("file-list").replaceChildren(...files.map((file) => make("li", {},
-    make("a", { href: withToken(file.url), target: "_blank" }, file.name),
+    make("a", { href: file.url, target: "_blank" }, file.name),
     make("span", {}, size(file.bytes)))));
   const empty = files.length ? "" : "Nothing yet. ";
   byId("file-folders").textContent = `${empty}Recordings go to ${films.folder}, snapshots to ${stills.folder}.`;

@@ -1,6 +1,6 @@
 // What changes the picture: strength, crossfade, mix, bypass, freeze, snapshot, recording, undo.
 
-import { command, withToken } from "./link.js";
+import { command } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { byId, fillRange, make, setRange, title } from "./page.js";
 
@@ -187,7 +187,7 @@ async function snapshot() {
     const answer = await command("snapshot");
     const links = Object.entries(answer.details).map(([kind, path]) => {
       const name = path.split(/[\\/]/).pop();
-      return [kind, withToken(`/api/snapshots/${encodeURIComponent(name)}`)];
+      return [kind, `/api/snapshots/${encodeURIComponent(name)}`];
     });
     say("info", "saved a snapshot:", "", links);
   } catch (failure) {

@@ -1,13 +1,10 @@
 // How the panel talks to the daemon: requests, events, and pictures; all come back by
 // themselves after the daemon was away.
 
-const TOKEN_KEY = "obs-stylizer token";
 const LONGEST_REQUEST_MS = 130_000;
 const SILENCE_MS = 5_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 5_000;
-
-let token = takeToken();
 
 /** What went wrong, and what to do about it. */
 export class Failure extends Error {
@@ -18,34 +15,14 @@ export class Failure extends Error {
   }
 }
 
-function takeToken() {
-  const address = new URL(location.href);
-  const given = address.searchParams.get("token");
-  if (given) {
-    // Kept, and out of sight: addresses are shown on stream more often than one would like.
-    try { localStorage.setItem(TOKEN_KEY, given); } catch { /* without storage it is asked for again */ }
-    address.searchParams.delete("token");
-    history.replaceState(null, "", address);
-    return given;
-  }
-  try { return localStorage.getItem(TOKEN_KEY) || ""; } catch { return ""; }
-}
-
+/** Open the panel anew with a token; the answer is a cookie, and an address without it. */
 export function useToken(given) {
-  token = given.trim();
-  try { localStorage.setItem(TOKEN_KEY, token); } catch { /* as above */ }
-}
-
-/** An address for what cannot send headers: pictures, links, the WebSocket. */
-export function withToken(path) {
-  if (!token) return path;
-  return `${path}${path.includes("?") ? "&" : "?"}token=${encodeURIComponent(token)}`;
+  location.assign(`/?token=${encodeURIComponent(given.trim())}`);
 }
 
 /** Ask for something; returns its JSON, or throws a Failure. */
 export async function ask(method, path, body) {
   const headers = {};
-  if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const aborter = new AbortController();
   const timer = setTimeout(() => aborter.abort(), LONGEST_REQUEST_MS);
@@ -82,7 +59,7 @@ export function listen(heard, changed) {
 
   function open() {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    socket = new WebSocket(`${scheme}//${location.host}${withToken("/api/events")}`);
+    socket = new WebSocket(`${scheme}//${location.host}/api/events`);
     const mine = socket;
     const rearm = () => {
       clearTimeout(silence);
@@ -120,7 +97,7 @@ export function listen(heard, changed) {
  * one is still being decoded are left out. Ends, or throws, when the stream does.
  */
 export async function watch(path, shown, signal) {
-  const response = await fetch(withToken(path), { signal, cache: "no-store" });
+  const response = await fetch(path, { signal, cache: "no-store" });
   if (!response.ok || !response.body) throw new Failure(`no picture: ${response.status}`, "", response.status);
   const reader = response.body.getReader();
   let held = new Uint8Array(0);

@@ -8,14 +8,16 @@ import { say, sayFailure } from "./messages.js";
 import { loadObs, refillObs, startObs } from "./obs.js";
 import { byId, isVisible } from "./page.js";
 import { explainNoPicture, startPicture } from "./picture.js";
-import { loadPresets, mark, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
+import { loadPresets, mark, markQuarantined, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
 
 const OBS_MS = 4_000;
-const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up"];
+const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up", "preset-quarantined"];
 
 let onAir = {};
 let picture = "";
 let isThere = false;
+let isKnown = false;
+let hasAsked = false;
 
 startPicture();
 startControls();
@@ -24,7 +26,7 @@ startChart();
 startCards();
 startObs();
 listen(hear, changeLink);
-setInterval(() => { if (isThere && isVisible()) loadObs().catch(() => undefined); }, OBS_MS);
+setInterval(() => { if (isThere && isKnown && isVisible()) loadObs().catch(() => undefined); }, OBS_MS);
 
 function hear(message) {
   const { kind, text, details } = message;
@@ -46,9 +48,9 @@ function hear(message) {
     loadPresets().then(refillObs).then(loadHotkeys).catch(sayFailure);
   } else if (kind === "recording-ended") {
     say(details.reason ? "warning" : "info", text, "");
-    loadFiles().catch(sayFailure);
+    loadFilesIfKnown();
   } else if (kind === "snapshot") {
-    loadFiles().catch(sayFailure);
+    loadFilesIfKnown();
   } else if (kind === "preset-failed") {
     // Whoever clicked here is told by the answer.
     if (!wasAppliedHere(details.preset)) say("warning", `preset ${details.preset}: ${details.message}`, details.remedy);
@@ -57,9 +59,21 @@ function hear(message) {
   }
 }
 
-function loadEverything() {
-  const inOrder = loadPresets().then(loadObs).then(refillObs);
-  Promise.all([inOrder, loadSources(), loadHotkeys(), loadFiles()]).catch(sayFailure);
+function loadFilesIfKnown() {
+  if (isKnown) loadFiles().catch(sayFailure);
+}
+
+async function loadEverything() {
+  try {
+    const { known } = await ask("GET", "/api/access");
+    isKnown = known;
+    if (!known) askForToken();
+    const inOrder = loadPresets().then(known ? loadObs : undefined).then(refillObs);
+    const others = known ? [loadSources(), loadFiles()] : [];
+    await Promise.all([inOrder, loadHotkeys(), ...others]);
+  } catch (failure) {
+    sayFailure(failure);
+  }
 }
 
 function takeState(state) {
@@ -68,6 +82,7 @@ function takeState(state) {
   byId("on-air-tag").textContent = state.bypass ? "bypassed" : "styled";
   document.title = `${state.title || state.preset || "…"} – obs-stylizer`;
   mark(state.preset);
+  markQuarantined(state.quarantined || {});
   showControls(state);
   showSource(state);
   showBanner();
@@ -104,13 +119,20 @@ function showLamp(statistics) {
 
 /** The link does not come up: because nothing is there, or because the token is missing? */
 async function checkToken() {
-  const dialog = byId("token-dialog");
-  if (dialog.open) return;
   try {
     await ask("GET", "/api/status");
   } catch (failure) {
-    if (failure.status !== 401 || dialog.open) return;
-    dialog.showModal();
-    byId("token-form").onsubmit = () => useToken(byId("token").value);
+    if (failure.status === 401) askForToken();
   }
+}
+
+/** Once: without the token the panel shows no pictures and changes no source. */
+function askForToken() {
+  const dialog = byId("token-dialog");
+  if (hasAsked || dialog.open) return;
+  hasAsked = true;
+  dialog.showModal();
+  byId("token-form").onsubmit = (event) => {
+    if (event.submitter && event.submitter.value === "use") useToken(byId("token").value);
+  };
 }

@@ -1,6 +1,6 @@
 // The presets as thumbnails of the live picture; one click, or Enter, and it is on air.
 
-import { ask, command, withToken } from "./link.js";
+import { ask, command } from "./link.js";
 import { sayFailure } from "./messages.js";
 import { byId, isVisible, make } from "./page.js";
 
@@ -12,6 +12,7 @@ const answeredAt = new Map();
 let version = 0;
 let onAir = "";
 let presets = [];
+let quarantined = {};
 
 export function startPresets() {
   list.addEventListener("keydown", move);
@@ -44,6 +45,7 @@ export async function loadPresets() {
     make("li", {}, `${error.message}${error.remedy ? ` (${error.remedy})` : ""}`)));
   errors.hidden = answer.errors.length === 0;
   mark(onAir);
+  markQuarantined(quarantined);
   if (focused && find(focused)) find(focused).focus();
 }
 
@@ -60,6 +62,19 @@ export function mark(name) {
   // One of them is in the order of the Tab key; arrows go to the others.
   reachable = reachable || list.firstElementChild;
   if (reachable) reachable.tabIndex = 0;
+}
+
+/** Mark presets that are set aside; `reasons` says why, by their names. One click tries again. */
+export function markQuarantined(reasons) {
+  quarantined = reasons;
+  for (const option of list.children) {
+    const { name } = option.dataset;
+    const preset = presets.find((one) => one.name === name);
+    option.toggleAttribute("data-quarantined", name in reasons);
+    option.title = name in reasons
+      ? `Set aside, the worker did not survive it: ${reasons[name]}. A click tries again.`
+      : (preset && preset.description) || "";
+  }
 }
 
 /** Ask for the thumbnails anew: those named, or all. */
@@ -91,7 +106,7 @@ function loadThumbnail(option) {
     const picture = option.querySelector(".picture");
     picture.replaceChildren(image);
   };
-  image.src = withToken(`/api/presets/${encodeURIComponent(option.dataset.name)}/thumbnail.jpg?v=${version}`);
+  image.src = `/api/presets/${encodeURIComponent(option.dataset.name)}/thumbnail.jpg?v=${version}`;
 }
 
 async function apply(option) {

@@ -16,12 +16,8 @@ import pytest
 from obs_stylizer.control.commands import Reload, SetBypass
 from obs_stylizer.control.hotkeys.combination import Combination
 from obs_stylizer.control.hotkeys.hotkey_control import Hotkeys, hotkey_control
-from obs_stylizer.control.hotkeys.keyboard import TAKEN, Listener
-from obs_stylizer.control.hotkeys.keyboard_choice import (
-    ON_WAYLAND,
-    NoKeyboard,
-    keyboard_of_this_system,
-)
+from obs_stylizer.control.hotkeys.keyboard import BIND_BY_HAND, TAKEN, Listener
+from obs_stylizer.control.hotkeys.keyboard_choice import NoKeyboard, keyboard_of_this_system
 from obs_stylizer.control.hotkeys.report import (
     HotkeyState,
     Report,
@@ -30,6 +26,7 @@ from obs_stylizer.control.hotkeys.report import (
 )
 from tests.fakes.control_api import FakeControlApi
 from tests.fakes.display import Display
+from tests.fakes.portal import FakePortal
 
 
 class PlayedKeyboard:
@@ -238,8 +235,11 @@ def test_lost_keyboard_is_told_once(folder: Path, caplog: pytest.LogCaptureFixtu
         ]
 
 
-def test_wayland_tells_what_to_bind(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_wayland_tells_what_to_bind(
+    folder: Path, caplog: pytest.LogCaptureFixture, portal: FakePortal
+) -> None:
     caplog.set_level(logging.INFO)
+    del portal.properties["GlobalShortcuts"]
     with FakeControlApi(folder, "plain") as api:
         control = Hotkeys(
             api,
@@ -248,7 +248,7 @@ def test_wayland_tells_what_to_bind(folder: Path, caplog: pytest.LogCaptureFixtu
             folder / "run",
         )
         control.start()
-        until(lambda: ON_WAYLAND in caplog.text)
+        until(lambda: BIND_BY_HAND in caplog.text)
         api.send(Reload()).result(5)
         control.stop()
     told = [record.message for record in caplog.records if "hotkeys:" in record.message]
