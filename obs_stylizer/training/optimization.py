@@ -73,15 +73,20 @@ class Precision:
         torch.autograd.backward(scaled)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Bring the gradients of ``optimizer`` back to their true size."""
+        """Bring the gradients of ``optimizer`` back to their true size.
+
+        What overflowed is noticed here: gradients that processes share have to be averaged
+        before, so that all of them notice it and go on with the same scale.
+        """
         self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Let ``optimizer`` step, unless a scaled gradient overflowed."""
-        self._scaler.step(optimizer)
+        """Let ``optimizer`` step, unless a scaled gradient overflowed, and adapt the scale.
 
-    def update(self) -> None:
-        """Adapt the scale after all optimizers have stepped."""
+        The scale is adapted after each step of each optimizer, since one may step several times in
+        an update, or alone.
+        """
+        self._scaler.step(optimizer)
         self._scaler.update()
 
     def state_dict(self) -> dict[str, Any]:

@@ -311,7 +311,6 @@ class Trainer:
             self._descend(self.discriminator_optimizer, adversarial.learning_rate * factor, 0.0)
             if adversarial.weight_clip:
                 clip_weights(self.objective.discriminators, adversarial.weight_clip)
-        self.precision.update()
         return waited
 
     def _descend(self, optimizer: torch.optim.Optimizer, rate: float, clip: float) -> float:
@@ -319,8 +318,9 @@ class Trainer:
         parameters: list[nn.Parameter] = [
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
-        self.precision.unscale(optimizer)
+        # Averaged first: one process's overflow is then everybody's.
         self.world.average_gradients(parameters)
+        self.precision.unscale(optimizer)
         norm = nn.utils.clip_grad_norm_(parameters, clip or float("inf"))
         for group in optimizer.param_groups:
             group["lr"] = rate

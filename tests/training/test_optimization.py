@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from obs_stylizer.training.distributed import World
 from obs_stylizer.training.optimization import MovingAverage, Precision, progress_of, rate_factor
 from obs_stylizer.training.recipe import ScheduleRecipe
 from obs_stylizer.training.run_directory import RunDirectory
@@ -114,16 +117,53 @@ def test_half_precision_scales_its_gradients_and_skips_those_that_overflow() -> 
     precision.unscale(optimizer)
     assert float(weight.grad) == pytest.approx(1e-3)  # type: ignore[arg-type]
     precision.step(optimizer)
-    precision.update()
     assert float(weight.detach()) == pytest.approx(1 - 1e-3)
 
     optimizer.zero_grad()
     precision.backward((weight * float("inf")).sum())
     precision.unscale(optimizer)
     precision.step(optimizer)
-    precision.update()
     assert float(weight.detach()) == pytest.approx(1 - 1e-3)
     assert precision.state_dict()["scale"] == scale / 2
+
+
+@pytest.mark.parametrize("adversarial", ["weight: 0", "steps: 3"])
+def test_half_precision_goes_on_without_a_discriminator_and_with_many_steps_of_it(
+    adversarial: str, recipe_of: RecipeWriter, tmp_path: Path
+) -> None:
+    recipe = recipe_of(
+        ("precision: f32", f"precision: f16\nadversarial: {{{adversarial}}}"),
+        ("steps: 12", "steps: 3"),
+    )
+    trainer = Trainer(RunDirectory.create(tmp_path / "run", recipe), CPU)
+    assert (trainer.discriminator_optimizer is None) == (adversarial == "weight: 0")
+    assert trainer.train().finished
+
+
+@dataclass(frozen=True)
+class WithAnOverflow(World):
+    """Another process's gradients, which have overflowed, come in with ours."""
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.view(-1)[0] = float("inf")
+                return
+
+
+def test_what_overflows_in_one_process_is_skipped_by_all(
+    recipe_of: RecipeWriter, tmp_path: Path
+) -> None:
+    recipe = recipe_of(("precision: f32", "precision: f16"), ("steps: 12", "steps: 1"))
+    run = RunDirectory.create(tmp_path / "run", recipe)
+    trainer = Trainer(run, CPU, WithAnOverflow())
+    scale = 2.0**16
+    before = [p.detach().clone() for p in trainer.objective.generators.parameters()]
+    assert trainer.train().finished
+    after = list(trainer.objective.generators.parameters())
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    # Once for the generator and once for the discriminator.
+    assert trainer.precision.state_dict()["scale"] == scale / 4
 
 
 @pytest.mark.parametrize("name", ["bf16", "f16"])
