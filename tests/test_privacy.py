@@ -25,7 +25,7 @@ import sys; sys.path.insert(0, "installer"); sys.argv[1:] = ["onnxruntime", "ope
 import installation; exec(installation.CHECK_PARTS)
 """
 TRAINING = """
-from obs_stylizer.training import export, judging, quantization, teachers
+from obs_stylizer.training import export, quantization, run_evaluation
 import openvino, torch
 """
 
