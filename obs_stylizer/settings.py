@@ -261,6 +261,9 @@ class Settings(Section):
     frames. Not done where ``process_size`` is given."""
     standby_seconds: float = Field(default=2.0, ge=0.2, le=3600)
     """Seconds without a fresh frame after which the standby picture is shown."""
+    sleep: Annotated[float, Field(ge=5, le=86_400)] | Literal["off"] = 60.0
+    """Seconds without anybody watching after which the source is closed (a camera's light goes
+    out) until somebody does; off for never."""
     worker: WorkerSettings = WorkerSettings()
     """When the worker process is replaced."""
     recording: RecordingSettings = RecordingSettings()

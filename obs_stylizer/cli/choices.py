@@ -91,8 +91,15 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         frames=overrides.frames,
         duration=overrides.duration,
         recording=settings.recording,
+        sleep_seconds=_sleep_seconds(settings, overrides, source),
     )
     return Chosen(options, reasons)
+
+
+def _sleep_seconds(settings: Settings, overrides: Overrides, source: SourceSpec) -> float | None:
+    """Whoever counts frames or seconds, or plays a file to its end, wants all of it."""
+    counts = overrides.frames is not None or overrides.duration is not None
+    return None if settings.sleep == "off" or counts or source.once else settings.sleep
 
 
 def _source(settings: Settings, reasons: list[str]) -> SourceSpec:

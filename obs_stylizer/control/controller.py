@@ -321,6 +321,8 @@ class Controller:
     def _status(self) -> Answer:
         on_air = self.on_air
         trouble = f"; {on_air.trouble}" if on_air.trouble else ""
+        if on_air.asleep:
+            trouble = "; asleep, as nobody watches"
         shown = "bypass" if on_air.bypass else f"{on_air.preset} at {on_air.strength:.0%}"
         return Answer(f"{shown}, {on_air.source}, {on_air.provider}{trouble}", on_air.as_dict())
 

@@ -22,6 +22,7 @@ class OnAir:
         crossfade_ms: of every change of preset; None where each preset has its own.
         quarantined: why each preset that is set aside is, by its name.
         recording: path of the recording that is being made, "" for none.
+        asleep: nobody watches, and the source is closed.
     """
 
     preset: str = ""
@@ -33,6 +34,7 @@ class OnAir:
     bypass: bool = False
     freeze: bool = False
     recording: str = ""
+    asleep: bool = False
     source: str = ""
     source_name: str = ""
     source_state: str = "opening"
@@ -90,6 +92,8 @@ def after(on_air: OnAir, event: Event) -> OnAir:
     if isinstance(event, messages.SourceLost | messages.SourceFailed):
         state = "lost" if isinstance(event, messages.SourceLost) else "failed"
         return replace(on_air, source_state=state, source_trouble=event.error.message)
+    if isinstance(event, messages.SleepChanged):
+        return replace(on_air, asleep=event.asleep)
     if isinstance(event, messages.SourceEnded):
         return replace(on_air, source_state="ended", source_trouble="the source has ended")
     if isinstance(event, messages.WorkerLost):

@@ -32,6 +32,7 @@ from obs_stylizer.daemon.plain_frames import PlainFrames
 from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.recorder import Recorder
 from obs_stylizer.daemon.sink_runner import SinkRunner
+from obs_stylizer.daemon.sleep import Sleep
 from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
@@ -42,6 +43,8 @@ from obs_stylizer.realtime.messages import (
     Event,
     LoadMeasured,
     Request,
+    SetAsleep,
+    SleepChanged,
     SourceEnded,
     SourceFailed,
     WorkerConfig,
@@ -129,6 +132,9 @@ class Daemon:
         self._newest = self.last_statistics
         self.left_behind: list[str] = []
         """Parts that did not end in time, once it was closed."""
+        self._sleep = Sleep(
+            options.sleep_seconds, self._is_watched, self._change_sleep, self._clock
+        )
         self._housekeeping = Housekeeping(
             self._is_over,
             {
@@ -198,7 +204,13 @@ class Daemon:
 
     def _api(self, presenter: Presenter) -> DaemonControlApi:
         return DaemonControlApi(
-            self.controller, self.event_bus, self.library, presenter, self.plain, self.statistics
+            self.controller,
+            self.event_bus,
+            self.library,
+            presenter,
+            self.plain,
+            self.statistics,
+            self._sleep.look,
         )
 
     def _open_sinks(self) -> None:
@@ -254,6 +266,7 @@ class Daemon:
     def take_snapshot(self) -> Future[Mapping[str, Path]]:
         """Save the plain and the styled picture."""
         assert self._recorder is not None
+        self._sleep.look()
         return self._recorder.snapshot()
 
     def close(self) -> None:
@@ -358,12 +371,25 @@ class Daemon:
     def _watch_event(self, event: Event) -> None:
         if isinstance(event, WorkerStarted):
             self.plain.worker_started()
+            if self._sleep.asleep:
+                self.request(SetAsleep(asleep=True))
         elif isinstance(event, SourceEnded):
             self._last_frame = (event.frames - 1, self._clock.now())
         elif isinstance(event, SourceFailed) and event.source == self.options.source:
             nothing_yet = self.mailbox.counters().captured == 0
             if nothing_yet:
                 self._fail(SourceError(event.error.message, event.error.remedy))
+
+    # Twenty times a second.
+
+    def _is_watched(self) -> bool:
+        return self.presenter is None or self.presenter.is_watched
+
+    def _change_sleep(self, asleep: bool) -> None:
+        assert self.presenter is not None
+        self.request(SetAsleep(asleep))
+        self.presenter.sleep(asleep=asleep)
+        self._tell(SleepChanged(asleep))
 
     # Once a second.
 
@@ -391,6 +417,7 @@ class Daemon:
     def _is_over(self) -> bool:
         """Whether the time, the frames or the source that were asked for are at their end."""
         assert self.presenter is not None
+        self._sleep.check()
         now = self._clock.now()
         duration = self.options.duration
         if duration is not None and now >= self._started_at + duration:

@@ -54,6 +54,8 @@ class Capture:
         self._lock = threading.Lock()
         self._wanted: SourceSpec | None = None
         self._wake = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
         self._stopping = False
         self._source: Source | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
@@ -73,11 +75,21 @@ class Capture:
             self._wanted = spec
             self._wake.set()
 
+    def sleep(self, *, asleep: bool) -> None:
+        """Close the source until it is woken, or open it again."""
+        with self._lock:
+            if asleep:
+                self._awake.clear()
+                self._wake.set()
+            else:
+                self._awake.set()
+
     def stop(self) -> None:
         """Close the source, waiting a little for a read that is under way."""
         with self._lock:
             self._stopping = True
             self._wake.set()
+            self._awake.set()
         self._thread.join(2.0)
         if self._thread.is_alive() and self._source is not None:
             self._source.close()
@@ -86,6 +98,9 @@ class Capture:
         backoff = Backoff(0.25, 2.0)
         lost = False
         while not self._stopping:
+            self._awake.wait()
+            if self._stopping:
+                break
             spec = self._next_spec()
             try:
                 with make_source(spec, self._options) as source:
@@ -106,7 +121,7 @@ class Capture:
                 self._rest(spec, backoff.next())
             except SourceEndedError:
                 self._tell(SourceEnded(spec, self.captured))
-                self._wake.wait()
+                self._wait_for_another()
             except SourceError as error:
                 self._tell(SourceFailed(spec, error))
                 self._rest(spec, None)
@@ -134,13 +149,30 @@ class Capture:
                 if not told:
                     self._tell(SourceLost(spec, error))
                 told = True
-                if self._stopping or self._wanted is not None:
+                if self._is_to_leave():
                     raise
 
     def _rest(self, failed: SourceSpec, seconds: float | None) -> None:
         """Pause before the next try; a new source that failed is given up for the old at once."""
-        if failed == self._spec:
+        if failed != self._spec:
+            return
+        if seconds is None:
+            self._wait_for_another()
+        else:
             self._wake.wait(seconds)
+
+    def _wait_for_another(self) -> None:
+        """Wait until a source is asked for; falling asleep and waking is no reason to try again."""
+        while True:
+            self._wake.wait()
+            with self._lock:
+                if self._stopping or self._wanted is not None:
+                    return
+                self._wake.clear()
+
+    def _is_to_leave(self) -> bool:
+        """Whether the source that is open, or being opened, is to be closed."""
+        return self._stopping or self._wanted is not None or not self._awake.is_set()
 
     def _opened(self, spec: SourceSpec, info: SourceInfo) -> None:
         # The user was asked; the next time, what was answered holds.
@@ -150,7 +182,7 @@ class Capture:
 
     def _read_all(self, source: Source) -> None:
         following: int | None = None
-        while not self._stopping and self._wanted is None:
+        while not self._is_to_leave():
             frame = source.read(_READ_SECONDS)
             if frame is None:
                 continue

@@ -27,6 +27,7 @@ class DaemonControlApi:
         presenter: Presenter,
         plain: PlainFrames,
         statistics: Callable[[], Statistics],
+        look: Callable[[], None],
     ) -> None:
         self._controller = controller
         self._event_bus = event_bus
@@ -34,6 +35,7 @@ class DaemonControlApi:
         self._presenter = presenter
         self._plain = plain
         self._statistics = statistics
+        self._look = look
 
     @property
     def on_air(self) -> OnAir:
@@ -59,8 +61,10 @@ class DaemonControlApi:
 
     def styled(self) -> Frame | None:
         """The newest styled frame."""
+        self._look()
         return self._presenter.newest
 
     def plain(self) -> Frame | None:
         """The newest frame without any style."""
+        self._look()
         return self._plain.newest()

@@ -25,6 +25,7 @@ class DaemonOptions:
         frames: end after so many were sent; None to go on.
         duration: end after so many seconds; None to go on.
         recording: where recordings and snapshots go.
+        sleep_seconds: without a viewer, after which the source is closed; None for never.
     """
 
     source: SourceSpec
@@ -45,3 +46,4 @@ class DaemonOptions:
     frames: int | None = None
     duration: float | None = None
     recording: RecordingSettings = field(default_factory=RecordingSettings)
+    sleep_seconds: float | None = None

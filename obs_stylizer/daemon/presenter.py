@@ -18,9 +18,11 @@ from obs_stylizer.realtime.statistics import PathStatistics
 
 log = logging.getLogger(__name__)
 
-Picture = Literal["styled", "held", "frozen", "standby"]
+Picture = Literal["styled", "held", "frozen", "standby", "asleep"]
 
 _HELD_SECONDS: Final = 0.5
+_ASLEEP_SECONDS: Final = 1.0
+"""Time between two pictures while nobody watches; they keep a device with its readers."""
 
 
 class Presenter:
@@ -56,6 +58,8 @@ class Presenter:
         self._standby = StandbyPicture(mailbox.size)
         self._frames = frames
         self._stopping = threading.Event()
+        self._awake = threading.Event()
+        self._awake.set()
         self._thread = threading.Thread(target=self._run, name="presenter", daemon=True)
         self._seen = 0
         self._newest: StyledFrame | None = None
@@ -72,6 +76,7 @@ class Presenter:
     def stop(self, timeout: float | None = None) -> None:
         """End after the current tick, and wait so many seconds for that."""
         self._stopping.set()
+        self._awake.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
 
@@ -89,6 +94,10 @@ class Presenter:
         raise_thread_priority()
         metronome = Metronome(self._fps, self._clock.now())
         while not self._stopping.is_set() and self._frames != 0:
+            if not self._awake.is_set():
+                self._sleep()
+                metronome = Metronome(self._fps, self._clock.now())
+                continue
             due = metronome.next_tick
             self._clock.wait_until(due)
             try:
@@ -99,6 +108,21 @@ class Presenter:
             metronome.ticked(self._clock.now())
             self._statistics.missed_ticks += metronome.missed
             metronome.missed = 0
+
+    def _sleep(self) -> None:
+        """Offer one picture a second until somebody wakes us."""
+        self._newest = None
+        while not self._awake.is_set():
+            now = self._clock.now()
+            self.picture = "asleep"
+            frame = self._frozen or Frame(self._standby.at(0.0, ""), STANDBY_SEQUENCE, now)
+            for runner in self._runners:
+                runner.offer(frame, due=now)
+            self._awake.wait(_ASLEEP_SECONDS)
+        # What was captured before we slept is not to be seen now.
+        self._seen = self._mailbox.published
+        self._fresh_at = float("-inf")
+        self.picture = "standby"
 
     def tick(self, due: float, metronome: Metronome) -> None:
         """Choose the picture of one tick and offer it to every sink."""
@@ -150,6 +174,18 @@ class Presenter:
             while len(self.first_shown_at) >= 64:
                 del self.first_shown_at[next(iter(self.first_shown_at))]
             self.first_shown_at[styled.request_id] = self._clock.now()
+
+    def sleep(self, *, asleep: bool) -> None:
+        """Send one picture a second from now on, or every tick's again. Any thread."""
+        if asleep:
+            self._awake.clear()
+        elif not self._stopping.is_set():
+            self._awake.set()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody looks at any of the sinks, or may."""
+        return any(runner.watched for runner in self._runners)
 
     def freeze(self, *, frozen: bool) -> None:
         """Hold the newest picture, whatever happens behind it, or let it go on."""

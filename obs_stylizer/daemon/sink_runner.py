@@ -60,6 +60,11 @@ class SinkRunner:
             self._offered = (frame, due)
             self._changed.notify()
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at the sink, or may. Any thread."""
+        return self.statistics.state == "open" and self._sink.watched is not False
+
     def stop(self) -> None:
         """Finish and close the sink."""
         with self._changed:

@@ -34,6 +34,7 @@ from obs_stylizer.realtime.messages import (
     Preload,
     PresetShown,
     Request,
+    SetAsleep,
     SetBypass,
     SetStrength,
     SetStyles,
@@ -189,6 +190,8 @@ class Worker:
                 self._loading.preload(presets)
             case ChangeSource(source):
                 self._capture.change(source)
+            case SetAsleep(asleep):
+                self._capture.sleep(asleep=asleep)
 
     def _ready(self, request: ShowPreset, loaded: LoadedPreset) -> None:
         later = self._set_since_newest

@@ -115,6 +115,13 @@ class GivePlain:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAsleep:
+    """Close the source, or open it again; everything else stays loaded."""
+
+    asleep: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Close the source and end."""
 
@@ -128,6 +135,7 @@ Request = (
     | Warm
     | ChangeSource
     | GivePlain
+    | SetAsleep
     | Stop
 )
 
@@ -297,6 +305,16 @@ class LoadMeasured:
     wanted_fps: float
 
 
+# From the daemon's own watch for viewers to the controller.
+
+
+@dataclass(frozen=True, slots=True)
+class SleepChanged:
+    """Nobody has watched for a while and all sleeps, or somebody does again."""
+
+    asleep: bool
+
+
 Event = (
     LoadMeasured
     | WorkerStarted
@@ -311,6 +329,7 @@ Event = (
     | SourceLost
     | SourceFailed
     | SourceEnded
+    | SleepChanged
     | WorkerFailed
     | LogLine
     | Preloaded

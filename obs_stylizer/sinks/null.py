@@ -18,8 +18,8 @@ class NullSink(Sink):
 
     @property
     def watched(self) -> bool | None:
-        """See :class:`Sink`."""
-        return False
+        """See :class:`Sink`: it is there to measure, and what is measured must not sleep."""
+        return None
 
     def close(self) -> None:
         """See :class:`Sink`."""

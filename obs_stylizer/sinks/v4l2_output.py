@@ -75,6 +75,11 @@ class DirectOutput:
             raise
         return camera, output
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open device."""
+        return self._descriptor
+
     def write(self, picture: Pixels) -> None:
         """Write one frame, uint8 I420.
 

@@ -25,6 +25,7 @@ from obs_stylizer.sinks.listing import (
     missing_remedy,
 )
 from obs_stylizer.sinks.v4l2_output import DirectOutput
+from obs_stylizer.sinks.v4l2_readers import ReaderWatch
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class VirtualCameraSink(Sink):
         self._clock = clock or SystemClock()
         self._camera: Any = None
         self._direct: DirectOutput | None = None
+        self._readers: ReaderWatch | None = None
         self._lock: ResourceLock | None = None
         self._device = device
         self._size = FrameSize(0, 0)
@@ -75,6 +77,8 @@ class VirtualCameraSink(Sink):
         except BaseException:
             lock.release()
             raise
+        if self._direct is not None:
+            self._readers = ReaderWatch(info.device, self._direct.descriptor, self._clock)
         self._lock = lock
         self._device = info.device
         self._size = size
@@ -106,8 +110,17 @@ class VirtualCameraSink(Sink):
             self._check_at = now + _CHECK_SECONDS
             self._direct.check()
 
+    @property
+    def watched(self) -> bool | None:
+        """See :class:`Sink`; only Linux lets it be known."""
+        readers = self._readers
+        return None if readers is None else readers.watched
+
     def close(self) -> None:
         """See :class:`Sink`."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.close()
         camera, self._camera, self._direct = self._camera, None, None
         lock, self._lock = self._lock, None
         if camera is not None:

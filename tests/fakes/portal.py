@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -45,7 +46,7 @@ def session_bus(folder: Path) -> Iterator[str]:
     command = ["dbus-daemon", "--nofork", "--nopidfile", "--config-file", str(config)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as daemon:
         until = time.monotonic() + 10
-        while not (folder / "bus").exists():
+        while not listens(folder / "bus"):
             assert daemon.poll() is None, "the bus did not start"
             assert time.monotonic() < until, "the bus did not come"
             time.sleep(0.01)
@@ -53,6 +54,12 @@ def session_bus(folder: Path) -> Iterator[str]:
             yield f"unix:path={folder}/bus"
         finally:
             daemon.terminate()
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes calls at a socket; its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
 
 
 class FakePortal:

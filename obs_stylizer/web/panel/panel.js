@@ -99,6 +99,7 @@ function showBanner() {
   const banner = byId("banner");
   let text = "";
   if (!isThere) text = "No connection to obs-stylizer; trying again …";
+  else if (onAir.asleep) text = "Asleep: nobody watches, and the source is closed.";
   else if (onAir.trouble) text = `${onAir.trouble[0].toUpperCase()}${onAir.trouble.slice(1)}.`;
   else if (onAir.freeze) text = "The picture is frozen.";
   banner.dataset.kind = isThere ? "trouble" : "away";
@@ -108,7 +109,7 @@ function showBanner() {
 }
 
 function showLamp(statistics) {
-  const states = { styled: ["live", "on air"], held: ["held", "picture held"], standby: ["off", "standby picture"] };
+  const states = { styled: ["live", "on air"], held: ["held", "picture held"], standby: ["off", "standby picture"], asleep: ["off", "asleep"] };
   const [state, text] = states[picture] || ["off", ""];
   byId("lamp").dataset.state = statistics ? state : "off";
   const fps = statistics && statistics.fps ? `${Math.round(statistics.fps.sink || 0)} fps` : "";

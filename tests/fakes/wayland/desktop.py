@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fakes.portal import listens
+
 PROGRAMS = ("dbus-daemon", "pipewire", "wireplumber", "sway", "unshare")
 PORTALS = tuple(
     Path("/usr/libexec") / name
@@ -155,7 +157,7 @@ class WaylandDesktop:
 
     def start_bus(self) -> None:
         self._spawn("bus", ["dbus-daemon", "--nofork", "--nopidfile", "--config-file", "bus.conf"])
-        wait_for("the bus", (self.run_folder / "bus").exists)
+        wait_for("the bus", lambda: listens(self.run_folder / "bus"))
 
     def start(self, name: str) -> None:
         """Start one part, for the first time or again, and return when it answers."""
@@ -193,7 +195,7 @@ class WaylandDesktop:
         socket = self.run_folder / "pipewire-0"
         socket.unlink(missing_ok=True)
         self._spawn("pipewire", ["pipewire"])
-        wait_for("PipeWire", socket.exists)
+        wait_for("PipeWire", lambda: listens(socket))
 
     def _start_wireplumber(self) -> None:
         self._spawn("wireplumber", ["wireplumber"])
