@@ -202,7 +202,14 @@ class Clip(Footage):
         return open_video(self._source, self.name, self._form)[0]
 
     def _opened(self) -> tuple[InputContainer, VideoStream]:
-        return open_video(self._source, self.name, self._form)
+        container, stream = open_video(self._source, self.name, self._form)
+        if container.format.name.endswith("_pipe"):
+            # FFmpeg's name for the files of single pictures.
+            container.close()
+            raise SourceError(
+                f"{self.name} is a picture of a kind that is not read", "save it as PNG or JPEG"
+            )
+        return container, stream
 
     def _decode_on(self) -> Iterator[VideoFrame]:
         return decoded_frames(self.container, self.stream, self._warn)

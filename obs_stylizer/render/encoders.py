@@ -126,7 +126,8 @@ class EncoderPlan:
         except (av.FFmpegError, ValueError, OSError) as error:
             raise SinkError(
                 f"{self.encoder} cannot encode {self.size}: {error}",
-                "choose another --codec, or leave --encoder out",
+                "give another --size, or --codec ffv1 and -o a name that ends in .mkv"
+                + ("" if self.encoder in SOFTWARE.values() else ", or leave --encoder out"),
             ) from error
         return context
 

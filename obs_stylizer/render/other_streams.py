@@ -95,6 +95,8 @@ def streams_to_copy(
     wanted = _wanted(clip, dropped)
     if trial.refusal(suffix, wanted) is None and _takes_covers(suffix, wanted):
         return wanted
+    # The pictures alone first, so that nothing is blamed for their failing.
+    _check_pictures(trial, suffix, plan, [])
     kept: list[OtherStream] = []
     for other in wanted:
         error = trial.refusal(suffix, [other])
@@ -107,14 +109,22 @@ def streams_to_copy(
                 f"{suffix} cannot hold {other.label} of {clip.name}: {error}",
                 _remedy(trial, other, wanted, [one for one in containers if one != suffix]),
             ) from error
-    error = trial.refusal(suffix, kept)
-    if error is not None:
-        if isinstance(error, SinkError):
-            raise error
-        raise SinkError(
-            f"{suffix} cannot be written with {plan.encoder}: {error}", "choose another --codec"
-        ) from error
+    _check_pictures(trial, suffix, plan, kept)
     return kept
+
+
+def _check_pictures(
+    trial: _Trial, suffix: str, plan: EncoderPlan, others: Sequence[OtherStream]
+) -> None:
+    error = trial.refusal(suffix, others)
+    if isinstance(error, SinkError):
+        raise error
+    if error is not None:
+        drops = " ".join(f"--drop {other.index}" for other in others)
+        raise SinkError(
+            f"{suffix} cannot be written with {plan.encoder}: {error}",
+            f"leave the other streams out with {drops}" if drops else "choose another --codec",
+        ) from error
 
 
 def _wanted(clip: Footage, dropped: Sequence[str]) -> list[OtherStream]:

@@ -172,7 +172,8 @@ def _video_target(target: Path, codec: Codec, suffix: str) -> Path:
     own = target.suffix.lower()
     if suffix and own and suffix != own:
         raise UsageError(
-            f"{target.name} and --container {suffix[1:]} do not agree", "leave one of them out"
+            f"{target.name} and --container {suffix[1:]} do not agree",
+            f"leave --container out, or name it {target.stem}{suffix}",
         )
     if not own:
         return target.with_name(f"{target.name}{suffix or CONTAINERS[codec][0]}")

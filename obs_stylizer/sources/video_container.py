@@ -26,6 +26,8 @@ _MAX_THREADS: Final = 4
 _MAX_ERRORS: Final = 200
 # Brands of files in the form of MP4 that hold pictures, the tiles of which look like videos.
 _PICTURE_BRANDS: Final = frozenset({"heic", "heix", "heim", "heis", "mif1", "avif", "miaf"})
+# FFmpeg draws what is in a text file, if it is asked to.
+_NO_VIDEOS: Final = frozenset({"tty", "bin"})
 # FFmpeg's own decoders of these leave the transparency out.
 _KEEP_TRANSPARENCY: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -119,9 +121,16 @@ def _video_of(container: InputContainer, name: str) -> VideoStream:
         # The cover of a song is a video stream of one picture, but no video.
         if not stream.disposition & av.stream.Disposition.attached_pic
     ]
+    if container.format.name in _NO_VIDEOS:
+        raise SourceError(f"{name} is no video", "choose another file")
     brand = container.metadata.get("major_brand", "")
     if brand in _PICTURE_BRANDS and all(stream.frames <= 1 for stream in videos):
-        raise SourceError(f"{name} is a picture and no video", "live, name it with image:")
+        raise SourceError(
+            f"{name} is a picture and no video",
+            "give it as image:PATH"
+            if name.lower().endswith((".heic", ".heif", ".hif", ".avif"))
+            else "let its name end in .heic or .avif; live, give it as image:PATH",
+        )
     if not videos:
         only = ", only sound" if container.streams.audio else ""
         raise SourceError(f"there is no picture in {name}{only}", "choose a file with video")

@@ -17,6 +17,7 @@ FASTEST_CAMERA: Final = 240
 """Frames a second that no ordinary camera exceeds; a file that states more is measured."""
 
 _NEAR: Final = 0.1
+_ROUNDED: Final = 0.0004
 _MAX_DENOMINATOR: Final = 1001
 
 
@@ -39,7 +40,12 @@ def measured_rate(
     span = int(max(stamps)) - int(min(stamps))
     if span <= 0:
         return None
-    return Fraction((len(stamps) - 1) / (span * time_base)).limit_denominator(_MAX_DENOMINATOR)
+    rate = Fraction(len(stamps) - 1) / (span * time_base)
+    # Times are rounded in files: the usual rates are meant where one is as near as that.
+    whole = round(rate)
+    usual = min((Fraction(whole), Fraction(whole * 1000, 1001)), key=lambda one: abs(one - rate))
+    near = usual > 0 and abs(usual - rate) < rate * _ROUNDED
+    return usual if near else rate.limit_denominator(_MAX_DENOMINATOR)
 
 
 def believed_rate(stated: Fraction | None, measured: Fraction | None) -> Fraction | None:

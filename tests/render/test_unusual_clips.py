@@ -15,9 +15,11 @@ from PIL import Image
 
 from obs_stylizer.clock import ManualClock
 from obs_stylizer.errors import SourceEndedError, SourceError
+from obs_stylizer.frames import FrameSize
 from obs_stylizer.render.colour import Colour, ToVideo
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.sources.base import SourceOptions
+from obs_stylizer.sources.image import ImageSource
 from obs_stylizer.sources.tone_mapping import HLG, PQ, to_sdr
 from obs_stylizer.sources.video_decoder import VideoDecoder
 from obs_stylizer.sources.video_file import VideoFileSource
@@ -312,8 +314,27 @@ def test_a_heic_is_no_film_of_one_tile(tmp_path: Path, make_style: MakeStyle) ->
         render(path, tmp_path / "out.mp4", make_style("plain"))
     with pytest.raises(SourceError, match="is a picture and no video") as caught:
         VideoFileSource(path, SourceOptions()).open()
-    assert "image:" in caught.value.remedy
     assert not list(tmp_path.glob(".*"))
+    # What the remedy says: another name, or another kind of source.
+    assert "end in .heic" in caught.value.remedy
+    assert "image:PATH" in caught.value.remedy
+    still = path.rename(tmp_path / "IMG_1.heic")
+    with ImageSource(still, SourceOptions()) as source:
+        assert source.open().frame_size == FrameSize(96, 48)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "picture.ans"])
+def test_text_is_no_film(tmp_path: Path, make_style: MakeStyle, name: str) -> None:
+    (tmp_path / name).write_text("a line of text\n" * 50)
+    with pytest.raises(SourceError, match="is no video"):
+        render(tmp_path / name, tmp_path / "out.mp4", make_style("plain"))
+
+
+def test_a_picture_of_an_unread_kind_is_no_film(tmp_path: Path, make_style: MakeStyle) -> None:
+    path = tmp_path / "scan.sgi"
+    Image.new("RGB", (40, 30), (9, 9, 9)).save(path)
+    with pytest.raises(SourceError, match=r"scan\.sgi is a picture of a kind that is not read"):
+        render(path, tmp_path / "out.mp4", make_style("plain"))
 
 
 def test_a_tag_of_colour_is_not_taken_for_hdr(tmp_path: Path, make_style: MakeStyle) -> None:
