@@ -102,13 +102,9 @@ class Display:
 
     def _write(self, values: dict[str, Any]) -> None:
         if self._as_json:
-            line = json.dumps(values, ensure_ascii=False)
-            try:
-                data = line.encode()
-            except UnicodeEncodeError:
-                # A name that is no UTF-8: its odd bytes become escapes, and can be read back.
-                data = json.dumps(values).encode()
-            _write_bytes(self._stream, data + b"\n")
+            line = f"{json.dumps(values, ensure_ascii=False)}\n"
+            # The odd bytes of a name that is no UTF-8 become escapes, which read back as they were.
+            _write_bytes(self._stream, line.encode(errors="backslashreplace"))
 
 
 def _write_bytes(stream: IO[str], data: bytes) -> None:

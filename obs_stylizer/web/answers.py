@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 
 from obs_stylizer.errors import DocumentError, StylizerError, UsageError
 from obs_stylizer.web.guard import MAX_BODY
+from obs_stylizer.web.json_text import AnyNameResponse
 from obs_stylizer.web.server import REQUEST_SECONDS
 
 Value = TypeVar("Value")
@@ -68,7 +69,7 @@ def error_response(error: StylizerError) -> JSONResponse:
 
 def refusal(status: int, message: str, remedy: str = "") -> JSONResponse:
     """Answer that something is not done."""
-    return JSONResponse({"error": {"message": message, "remedy": remedy}}, status)
+    return AnyNameResponse({"error": {"message": message, "remedy": remedy}}, status)
 
 
 async def read_json(request: Request) -> dict[str, Any]:

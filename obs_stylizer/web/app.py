@@ -19,6 +19,7 @@ from obs_stylizer.web.command_routes import command_routes
 from obs_stylizer.web.event_feed import EventFeed
 from obs_stylizer.web.event_socket import EVENTS_PATH, event_routes
 from obs_stylizer.web.file_routes import file_routes
+from obs_stylizer.web.json_text import AnyNameResponse
 from obs_stylizer.web.listing_routes import listing_routes
 from obs_stylizer.web.obs_routes import SceneMapApi, obs_routes
 from obs_stylizer.web.page import page_routes
@@ -69,6 +70,7 @@ def build_app(parts: Parts) -> FastAPI:
         # Their pages would load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        default_response_class=AnyNameResponse,
     )
     app.include_router(command_routes(parts.api))
     app.include_router(listing_routes(parts.api, parts.event_feed, parts.thumbnails, parts.hotkeys))

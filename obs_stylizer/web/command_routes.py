@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter
 from pydantic import TypeAdapter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from obs_stylizer.control.api import ControlApi
 from obs_stylizer.control.commands import Command
@@ -25,6 +25,7 @@ from obs_stylizer.web.answers import (
 )
 from obs_stylizer.web.free_paths import FREE_WORDS
 from obs_stylizer.web.guard import KNOWN_BY, NO_TOKEN, Known
+from obs_stylizer.web.json_text import AnyNameResponse
 
 DO_PATH: Final = "/do/"
 
@@ -43,7 +44,7 @@ def command_routes(api: ControlApi) -> APIRouter:
             done = await result_of(api.send(command))
         except StylizerError as error:
             return error_response(error)
-        return JSONResponse({"text": done.text, "details": dict(done.details)})
+        return AnyNameResponse({"text": done.text, "details": dict(done.details)})
 
     async def any_command(request: Request) -> Response:
         async def make() -> Command:

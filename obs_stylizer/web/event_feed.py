@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 from obs_stylizer.control.api import ControlApi
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
+from obs_stylizer.web.json_text import json_text
 
 MAX_LISTENERS: Final = 32
 HISTORY: Final = 120
@@ -86,7 +86,7 @@ class EventFeed:
         with self._lock:
             listeners = list(self._listeners)
         if listeners:
-            line = json.dumps({"kind": kind, "text": text, "details": details}, ensure_ascii=False)
+            line = json_text({"kind": kind, "text": text, "details": details})
             for listener in listeners:
                 listener.hear(line, can_miss=kind == EventKind.STATISTICS)
 

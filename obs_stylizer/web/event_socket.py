@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable
 from typing import Final
 
@@ -12,6 +11,7 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from obs_stylizer.web.event_feed import EventFeed, Listener
+from obs_stylizer.web.json_text import json_text
 
 EVENTS_PATH: Final = "/api/events"
 
@@ -45,7 +45,7 @@ async def _serve(socket: WebSocket, listener: Listener, event_feed: EventFeed) -
     hello = {"kind": "hello", "text": "", "details": details}
     with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
         await _first_of(
-            _send(socket, listener, json.dumps(hello, ensure_ascii=False)),
+            _send(socket, listener, json_text(hello)),
             _until_gone(socket),
             # What is stuck in sending to somebody who does not read is given up.
             listener.until_ended(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from obs_stylizer.control.api import ControlApi
 from obs_stylizer.control.commands import ApplyPreset
@@ -22,6 +22,7 @@ from obs_stylizer.settings import runtime_folder
 from obs_stylizer.web.answers import ERRORS, in_thread, refusal, result_of
 from obs_stylizer.web.event_feed import EventFeed
 from obs_stylizer.web.guard import KNOWN_BY, NEW_CODE
+from obs_stylizer.web.json_text import AnyNameResponse
 from obs_stylizer.web.thumbnails import Thumbnails, find_preset, picture_beside
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def listing_routes(
         try:
             return await sources.listed()
         except StylizerError as error:
-            return JSONResponse({"sources": [], "reasons": {"sources": str(error)}})
+            return AnyNameResponse({"sources": [], "reasons": {"sources": str(error)}})
 
     @router.get("/api/hotkeys", summary="Which keys do what.")
     async def list_hotkeys() -> dict[str, Any]:

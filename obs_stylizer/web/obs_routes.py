@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.web.answers import (
@@ -18,6 +18,7 @@ from obs_stylizer.web.answers import (
     read_json,
     result_of,
 )
+from obs_stylizer.web.json_text import AnyNameResponse
 
 SceneMap = Mapping[str, Any]
 """``{"scene_map": {SCENE: P}, "default": P}``; P as under ``scenes`` in the settings."""
@@ -88,7 +89,7 @@ def obs_routes(obs: SceneMapApi | None) -> APIRouter:
                 raise UsageError("the request has no scene map", 'send {"scene_map": {…}}')
             undo.append(await save(given))
             del undo[:-_REMEMBERED]
-            return JSONResponse(await describe())
+            return AnyNameResponse(await describe())
         except StylizerError as error:
             return error_response(error)
 
@@ -101,7 +102,7 @@ def obs_routes(obs: SceneMapApi | None) -> APIRouter:
                 raise UsageError("there is no saved scene map to take back")
             await save(undo[-1])
             undo.pop()
-            return JSONResponse(await describe())
+            return AnyNameResponse(await describe())
         except StylizerError as error:
             return error_response(error)
 

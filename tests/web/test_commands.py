@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from pathlib import Path
@@ -15,6 +16,8 @@ from obs_stylizer.realtime import messages
 from obs_stylizer.web import answers
 from obs_stylizer.web.free_paths import is_free
 from tests.web.conftest import TOKEN, Running, eventually
+
+JSON = "application/json"
 
 
 def post(panel: Running, word: str, **arguments: object) -> httpx.Response:
@@ -320,3 +323,13 @@ def test_every_command_and_every_page_is_described(panel: Running) -> None:
     ):
         assert address in paths, address
     assert "/api/events" in schema["info"]["description"]
+
+
+def test_a_source_whose_name_is_no_utf_8(panel: Running) -> None:
+    source = "file:caf\udce9.mp4"
+    body = json.dumps({"source": source})
+    headers = {"content-type": JSON, "authorization": f"Bearer {TOKEN}"}
+    answer = panel.client.post("/api/source", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    until_status(panel, "source", source)
+    assert panel.client.get("/api/status").json()["source"] == source
