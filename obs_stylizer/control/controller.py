@@ -18,7 +18,7 @@ from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.event_texts import control_event_of, log_event
 from obs_stylizer.control.on_air import OnAir, OnAirState, after
 from obs_stylizer.control.preset_changes import PresetChanges
-from obs_stylizer.control.preset_state_machine import Limits
+from obs_stylizer.control.preset_effects import Limits
 from obs_stylizer.errors import (
     SourceError,
     StylizerError,

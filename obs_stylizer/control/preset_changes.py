@@ -12,17 +12,17 @@ from typing import Final, Protocol
 from obs_stylizer.control.commands import Answer, check_crossfade, check_strength
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.on_air import OnAirState
-from obs_stylizer.control.preset_state_machine import (
+from obs_stylizer.control.preset_effects import (
     Answered,
     Effect,
     Limits,
     Outcome,
     PresetChoice,
-    PresetStateMachine,
     Quarantined,
     ReplaceWorker,
     Show,
 )
+from obs_stylizer.control.preset_state_machine import PresetStateMachine
 from obs_stylizer.control.undo_history import UndoHistory
 from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
 from obs_stylizer.inference.locate import find_model, lite_of

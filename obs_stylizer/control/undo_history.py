@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from obs_stylizer.control.preset_state_machine import PresetChoice
+from obs_stylizer.control.preset_effects import PresetChoice
 
 REMEMBERED: Final = 50
 

@@ -20,7 +20,7 @@ from obs_stylizer.control.api import ControlSurfaceFactory
 from obs_stylizer.control.commands import Answer, ApplyPreset
 from obs_stylizer.control.controller import Controller
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
-from obs_stylizer.control.preset_state_machine import Limits
+from obs_stylizer.control.preset_effects import Limits
 from obs_stylizer.daemon.closing import end_together
 from obs_stylizer.daemon.control_api import DaemonControlApi
 from obs_stylizer.daemon.control_surfaces import ControlSurfaces

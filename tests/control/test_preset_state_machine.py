@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from obs_stylizer.control.preset_state_machine import (
+from obs_stylizer.control.preset_effects import (
     PLAIN,
     Answered,
     Effect,
     Limits,
     Outcome,
     PresetChoice,
-    PresetStateMachine,
     Quarantined,
     ReplaceWorker,
     Show,
 )
+from obs_stylizer.control.preset_state_machine import PresetStateMachine
 from obs_stylizer.errors import ModelError
 from obs_stylizer.presets import NamedPreset, Preset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from obs_stylizer.control.preset_state_machine import PresetChoice
+from obs_stylizer.control.preset_effects import PresetChoice
 from obs_stylizer.control.undo_history import REMEMBERED, UndoHistory
 from obs_stylizer.presets import NamedPreset, Preset
 
