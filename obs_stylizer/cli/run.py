@@ -25,6 +25,7 @@ from obs_stylizer.sinks.spec import FORMS as SINK_FORMS
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import FORMS as SOURCE_FORMS
 from obs_stylizer.sources.spec import SourceSpec
+from obs_stylizer.web.listener import raise_descriptor_limit
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ def run(
 
 def _go_on_air(config: Path | None, overrides: Overrides, terminal: Terminal) -> bool:
     """Do it, once the options are known to be sound; return whether all of it has ended."""
+    raise_descriptor_limit()
     # What the worker needs is loaded in its server process while the rest is decided here.
     prepare_launching()
     library = open_library()

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from obs_stylizer.errors import BusyError, SinkError
 from obs_stylizer.locks import ResourceLock
+from obs_stylizer.web.listener import SparingListener
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,7 @@ def _listen(address: str, port: int, remedy: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     # asyncio sends at once only on sockets that say which protocol they speak; without it, each
     # answer would wait 40 ms for the other side's acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = SparingListener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform == "win32":
             # There, the usual option would let two programs have the same port.

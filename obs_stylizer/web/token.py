@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _BYTES: Final = 32
 _SHORTEST: Final = 20
 _LONGEST: Final = 1000
+_not_kept: Final[dict[Path, str]] = {}
+"""Tokens of files that cannot be written: panel and streams of one process share one."""
 
 
 def token_file() -> Path:
@@ -27,16 +29,21 @@ def token_file() -> Path:
 def read_or_make_token(path: Path | None = None) -> str:
     """Return the token, made at the first call; ``path`` is :func:`token_file` if not given.
 
-    Where it can be neither read nor written, it is one that nobody learns, and the log says so.
+    Where it can be neither read nor written, it is one for this process alone, and the log says
+    so.
     """
     path = path or token_file()
     try:
         return _read(path) or _make(path)
     except OSError as error:
-        log.warning(
-            "the token cannot be kept in %s (%s): addresses with a token do not work", path, error
-        )
-        return secrets.token_urlsafe(_BYTES)
+        if path not in _not_kept:
+            log.warning(
+                "the token cannot be kept in %s (%s): it is another one after each start",
+                path,
+                error,
+            )
+            _not_kept[path] = secrets.token_urlsafe(_BYTES)
+        return _not_kept[path]
 
 
 def _read(path: Path) -> str:

@@ -55,11 +55,14 @@ def test_an_unusable_one_is_replaced(tmp_path: Path, content: str) -> None:
     assert path.read_text().strip() == token
 
 
-def test_where_it_cannot_be_kept_nobody_knows_it(
+def test_where_it_cannot_be_kept_it_is_that_of_the_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("")
     with caplog.at_level(logging.WARNING):
         first = read_or_make_token(tmp_path / "file" / "token")
     assert "cannot be kept" in caplog.text
-    assert first != read_or_make_token(tmp_path / "file" / "token")
+    # Panel and streams of one process let the same programs in, and one warning is enough.
+    caplog.clear()
+    assert read_or_make_token(tmp_path / "file" / "token") == first
+    assert caplog.text == ""
