@@ -35,7 +35,7 @@ _ABOUT = f"""Every command, listing and picture of obs-stylizer.
 * `{EVENTS_PATH}` is a WebSocket: first a message `hello` with the status, then every event
   as `{{"kind": …, "text": …, "details": …}}`, statistics once a second. Nothing is sent to it.
 * Programs of this machine may ask for the state, the presets and their own pictures, and change
-  preset, mix, strength, crossfade, bypass and freeze. Whatever shows or changes a source, reads a
+  preset, mix, strength, crossfade and freeze. Whatever shows or changes a source, reads a
   picture of the camera or the screen, reads or writes a file, or ends the daemon needs the token:
   `Authorization: Bearer TOKEN` or `?token=TOKEN`. Beyond this machine everything does.
 """

@@ -1,8 +1,8 @@
 """What programs of this machine may ask without the token: nothing that shows or changes a source.
 
-Everything else needs it: pictures of the camera or the screen, files, sources, recordings,
-snapshots, whatever writes into the settings, and ending the daemon. A machine has other accounts
-than that of whoever sits in front of it.
+Everything else needs it: pictures of the camera or the screen, files, sources, what shows one
+plain, recordings, snapshots, whatever writes into the settings, and ending the daemon. A machine
+has other accounts than that of whoever sits in front of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 FREE_WORDS: Final = frozenset(
     {
         *("preset", "next", "previous", "undo", "strength", "strength-step", "mix", "crossfade"),
-        *("bypass", "freeze", "warm", "reload", "status"),
+        *("freeze", "warm", "reload", "status"),
     }
 )
 """Commands that change how the picture looks, and not what it is of."""

@@ -90,7 +90,7 @@ def thumbnail(panel: Running, name: str) -> bytes:
 def test_thumbnails_are_painted_from_the_live_picture(panel: Running, folder: Path) -> None:
     (folder / "grey.yaml").write_text("title: Grey\nafter: {saturation: 0}\n", "utf-8")
     panel.client.post("/api/reload")
-    eventually(lambda: thumbnail(panel, "grey"))
+    eventually(lambda: thumbnail(panel, "grey") and thumbnail(panel, "plain"))
     assert colour(thumbnail(panel, "plain")) == pytest.approx([200, 40, 40], abs=6)
     red, green, blue = colour(thumbnail(panel, "grey"))
     assert red == pytest.approx(green, abs=3) == pytest.approx(blue, abs=3)
