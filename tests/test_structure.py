@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -129,3 +130,14 @@ def test_the_readme_names_files_that_there_are() -> None:
     named = re.findall(r"`([a-z_/]+(?:\.py|/))`", architecture)
     assert len(named) > 10
     assert [name for name in named if not (ROOT / "obs_stylizer" / name).exists()] == []
+
+
+def test_the_readme_names_the_layers_that_are_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    chain = re.search(r"^    cli → (?:.*\n)+?\n", readme, re.MULTILINE)
+    assert chain is not None
+    told = [layer.split(", ") for layer in " ".join(chain[0].split()).split(" → ")]
+    assert told == [layer.split(" | ") for layer in layers]
