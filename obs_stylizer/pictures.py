@@ -24,7 +24,6 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageCms,
     ImageOps,
     Jpeg2KImagePlugin,
     JpegImagePlugin,
@@ -39,6 +38,7 @@ from PIL import (
 
 from obs_stylizer.errors import SourceError
 from obs_stylizer.frames import Pixels
+from obs_stylizer.picture_colour import in_srgb
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def read_animation(path: Path, ground: int = 0) -> Iterator[Picture]:
     with image:
         count = _count(image)
         for number in range(count):
-            yield _decoded(image, number, count, path, ground)
+            yield _decoded(image, data, number, count, path, ground)
 
 
 def _opened(data: bytes, path: Path) -> Image.Image | None:
@@ -176,14 +176,16 @@ def _opened(data: bytes, path: Path) -> Image.Image | None:
     return image
 
 
-def _decoded(image: Image.Image, number: int, count: int, path: Path, ground: int) -> Picture:
+def _decoded(
+    image: Image.Image, data: bytes, number: int, count: int, path: Path, ground: int
+) -> Picture:
     try:
         with _silence():
             if count > 1:
                 image.seek(number)
             image.load()
             return Picture(
-                _as_seen(image, path, ground), count, _seconds(image) if count > 1 else 0.0
+                _as_seen(image, data, path, ground), count, _seconds(image) if count > 1 else 0.0
             )
     except SourceError:
         raise
@@ -235,7 +237,7 @@ def _seconds(image: Image.Image) -> float:
     return milliseconds / 1000 if milliseconds >= _LEAST_MS else _DEFAULT_SECONDS
 
 
-def _as_seen(image: Image.Image, path: Path, ground: int) -> Pixels:
+def _as_seen(image: Image.Image, data: bytes, path: Path, ground: int) -> Pixels:
     profile = image.info.get("icc_profile")
     try:
         image = ImageOps.exif_transpose(image)
@@ -249,7 +251,7 @@ def _as_seen(image: Image.Image, path: Path, ground: int) -> Pixels:
         image = image.convert("RGB")
     elif image.mode not in ("L", "RGB", "CMYK", "LAB"):
         image = image.convert("RGB")
-    pixels = np.asarray(_in_srgb(image, profile, path))
+    pixels = np.asarray(in_srgb(image, profile, data, path))
     return _laid_on(pixels, alpha, ground)
 
 
@@ -275,42 +277,6 @@ def _too_deep(path: Path, depth: str) -> SourceError:
     return SourceError(
         f"{path.name} has {depth}, which is not read", "save it with 8 or 16 bits a channel"
     )
-
-
-def _in_srgb(image: Image.Image, profile: object, path: Path) -> Image.Image:
-    """Return a picture without transparency as sRGB, by its colour profile if it has one."""
-    source: Any = None
-    if image.mode == "LAB":
-        source = ImageCms.createProfile("LAB")
-    elif isinstance(profile, bytes) and profile:
-        source = _usable_profile(profile, image.mode, path)
-    if source is None:
-        return image.convert("RGB")
-    try:
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, ValueError) as error:
-        log.warning("%s: its colour profile cannot be followed: %s", path.name, error)
-        return image.convert("RGB")
-    assert converted is not None
-    return converted
-
-
-def _usable_profile(data: bytes, mode: str, path: Path) -> Any:
-    """Return a profile that says something about a picture of ``mode``, else None."""
-    try:
-        profile: Any = ImageCms.ImageCmsProfile(BytesIO(data)).profile
-    except (OSError, ValueError) as error:
-        log.warning("%s: its colour profile is broken and not followed: %s", path.name, error)
-        return None
-    space = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}[mode]
-    if str(profile.xcolor_space).strip() != space:
-        return None
-    # Nothing would change but the rounding.
-    if "srgb" in (profile.profile_description or "").lower():
-        return None
-    return ImageCms.ImageCmsProfile(profile)
 
 
 def _laid_on(

@@ -178,6 +178,34 @@ def test_a_profile_is_followed(tmp_path: Path, form: str, transparent: bool) -> 
     assert near(seen(path), 8, 8, (red, green, blue), 6)
 
 
+def signalled(path: Path, primaries: int, transfer: int) -> Path:
+    """Write a patch of one colour whose file says by numbers what they mean."""
+    patch = Image.new("RGB", (32, 32), (200, 60, 60))
+    if path.suffix == ".png":
+        patch.save(path)
+        data = path.read_bytes()
+        body = b"cICP" + bytes([primaries, transfer, 0, 1])
+        chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[:33] + chunk + data[33:])
+    else:
+        patch.save(path, quality=95)
+        avif = bytearray(path.read_bytes())
+        at = avif.index(b"colrnclx") + 8
+        avif[at : at + 4] = struct.pack(">HH", primaries, transfer)
+        path.write_bytes(avif)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".avif"])
+def test_numbers_in_place_of_a_profile_are_followed(tmp_path: Path, suffix: str) -> None:
+    # The same patch with a profile of those primaries is (219, 37, 49) by gamma 2.2.
+    wide = seen(signalled(tmp_path / f"p3{suffix}", 12, 13))
+    assert near(wide, 16, 16, (219, 37, 49), 6)
+    assert near(seen(signalled(tmp_path / f"plain{suffix}", 1, 13)), 16, 16, (200, 60, 60), 4)
+    bright, _, _ = at(seen(signalled(tmp_path / f"hdr{suffix}", 9, 16)), 16, 16)
+    assert bright == 255
+
+
 def test_profiles_of_grey_and_of_ink(tmp_path: Path) -> None:
     grey = Image.new("L", (16, 16), 55)
     grey.save(tmp_path / "grey.png", icc_profile=wide_gamut_profile(b"GRAY"))

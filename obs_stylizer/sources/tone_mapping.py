@@ -1,8 +1,7 @@
 """HDR video as SDR: light beyond a screen's white is pressed below it, wide colour into sRGB's.
 
-The curve is Hable's filmic one as FFmpeg's ``tonemap`` filter applies it, so that the picture is
-the one people get from FFmpeg. It is worked out once for a grid of colours, which FFmpeg's
-``haldclut`` filter then looks up for every pixel.
+What becomes of a colour is worked out once for a grid of them, which FFmpeg's ``haldclut`` filter
+then looks up for every pixel.
 """
 
 from __future__ import annotations
@@ -19,31 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
+from obs_stylizer.hdr import HLG, LUMA_2020, PQ, USUAL_PEAK, to_sdr
 from obs_stylizer.sources.side_data import side_data
 
-Colours = NDArray[np.float64]
-
-PQ: Final = 16
-"""SMPTE ST 2084, FFmpeg's number of it; numbers mean light of up to 10000 cd/m²."""
-HLG: Final = 18
-"""ARIB STD-B67, the curve of broadcasts."""
-
-# Light of SDR white in cd/m², to which everything below is relative.
-_WHITE: Final = 100.0
-# Of a usual HDR screen, and what is taken where a file does not say how bright it gets.
-_USUAL_PEAK: Final = 1000.0
-# What such a screen makes of a scene by HLG, each channel for itself as FFmpeg's zscale does it.
-_HLG_GAMMA: Final = 1.2
-# Above this multiple of white, colours fade towards white; FFmpeg's usual value.
-_DESATURATION: Final = 2.0
-_TINY: Final = 1e-6
-# Screens show SDR video with this exponent (ITU-R BT.1886).
-_SCREEN_GAMMA: Final = 2.4
-
-_LUMA_2020: Final = np.array([0.2627, 0.6780, 0.0593])
-_2020_TO_709: Final = np.array(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
-)
 _BT2020: Final = 9
 
 # The table has this number of steps, squared, along every colour.
@@ -73,7 +50,7 @@ def peak_of(frame: VideoFrame) -> float:
         numerator, denominator = struct.unpack_from("=ii", mastering, 72)
         if numerator > 0 and denominator > 0:
             return float(numerator / denominator)
-    return _USUAL_PEAK
+    return USUAL_PEAK
 
 
 class ToneMap:
@@ -96,7 +73,8 @@ class ToneMap:
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """Return a frame of the format rgb24, sRGB as a screen takes it."""
-        full_range = frame.color_range == ColorRange.JPEG
+        # What is red, green and blue already has all levels, whatever else is said.
+        full_range = frame.color_range == ColorRange.JPEG or frame.format.is_rgb
         if full_range != self._is_full_range:
             self._table = _hald_table(self.transfer, self._peak, full_range=full_range)
             self._is_full_range, self._graph = full_range, None
@@ -151,59 +129,8 @@ def _hald_table(transfer: int, peak: float, *, full_range: bool) -> NDArray[np.u
     blue, green, red = np.meshgrid(levels, levels, levels, indexing="ij")
     codes = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
     if not full_range:
-        luma = (codes @ _LUMA_2020)[:, None]
+        luma = (codes @ LUMA_2020)[:, None]
         codes = (255 * luma - 16) / 219 + (codes - luma) * 255 / 224
     shown = to_sdr(codes, transfer, peak)
     side = _LEVEL**3
     return (shown * 65535 + 0.5).astype(np.uint16).reshape(side, side, 3)
-
-
-def to_sdr(codes: Colours, transfer: int, peak: float) -> Colours:
-    """Return colours of HDR video as SDR.
-
-    Args:
-        codes: (…, 3), R'G'B' of BT.2020 primaries, 0 to 1 and a little beyond.
-        transfer: :data:`PQ` or :data:`HLG`.
-        peak: light of the brightest pixel in cd/m².
-
-    Returns:
-        (…, 3), R'G'B' of BT.709 primaries, 0 to 1.
-    """
-    light = (_light_of_pq(codes) if transfer == PQ else _light_of_hlg(codes)) / _WHITE
-    luma = light @ _LUMA_2020
-    overbright = np.maximum(luma - _DESATURATION, _TINY) / np.maximum(luma, _TINY)
-    light += (luma[..., None] - light) * overbright[..., None]
-    # The brightest channel is pressed, the others follow it, so that no colour shifts.
-    signal = np.maximum(light.max(axis=-1), _TINY)
-    pressed = _hable(signal) / _hable(np.array(peak / _WHITE))
-    light *= (pressed / signal)[..., None]
-    shown: Colours = np.clip(light @ _2020_TO_709.T, 0, 1) ** (1 / _SCREEN_GAMMA)
-    return shown
-
-
-def _light_of_pq(codes: Colours) -> Colours:
-    """Return cd/m² by SMPTE ST 2084."""
-    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
-    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-    powered = np.maximum(codes, 0) ** (1 / m2)
-    light: Colours = 10000 * (np.maximum(powered - c1, 0) / (c2 - c3 * powered)) ** (1 / m1)
-    return light
-
-
-def _light_of_hlg(codes: Colours) -> Colours:
-    """Return cd/m² on a screen of 1000 cd/m² by ITU-R BT.2100."""
-    a = 0.17883277
-    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
-    codes = np.maximum(codes, 0)
-    scene = np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - c) / a) + b) / 12)
-    light: Colours = _USUAL_PEAK * scene**_HLG_GAMMA
-    return light
-
-
-def _hable(light: Colours) -> Colours:
-    """Return Hable's filmic curve."""
-    a, b, c, d, e, f = 0.15, 0.50, 0.10, 0.20, 0.02, 0.30
-    curve: Colours = (light * (light * a + b * c) + d * e) / (
-        light * (light * a + b) + d * f
-    ) - e / f
-    return curve
