@@ -90,8 +90,8 @@ class Recorder:
 
     def close(self) -> None:
         """End the recording, if there is one, and the thread."""
-        if self._running is not None:
-            self._submit(self._stop, "the daemon ended")
+        # On its own thread: it may be about to begin one.
+        self._submit(self._finish)
         self._tasks.put(None)
         self._thread.join()
 
@@ -134,6 +134,10 @@ class Recorder:
         log.info("recorded %s", path)
         self._tell(RecordingEnded(path, reason))
         return path
+
+    def _finish(self) -> None:
+        if self._running is not None:
+            self._stop("the daemon ended")
 
     def _ended_by_itself(self, runner: SinkRunner) -> None:
         if self._running is not None and self._running[0] is runner:
