@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -200,3 +201,15 @@ def test_a_day_that_does_not_exist_is_a_title(tmp_path: Path) -> None:
     path.write_text("title: 2025-02-30\nmirror: yes\n", "utf-8")
     preset = load_preset(path)
     assert (preset.title, preset.mirror) == ("2025-02-30", True)
+
+
+def test_nobody_else_reads_or_writes_yaml() -> None:
+    """PyYAML and ruamel know more than a document of ours may say; the rules are in one place."""
+    package = Path(__file__).parents[1] / "obs_stylizer"
+    users = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(?:import|from) (?:yaml|ruamel)\b", path.read_text("utf-8"), re.M)
+    }
+    # The nodes that know their lines; and the one that keeps comments, with our reader's rules.
+    assert users == {"yaml_text.py", "documents.py", "web/settings_file.py"}
