@@ -115,6 +115,7 @@ class Controller:
         self._preset_changes = PresetChanges(
             pipeline, library, self._state, governor, self._now, limits, self._event_bus
         )
+        self._follow_fails = False
         self._preloading = False
         self._new_source: SourceSpec | None = None
         self._source_tries = 0
@@ -185,7 +186,7 @@ class Controller:
             self._preset_changes.tick()
         if now >= self._next_refresh:
             self._next_refresh = now + _REFRESH_SECONDS
-            self._follow_files()
+            self._try_to_follow_files()
         self._publish_changes()
         return True
 
@@ -386,6 +387,16 @@ class Controller:
         told = (messages.SourceOpened, messages.SourceLost, messages.SourceFailed)
         if isinstance(event, told) and event.source == self._new_source:
             self._new_source = None
+
+    def _try_to_follow_files(self) -> None:
+        try:
+            self._follow_files()
+        except Exception:
+            if not self._follow_fails:
+                log.exception("the preset files cannot be followed; it is tried again")
+            self._follow_fails = True
+        else:
+            self._follow_fails = False
 
     def _follow_files(self) -> list[str]:
         changed = sorted(self._library.refresh())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from obs_stylizer.control import commands
+from obs_stylizer.control import controller as controller_module
 from obs_stylizer.control.commands import (
     ApplyPreset,
     ChangeSource,
@@ -477,3 +478,26 @@ def test_command_after_the_end_fails_at_once(controller: Controller) -> None:
     controller.stop()
     with pytest.raises(StylizerError, match="ending"):
         do(controller, NextPreset())
+
+
+def test_nothing_ends_the_controller(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch, log_errors: list[str]
+) -> None:
+    apply(controller, "wave")
+    with monkeypatch.context() as patch:
+        patch.setattr(controller_module, "_REFRESH_SECONDS", 0.0)
+        patch.setattr(PresetLibrary, "refresh", lambda self: deep(0))
+        with pytest.raises(StylizerError, match="the command failed"):
+            apply(controller, "ink")
+        while not any("preset files" in error for error in log_errors):
+            settled(controller)
+        for _ in range(20):
+            settled(controller)
+    assert sum("preset files" in error for error in log_errors) == 1, "told once, not for ever"
+    assert apply(controller, "ink") == "preset ink"
+    log_errors.clear()
+
+
+def deep(depth: int) -> set[str]:
+    """What a file that refers to itself does to a reader."""
+    return deep(depth + 1)
