@@ -18,7 +18,7 @@ from obs_stylizer.bench.loops import bare_loop, usual_loop
 from obs_stylizer.bench.report import Figure, Row
 from obs_stylizer.bench.setup import LOADED, Bench, runtimes, wait_for
 from obs_stylizer.control.commands import ApplyPreset
-from obs_stylizer.daemon.app import resident_megabytes
+from obs_stylizer.daemon.reporting import resident_megabytes
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.sinks.listing import list_virtual_cameras

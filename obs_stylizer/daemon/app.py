@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +29,7 @@ from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.daemon.plain_frames import PlainFrames
 from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.recorder import Recorder
+from obs_stylizer.daemon.reporting import MemoryCount, StatisticsFile
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.daemon.sleep import Sleep
 from obs_stylizer.daemon.supervisor import Supervisor
@@ -63,7 +62,6 @@ CLOSE_SECONDS: Final = 8.0
 """Longest that closing takes; service managers kill after ten."""
 _SINKS_SECONDS: Final = 5.0
 _TICK_SECONDS: Final = 1.0
-_MEMORY_SECONDS: Final = 10.0
 
 
 class Daemon:
@@ -89,7 +87,8 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._on_second = on_second
         self._ending = threading.Event()
-        self._counted: tuple[float, int | None, float] = (float("-inf"), None, 0.0)
+        self._memory = MemoryCount(self.pids)
+        self._statistics_file = StatisticsFile(options.stats_file)
         self._error: StylizerError | None = None
         self._last_frame: tuple[int, float] | None = None
         self._started_at = self._clock.now()
@@ -139,7 +138,7 @@ class Daemon:
             self._is_over,
             {
                 "counting": self._count,
-                "writing statistics": lambda: self._write_statistics(self._newest),
+                "writing statistics": lambda: self._statistics_file.write(self._newest),
                 "measuring the load": self._measure_load,
                 "the rest of plain frames": self.plain.rest_if_unwanted,
                 "the check of the recording": self._check_recording,
@@ -284,7 +283,7 @@ class Daemon:
             self.presenter.stop(_TICK_SECONDS)
         try:
             self.last_statistics = self.statistics()
-            self._write_statistics(self.last_statistics)
+            self._statistics_file.write(self.last_statistics)
         except Exception:
             log.exception("the last statistics are lost")
         first.update({f"sink {runner.statistics.name}": runner.stop for runner in self._runners})
@@ -338,16 +337,8 @@ class Daemon:
             worker_state=self.supervisor.state,
             worker_pid=self.supervisor.pid or 0,
             worker_restarts=self.supervisor.restarts,
-            memory_mb=self._memory(now),
+            memory_mb=self._memory.megabytes(now, self.supervisor.pid),
         )
-
-    def _memory(self, now: float) -> float:
-        """Memory in MB, asked for now and then only: the system stops a process to count it."""
-        counted_at, worker, megabytes = self._counted
-        if now - counted_at >= _MEMORY_SECONDS or worker != self.supervisor.pid:
-            megabytes = round(resident_megabytes(self.pids()), 1)
-            self._counted = (now, self.supervisor.pid, megabytes)
-        return megabytes
 
     def pids(self) -> list[int]:
         """Process numbers of the daemon and of all that it started."""
@@ -428,30 +419,3 @@ class Daemon:
                 return True
             return now - ended_at > _LAST_FRAME_SECONDS
         return self.presenter.finished
-
-    def _write_statistics(self, statistics: Statistics) -> None:
-        path = self.options.stats_file
-        if path is None:
-            return
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            scratch.write_text(json.dumps(statistics.as_dict(), indent=2), "utf-8")
-            scratch.replace(path)
-        except OSError as error:
-            log.warning("statistics cannot be written: %s", error)
-            self.options = replace(self.options, stats_file=None)
-
-
-def resident_megabytes(pids: Sequence[int]) -> float:
-    """Memory of some processes in MB, shared pages counted once where the system tells (Linux)."""
-    total = 0
-    for pid in pids:
-        try:
-            process = psutil.Process(pid)
-            try:
-                total += process.memory_full_info().pss
-            except (AttributeError, psutil.AccessDenied):
-                total += process.memory_info().rss
-        except psutil.Error:
-            continue
-    return total / 1e6

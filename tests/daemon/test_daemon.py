@@ -29,7 +29,7 @@ from obs_stylizer.control.commands import (
     TakeSnapshot,
     WarmPreset,
 )
-from obs_stylizer.daemon import app, supervisor
+from obs_stylizer.daemon import reporting, supervisor
 from obs_stylizer.daemon.app import Daemon
 from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.errors import (
@@ -44,6 +44,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn, SessionOptions
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.frame_memory import open_memory
+from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.settings import RecordingSettings, WorkerSettings
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
@@ -373,11 +374,24 @@ def test_model_broken_at_the_start_shows_the_plain_picture(
     assert "invert.onnx is empty" in log_errors.pop()
 
 
+def test_statistics_that_could_not_be_written_are_written_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "gone" / "stats.json"
+    file = reporting.StatisticsFile(path)
+    file.write(Statistics(uptime_s=1.0))
+    file.write(Statistics(uptime_s=2.0))
+    assert caplog.text.count("cannot be written") == 1
+    path.parent.mkdir()
+    file.write(Statistics(uptime_s=3.0))
+    assert json.loads(path.read_text("utf-8"))["uptime_s"] == 3.0
+
+
 def test_memory_counts_all_processes(folder: Path) -> None:
     with on_air(folder) as daemon:
-        alone = app.resident_megabytes([os.getpid()])
+        alone = reporting.resident_megabytes([os.getpid()])
         assert daemon.statistics().memory_mb > alone
-    assert app.resident_megabytes([2**22 + 1]) == 0
+    assert reporting.resident_megabytes([2**22 + 1]) == 0
 
 
 def test_plain_frames_come_while_they_are_looked_at(folder: Path) -> None:
