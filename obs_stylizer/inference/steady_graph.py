@@ -7,14 +7,15 @@ where chance decides between two things instead, nothing is changed and the mode
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from obs_stylizer.inference.graph_scopes import graphs_of, nodes_of
+from obs_stylizer.inference.graph_scopes import graphs_of, names_read, nodes_of
 
+_OF_ONNX: Final = ("", "ai.onnx")
 _NOISE: Final = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike")
 CHANCE: Final = (*_NOISE, "Bernoulli", "Multinomial", "Dropout")
 """Operators whose result may be another one at each run."""
@@ -39,13 +40,15 @@ def make_steady(model: onnx.ModelProto) -> list[str]:
         What was changed, a sentence each, with the operator's name.
     """
     changes = []
-    dropouts = [node for node in nodes_of(model) if _switch_off(model, node)]
-    if dropouts:
-        times = f" ({len(dropouts)} times)" if len(dropouts) > 1 else ""
-        changes.append(
-            f"Dropout was left in training mode{times} and is switched off, or the picture would "
-            "flicker"
-        )
+    for name, switch_off in (("Dropout", _stop_dropout), ("BatchNormalization", _stop_learning)):
+        found = [node for node in nodes_of(model) if node.op_type == name]
+        count = sum(switch_off(model, node) for node in found if node.domain in _OF_ONNX)
+        if count:
+            times = f" ({count} times)" if count > 1 else ""
+            changes.append(
+                f"{name} was left in training mode{times} and is switched off, or the picture "
+                "would flicker"
+            )
     # Inner graphs first: putting new nodes into an outer one copies what it holds.
     for graph in reversed(list(graphs_of(model.graph))):
         changes += [
@@ -57,16 +60,51 @@ def make_steady(model: onnx.ModelProto) -> list[str]:
 
 def operators_of_chance(model: onnx.ModelProto) -> list[str]:
     """Return the names of the operators in ``model`` that can make it differ between runs."""
-    return sorted(
-        {node.op_type for node in nodes_of(model) if node.op_type in CHANCE} - {"Dropout"}
-        | {node.op_type for node in nodes_of(model) if node.domain not in ("", "ai.onnx")}
-    )
+    names = set()
+    for node in nodes_of(model):
+        learning = any(a.name == "training_mode" and a.i for a in node.attribute)
+        if node.op_type in CHANCE or learning or node.domain not in _OF_ONNX:
+            names.add(node.op_type)
+    return sorted(names - {"Dropout"})
 
 
-def _switch_off(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
-    """Switch off a Dropout; return whether it was on."""
-    if node.op_type != "Dropout" or node.domain not in ("", "ai.onnx"):
+def _stop_learning(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Let a BatchNormalization use what it has learnt; return whether it used each frame's own.
+
+    Left as it is where something reads the statistics that it made.
+    """
+    version = _version(model)
+    settings = {a.name: a.i for a in node.attribute}
+    if version < 7:
+        was_on = not settings.get("is_test", 0)
+    elif version < 14:
+        was_on = len(node.output) > 1
+    else:
+        was_on = bool(settings.get("training_mode", 0))
+    made = {name for name in node.output[1:] if name}
+    read = names_read(nodes_of(model)) | {
+        value.name for graph in list(graphs_of(model.graph))[1:] for value in graph.output
+    }
+    if not was_on or made & read:
         return False
+    kept = [a for a in node.attribute if a.name not in ("training_mode", "is_test")]
+    if version < 7:
+        kept.append(helper.make_attribute("is_test", 1))
+    _replace(node.attribute, kept)
+    del node.output[1:]
+    _replace(model.graph.output, [v for v in model.graph.output if v.name not in made])
+    return True
+
+
+def _replace(values: Any, kept: list[Any]) -> None:
+    """Keep only some messages of a repeated field."""
+    copies = [type(value).FromString(value.SerializeToString()) for value in kept]
+    del values[:]
+    values.extend(copies)
+
+
+def _stop_dropout(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Switch off a Dropout; return whether it was on."""
     if _version(model) < 7:
         was_on = all(a.name != "is_test" or a.i == 0 for a in node.attribute)
         del node.attribute[:]
@@ -95,7 +133,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, bool]:
 
 
 def _version(model: onnx.ModelProto) -> int:
-    return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    return max((o.version for o in model.opset_import if o.domain in _OF_ONNX), default=0)
 
 
 def _hold_all(graph: onnx.GraphProto, version: int) -> list[str]:
@@ -115,7 +153,7 @@ def _hold_all(graph: onnx.GraphProto, version: int) -> list[str]:
 
 def _held(graph: onnx.GraphProto, node: onnx.NodeProto, version: int) -> list[onnx.NodeProto]:
     """Return nodes that give the mean of what ``node`` gives; none if that cannot be done."""
-    if node.domain not in ("", "ai.onnx") or node.op_type not in (*_NOISE, "Bernoulli"):
+    if node.domain not in _OF_ONNX or node.op_type not in (*_NOISE, "Bernoulli"):
         return []
     if not _means_something(graph, node.output[0]):
         return []

@@ -147,9 +147,30 @@ def _bernoulli_mask(folder: Path) -> Path:
     return save(folder, nodes, [const("kept", 0.7)])
 
 
+def _learning(folder: Path, opset: int = 17, **attributes: object) -> Path:
+    """Batch normalization that uses each frame's own statistics, and gives new ones."""
+    made = ["y", "mean", "variance"] if opset >= 14 else ["y", "m", "v", "saved_m", "saved_v"]
+    nodes = [
+        negative("x", "n"),
+        node("BatchNormalization", ["n", "one", "zero", "zero", "one"], made, **attributes),
+    ]
+    constants = [const("one", np.ones(3)), const("zero", np.zeros(3))]
+    return save(folder, nodes, constants, outputs=[info("y"), info(made[1], [3])], opset=opset)
+
+
+def _training_batches(folder: Path) -> Path:
+    return _learning(folder, training_mode=1)
+
+
+def _old_training_batches(folder: Path) -> Path:
+    return _learning(folder, 9)
+
+
 @pytest.mark.parametrize(
     ("make", "operator"),
     [
+        (_training_batches, "BatchNormalization"),
+        (_old_training_batches, "BatchNormalization"),
         (_dropout, "Dropout"),
         (_old_dropout, "Dropout"),
         (_dropout_switched_on_by_a_node, "Dropout"),
