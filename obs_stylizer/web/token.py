@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -66,13 +67,21 @@ def _read(path: Path) -> str:
 def _make(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_urlsafe(_BYTES)
+    # Whole before it has its name: whoever starts at the same moment reads all of it or nothing.
+    # Private from its first moment; on Windows the folder is the user's own.
+    number, draft = tempfile.mkstemp(prefix=".token.", dir=path.parent)
     try:
-        # Private from its first moment; on Windows the folder is the user's own.
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        # Another daemon was as quick.
-        return _read(path) or token
-    with os.fdopen(number, "w", encoding="utf-8") as stream:
-        stream.write(token + "\n")
+        with os.fdopen(number, "w", encoding="utf-8") as stream:
+            stream.write(token + "\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            # Another daemon was as quick.
+            return _read(path) or token
+        except OSError:
+            # A file system without links.
+            Path(draft).replace(path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
     log.info("made a token for other programs: %s", path)
     return token

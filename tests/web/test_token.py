@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def test_made_at_the_first_start_and_kept(tmp_path: Path) -> None:
     assert permissions(path) == 0o600
     assert read_or_make_token(path) == token
     assert read_or_make_token(tmp_path / "other") != token
+
+
+def test_all_who_start_at_the_same_moment_have_the_same(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as many:
+        for attempt in range(40):
+            path = tmp_path / str(attempt) / "token"
+            tokens = set(many.map(lambda _, path=path: read_or_make_token(path), range(8)))
+            assert tokens == {path.read_text("utf-8").strip()}
+            assert [file.name for file in path.parent.iterdir()] == ["token"]
 
 
 def test_it_is_beside_the_settings() -> None:
