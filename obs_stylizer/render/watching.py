@@ -12,7 +12,7 @@ from typing import Final
 
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.errors import SourceError, StylizerError, UsageError
-from obs_stylizer.pictures import is_picture
+from obs_stylizer.pictures import is_leftover, is_picture
 from obs_stylizer.render.file_render import RenderStoppedError, Result
 from obs_stylizer.render.pictures import written_name
 from obs_stylizer.render.requests import Kind, Request, checked_container, container_for
@@ -46,6 +46,7 @@ class _Seen:
 
     stamp: _Stamp
     since: float
+    is_told: bool = False
 
 
 class Ledger:
@@ -166,7 +167,7 @@ def _whole_files(folder: Path, seen: dict[str, _Seen], ledger: Ledger, moment: f
     ready = []
     present = set()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not (is_picture(path) or path.suffix.lower() in _VIDEOS):
+        if is_leftover(path):
             continue
         try:
             stat = path.stat()
@@ -177,11 +178,13 @@ def _whole_files(folder: Path, seen: dict[str, _Seen], ledger: Ledger, moment: f
         known = seen.get(path.name)
         if known is None or known.stamp != stamp:
             seen[path.name] = _Seen(stamp, moment)
-        elif (
-            moment - known.since >= SETTLE_SECONDS
-            and stat.st_size
-            and not ledger.knows(path.name, stamp)
-        ):
+        elif moment - known.since < SETTLE_SECONDS or not stat.st_size:
+            continue
+        elif not (is_picture(path) or path.suffix.lower() in _VIDEOS):
+            if not known.is_told:
+                known.is_told = True
+                log.info("%s is left alone: its name is that of no video or picture", path.name)
+        elif not ledger.knows(path.name, stamp):
             ready.append(path)
     for name in seen.keys() - present:
         del seen[name]
@@ -190,6 +193,7 @@ def _whole_files(folder: Path, seen: dict[str, _Seen], ledger: Ledger, moment: f
 
 def _request(path: Path, target: Path, options: RenderOptions, suffix: str) -> Request:
     if is_picture(path):
-        return Request(Kind.PICTURE, path, target / written_name(path))
+        others = {other.name for other in path.parent.iterdir()} - {path.name}
+        return Request(Kind.PICTURE, path, target / written_name(path, others))
     name = f"{path.stem}{container_for(path, options.output.codec, suffix)}"
     return Request(Kind.CLIP, path, target / name)

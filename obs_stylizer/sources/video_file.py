@@ -64,9 +64,13 @@ class VideoFileSource(Source):
             raise
         if first is None:
             film.close()
+            name, made = self._path.name, f"{self._path.stem}.mp4"
             raise SourceError(
-                f"there is not one frame in {self._path.name}",
-                "it may be cut off; choose another file",
+                f"there is not one frame in {name}",
+                # FFmpeg does not decode these, but rendering reads them otherwise.
+                f"make a film of it: obs-stylizer render {name} -o {made} --preset plain"
+                if self._path.suffix.lower() == ".webp"
+                else "it may be cut off; choose another file",
             )
         with self._lock:
             self._film = film

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import pytest
 from PIL import Image
 
 from obs_stylizer.errors import SourceError, UsageError
+from obs_stylizer.frames import FrameSize
 from obs_stylizer.render.encoders import Codec
 from obs_stylizer.render.file_render import Output
 from obs_stylizer.render.requests import plan_requests
 from obs_stylizer.render.worklist import RenderOptions, do_request
+from obs_stylizer.sources.base import SourceOptions
+from obs_stylizer.sources.video_file import VideoFileSource
 from tests.fakes.heic import write_heic
 from tests.render.clips import decoded
 from tests.render.conftest import MakeStyle
@@ -87,6 +91,19 @@ def test_an_animation_is_one_picture_with_a_word_or_a_film(
     assert [round(float(picture[..., 0].mean()) / 60) for picture in pictures] == [0, 1, 2, 3]
     render(make_style, source, str(tmp_path / "film.mkv"), Codec.FFV1)
     assert len(decoded(tmp_path / "film.mkv")[0]) == 4
+
+
+def test_an_animation_that_cannot_be_played_live_can_be_made_a_film(
+    tmp_path: Path, make_style: MakeStyle
+) -> None:
+    source = write_animation(tmp_path / "moving.webp", lossless=True)
+    with pytest.raises(SourceError, match="not one frame") as caught:
+        VideoFileSource(source, SourceOptions()).open()
+    named = re.search(r"obs-stylizer render (\S+) -o (\S+)", caught.value.remedy)
+    assert named is not None
+    render(make_style, tmp_path / named[1], str(tmp_path / named[2]))
+    with VideoFileSource(tmp_path / "moving.mp4", SourceOptions()) as played:
+        assert played.open().frame_size == FrameSize(48, 32)
 
 
 def test_one_picture_is_no_film(tmp_path: Path, make_style: MakeStyle) -> None:
