@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -175,7 +176,7 @@ class ForeignModel:
             return ModelError(
                 f"{self.path}: its operators are of version {version} of {domain}, and {here} "
                 f"takes them up to {newest}",
-                f"{_EXPORT}, or bring it up to date: pip install --upgrade onnxruntime",
+                f"{_EXPORT}, or bring it up to date: pip install --upgrade {_runtime_package()}",
             )
         if match := _UNKNOWN.search(text):
             domain = f" of “{match[1]}”" if match[1] and match[1] != "ai.onnx" else ""
@@ -326,6 +327,17 @@ def _described(value: onnx.ValueInfoProto) -> str:
     shape = dimensions_of(value)
     sides = "?" if shape is None else _listed(shape) or "one number"
     return f"{value.name} ({ {'float': 'float32'}.get(kind, kind) }: {sides})"
+
+
+def _runtime_package() -> str:
+    """Return the package that ONNX Runtime came in: another one beside it would break both."""
+    for name in ("onnxruntime-gpu", "onnxruntime-directml"):
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        return name
+    return "onnxruntime"
 
 
 def _quoted(name: str) -> str:

@@ -152,8 +152,12 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     path = parted(tmp_path / "m")
     (tmp_path / "m" / "weights.bin").rename(tmp_path / "elsewhere.bin")
     (tmp_path / "m" / "weights.bin").symlink_to(tmp_path / "elsewhere.bin")
-    with pytest.raises(ModelError, match=r"is a link to .*elsewhere\.bin"):
+    with pytest.raises(ModelError, match=r"is a link to .*elsewhere\.bin") as caught:
         load_proto(path)
+    assert "put the file itself there in place of the link" in caught.value.remedy
+    (tmp_path / "m" / "weights.bin").unlink()
+    (tmp_path / "elsewhere.bin").rename(tmp_path / "m" / "weights.bin")
+    loaded(path)
 
 
 def test_a_missing_file_is_wanted_beside_the_link(tmp_path: Path) -> None:
@@ -161,7 +165,9 @@ def test_a_missing_file_is_wanted_beside_the_link(tmp_path: Path) -> None:
     (path.parent / "weights.bin").unlink()
     with pytest.raises(ModelError) as caught:
         load_proto(path)
-    assert str(path.parent) in caught.value.remedy
+    assert f"put it into {path.parent}," in caught.value.remedy
+    (path.parent / "weights.bin").write_bytes((tmp_path / "blobs" / "bbbb").read_bytes())
+    loaded(path)
 
 
 def test_a_cut_file_of_weights_is_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
+from obs_stylizer.control.obs.scene_names import hint_for
 from obs_stylizer.control.obs.setup import INPUT_NAME
 from obs_stylizer.control.obs.sound_sync import KeptOffsets
 from obs_stylizer.errors import ObsError
@@ -48,7 +49,7 @@ def make_report(
     version = connection.ask("GetVersion")
     listed = connection.ask("GetSceneList")
     scenes = [str(scene["sceneName"]) for scene in reversed(listed["scenes"])]
-    inputs = {str(item["inputName"]) for item in connection.ask("GetInputList")["inputs"]}
+    inputs = [str(item["inputName"]) for item in connection.ask("GetInputList")["inputs"]]
     hotkeys = connection.ask("GetHotkeyList")["hotkeys"]
     follower = SceneFollower(settings)
     follower.take_scenes(scenes)
@@ -58,12 +59,13 @@ def make_report(
         hints.append("our picture is in no scene (obs-stylizer obs setup adds it)")
     sound = {name: _offset(connection, name) for name in settings.audio_inputs}
     hints += [
-        f"OBS has no input with sound that is called “{name}” (see: obs.audio_inputs)"
+        f"OBS has no input with sound that is called “{name}” ({hint_for(name, inputs)})"
         for name, offset in sound.items()
         if offset is None
     ]
     if settings.text_input and settings.text_input not in inputs:
-        hints.append(f"OBS has no input “{settings.text_input}” (see: obs.text_input)")
+        there = hint_for(settings.text_input, inputs)
+        hints.append(f"OBS has no input “{settings.text_input}” ({there})")
     left = [name for name in kept.read() if name not in settings.audio_inputs]
     if left:
         hints.append(
