@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated, Any, Literal
@@ -20,6 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import PresetError, StylizerError, UsageError
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.similar_names import find_alike, nearest
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,8 @@ class PresetLibrary:
                 continue
             self._warned.discard(folder)
             for path in files:
-                if path.suffix != ".yaml":
+                # A Mac leaves a twin “._name.yaml” on other disks.
+                if path.suffix != ".yaml" or path.name.startswith("."):
                     continue
                 if path.name.encode("utf-8", "replace").decode("utf-8") == path.name:
                     yield path
@@ -242,18 +243,17 @@ class PresetLibrary:
         return dict(self._errors)
 
     def get(self, name: str) -> NamedPreset:
-        """Return the preset of that name.
+        """Return the preset of that name, or the only one whose name looks the same.
 
         Raises:
             PresetError: there is none, or its file is wrong.
         """
-        found = self._by_name.get(name)
+        by_name = self._by_name
+        alike = find_alike(name, by_name)
+        found = None if alike is None else by_name[alike]
         if isinstance(found, NamedPreset):
             return found
         if found is not None:
             raise found
-        near = get_close_matches(name, self.names(), n=1)
-        raise PresetError(
-            f"there is no preset “{name}”",
-            f"did you mean “{near[0]}”?" if near else "see: obs-stylizer presets list",
-        )
+        near = nearest(name, self.names())
+        raise PresetError(f"there is no preset “{name}”", near or "see: obs-stylizer presets list")

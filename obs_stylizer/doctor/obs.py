@@ -11,13 +11,13 @@ from typing import Final
 
 import psutil
 
-from obs_stylizer.control.obs.scene_names import find_alike, hint_for
 from obs_stylizer.doctor import copyable
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.obs_probe import Reception, Visit, visit
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.presets import BYPASS, PresetLibrary
 from obs_stylizer.settings import ObsSettings, preset_folders
+from obs_stylizer.similar_names import find_alike, hint_for
 from obs_stylizer.sinks.listing import list_virtual_cameras
 
 _SECONDS: Final = 4.0

@@ -29,7 +29,10 @@ def model_files() -> dict[str, Path]:
 def _files(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         for path in sorted(folder.glob("*.onnx")):
-            if not path.stem.endswith(tuple(f".{variant}" for variant in VARIANTS)):
+            # A Mac leaves a twin “._name.onnx” on other disks.
+            if not path.name.startswith(".") and not path.stem.endswith(
+                tuple(f".{variant}" for variant in VARIANTS)
+            ):
                 yield path
 
 

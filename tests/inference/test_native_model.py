@@ -8,6 +8,7 @@ import pytest
 
 from obs_stylizer.errors import ModelError, StylizerError, UsageError
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.inference import locate
 from obs_stylizer.inference.model_spec import METADATA_KEY, ModelSpec
 from obs_stylizer.inference.native_model import MAX_BYTES, load_native_model
 from obs_stylizer.inference.session import Precision
@@ -200,3 +201,13 @@ def test_a_model_of_fixed_size_names_it(tmp_path: Path) -> None:
     model.check_size(FrameSize(64, 48))
     with pytest.raises(ModelError, match="works at 64x48 only"):
         model.check_size(FrameSize(48, 64))
+
+
+def test_the_twin_that_a_mac_leaves_is_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locate, "config_folder", lambda: tmp_path)
+    models.write_identity_model(tmp_path / "models" / "mine.onnx")
+    (tmp_path / "models" / "._mine.onnx").write_bytes(b"\x00\x05\x16\x07")
+    assert "mine" in locate.model_files()
+    assert "._mine" not in locate.model_files()

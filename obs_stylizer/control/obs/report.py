@@ -8,11 +8,11 @@ from typing import Any
 
 from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
-from obs_stylizer.control.obs.scene_names import hint_for
 from obs_stylizer.control.obs.setup import INPUT_NAME
 from obs_stylizer.control.obs.sound_sync import KeptOffsets
 from obs_stylizer.errors import ObsError
 from obs_stylizer.settings import ObsSettings, ScenePreset
+from obs_stylizer.similar_names import hint_for
 
 
 @dataclass(frozen=True, slots=True)

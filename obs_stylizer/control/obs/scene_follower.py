@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Final
 
-from obs_stylizer.control.obs.scene_names import find_alike, hint_for
 from obs_stylizer.settings import ObsSettings, ScenePreset
+from obs_stylizer.similar_names import find_alike, hint_for, nearest
 
 LEAVE: Final = ScenePreset()
 _SWITCHED_WITHIN_SECONDS: Final = 5.0
@@ -113,9 +112,8 @@ def preset_hints(settings: ObsSettings, presets: Collection[str]) -> list[str]:
     named = [scene_preset.preset for scene_preset in (*settings.scenes.values(), settings.default)]
     hints = []
     for name in dict.fromkeys([*filter(None, named), *settings.presets]):
-        if name in presets:
+        if find_alike(name, presets) is not None:
             continue
-        near = get_close_matches(name, presets, n=1)
-        there = f"did you mean “{near[0]}”?" if near else "see: obs-stylizer presets list"
+        there = nearest(name, presets) or "see: obs-stylizer presets list"
         hints.append(f"obs: there is no preset “{name}” ({there})")
     return hints

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import pytest
 
-from obs_stylizer.control.obs.scene_follower import SceneFollower, scene_hints
-from obs_stylizer.control.obs.scene_names import find_alike, hint_for
+from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
+from obs_stylizer.errors import PresetError
+from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import ObsSettings
+from obs_stylizer.similar_names import find_alike, hint_for
 
 COMPOSED, TAKEN_APART = (unicodedata.normalize(form, "Café Zürich") for form in ("NFC", "NFD"))
 
@@ -65,3 +68,17 @@ def test_a_scene_keeps_the_name_that_it_was_given_later() -> None:
     follower.rename("A", "B")
     follower.take_scenes(["B"])
     assert follower.preset_for("B").preset == "ink"
+
+
+def test_presets_are_found_by_names_that_look_the_same(tmp_path: Path) -> None:
+    (tmp_path / f"{TAKEN_APART}.yaml").write_text("title: Mine\n", "utf-8")
+    (tmp_path / f"._{TAKEN_APART}.yaml").write_bytes(b"\x00\x05\x16\x07 a twin of a Mac's")
+    library = PresetLibrary((tmp_path,))
+    assert library.errors == {}
+    assert library.get(COMPOSED).preset.title == "Mine"
+    assert preset_hints(ObsSettings(presets={COMPOSED: "A"}), library.names()) == []
+    (tmp_path / "\u0421af\u00e9.yaml").write_text("title: Other\n", "utf-8")
+    library.refresh()
+    with pytest.raises(PresetError, match=r"there is no preset “Café”") as caught:
+        library.get(unicodedata.normalize("NFC", "Café"))
+    assert "U+0421 CYRILLIC" in caught.value.remedy

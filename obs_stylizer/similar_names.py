@@ -1,7 +1,7 @@
 """Names that look alike and are written with other characters.
 
-OBS compares names byte by byte. A name that was typed on a Mac, copied from a web page or given an
-emoji may differ from what stands in the settings by characters that nobody can see.
+OBS and file systems compare names byte by byte. A name that was typed on a Mac, copied from a web
+page or given an emoji may differ from what stands in the settings by characters nobody can see.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ def find_alike(name: str, names: Iterable[str]) -> str | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def hint_for(name: str, names: Iterable[str]) -> str:
-    """Say which of ``names`` may have been meant by ``name``, and how they differ if it is hard to
-    see.
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Ask whether the nearest of ``names`` was meant by ``name``; "" if none is near.
+
+    How they differ is told where it is hard to see.
     """
+    near = get_close_matches(name, list(names), n=1)
+    return f"did you mean “{near[0]}”?{_difference(name, near[0])}" if near else ""
+
+
+def hint_for(name: str, names: Iterable[str]) -> str:
+    """Return :func:`nearest`, or else all of ``names``."""
     names = list(names)
-    near = get_close_matches(name, names, n=1)
-    if not near:
-        return f"it has: {', '.join(names) or 'none'}"
-    return f"did you mean “{near[0]}”?{_difference(name, near[0])}"
+    return nearest(name, names) or f"it has: {', '.join(names) or 'none'}"
 
 
 def _plain(name: str) -> str:
