@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 from typing import Final, TextIO
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 MOST_LINES: Final = 2000
 _END_SECONDS: Final = 2.0
+_SECRET: Final = re.compile(r"\b(token=)[\w%.~-]+")
 
 
 class Terminal:
@@ -42,7 +44,8 @@ class Terminal:
         # None ends the thread. A simple queue may be used by a signal handler at any moment.
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._status = ""
-        self._handler = _QueueHandler(self._lines)
+        is_terminal = self._stream is not None and self._stream.isatty()
+        self._handler = _QueueHandler(self._lines, shows_secrets=is_terminal)
         self._handlers: list[logging.Handler] = []
         self._thread = threading.Thread(target=self._write, name="terminal", daemon=True)
 
@@ -128,12 +131,22 @@ class Terminal:
 
 
 class _QueueHandler(logging.Handler):
-    """Formats a line and lays it into a queue, if there is room."""
+    """Formats a line and lays it into a queue, if there is room.
 
-    def __init__(self, lines: queue.SimpleQueue[str | None]) -> None:
+    Args:
+        lines: the queue.
+        shows_secrets: whether the token may be read; a journal or a file is kept and shown around.
+    """
+
+    def __init__(self, lines: queue.SimpleQueue[str | None], *, shows_secrets: bool) -> None:
         super().__init__()
         self._lines = lines
+        self._shows_secrets = shows_secrets
         self.lost = 0
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if self._shows_secrets else _SECRET.sub(r"\1…", text)
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._lines.qsize() >= MOST_LINES:

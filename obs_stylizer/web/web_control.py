@@ -135,7 +135,7 @@ class WebControl:
                 warned = True
                 self._stopping.wait(self._again_seconds)
                 continue
-            log.info("panel: %s", self._server.with_token("/"))
+            log.info("panel: %s (or: obs-stylizer panel)", self._server.with_token("/"))
             return True
         return False
 

@@ -83,6 +83,20 @@ def test_a_closed_terminal_is_borne() -> None:
         terminal.show_status("nothing to show it on")
 
 
+class Console(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "shown"), [(io.StringIO(), "…"), (Console(), "a-Secret_1")])
+def test_the_token_is_told_to_a_terminal_and_to_no_file(stream: io.StringIO, shown: str) -> None:
+    with Terminal(stream):
+        log.info("panel: %s (or another)", "http://127.0.0.1:1/?token=a-Secret_1&view=raw")
+    assert stream.getvalue() == (
+        f"INFO panel: http://127.0.0.1:1/?token={shown}&view=raw (or another)\n"
+    )
+
+
 def test_a_wrong_line_ends_nobody() -> None:
     stream = io.StringIO()
     with Terminal(stream):
