@@ -179,6 +179,9 @@ def _judge(
         "fps": round(len(came_at) / (span[1] - span[0]), 3),
         "longest_gap_ms": round(1000 * gaps[0], 1) if gaps else None,
         "gaps_over_100_ms": len(long_gaps),
+        "long_gaps": [
+            f"{pause:.2f} s at {at - span[0]:.0f} s" for pause, at in sorted(pauses)[-5:]
+        ],
         "last_fault_before_them": dict(in_gaps.most_common()),
         "ticks_missed": status.get("missed_ticks"),
         "workers_lost": restarts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,20 @@ def environment(library: Path, folder: Path) -> dict[str, str]:
         "SHIM_DEVICES": ":".join(DEVICES),
         "SHIM_FOLDER": str(folder),
     }
+
+
+def throw_frames_away(device: str, folder: Path) -> None:
+    """Have what is written to a device vanish; it would fill a disk. Linux and the like only."""
+    pipe = folder / f"{device.rpartition('/')[2]}.frames"
+    os.mkfifo(pipe)
+    # Open for both, so that it neither waits nor ends when nobody writes.
+    descriptor = os.open(pipe, os.O_RDWR)
+
+    def drain() -> None:
+        while os.read(descriptor, 1 << 20):
+            pass
+
+    threading.Thread(target=drain, name=f"drain {device}", daemon=True).start()
 
 
 class ShimDevice:

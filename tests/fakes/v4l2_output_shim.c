@@ -27,6 +27,7 @@
 static struct {
     char name[32]; /* "video40"; empty where the descriptor is not ours */
     struct v4l2_pix_format format;
+    pid_t owner;
 } opened[MAX_FDS];
 
 static int find_device(const char *path, char *name, size_t room)
@@ -70,6 +71,7 @@ static int open_device(const char *name)
     if (fd >= 0 && fd < MAX_FDS) {
         memset(&opened[fd], 0, sizeof opened[fd]);
         strcpy(opened[fd].name, name);
+        opened[fd].owner = getpid();
     }
     return fd;
 }
@@ -204,7 +206,8 @@ ssize_t write(int fd, const void *bytes, size_t count)
 
 int close(int fd)
 {
-    if (is_ours(fd))
+    /* A child that starts another program closes all it got, in the memory of its parent. */
+    if (is_ours(fd) && opened[fd].owner == getpid())
         opened[fd].name[0] = 0;
     return NEXT(close)(fd);
 }
