@@ -147,6 +147,7 @@ class Daemon:
             },
             self._ending,
             self._clock,
+            lambda: self._sleep.asleep,
         )
 
     def start(self) -> None:

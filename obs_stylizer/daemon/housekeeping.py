@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.05
+_QUIET_SECONDS: Final = 0.1
 
 
 class Housekeeping:
@@ -21,9 +22,10 @@ class Housekeeping:
     A job that fails is done again the next second; it is logged when it begins to fail.
 
     Args:
-        is_over: whether the daemon is to end; asked twenty times a second.
+        is_over: whether the daemon is to end; asked twenty times a second, or ten.
         jobs: what is to be done, by a name for the log.
         ending: is set when ``is_over`` says so, and ends the thread.
+        is_quiet: whether ten times a second will do, to cost less.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Housekeeping:
         jobs: Mapping[str, Callable[[], None]],
         ending: threading.Event,
         clock: Clock,
+        is_quiet: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_over = is_over
+        self._is_quiet = is_quiet
         self._jobs = dict(jobs)
         self._ending = ending
         self._clock = clock
@@ -53,7 +57,7 @@ class Housekeeping:
 
     def _run(self) -> None:
         due = self._clock.now()
-        while not self._ending.wait(_POLL_SECONDS):
+        while not self._ending.wait(_QUIET_SECONDS if self._is_quiet() else _POLL_SECONDS):
             self._do("the watch for the end", self._watch)
             now = self._clock.now()
             if now >= due and not self._ending.is_set():

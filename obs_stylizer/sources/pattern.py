@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import cv2
@@ -84,20 +85,26 @@ class PatternSource(Source):
         self._scene = None
 
 
+# Drawn once for a size: whoever waits for the source to open again is to wait for no painter.
+@lru_cache(maxsize=1)
+def _draw_still_parts(size: FrameSize, bar_height: int) -> tuple[Pixels, Pixels, list[Sprite]]:
+    width, height = size.width, size.height
+    figures = [
+        draw_figure(int(height * 0.62), eyes_open=True, smile=0.25),
+        draw_figure(int(height * 0.62), eyes_open=True, smile=1.0),
+        draw_figure(int(height * 0.62), eyes_open=False, smile=0.25),
+    ]
+    return draw_landscape(width, height - bar_height), draw_bars(width, bar_height), figures
+
+
 class PatternScene:
     """The picture itself: everything that stands still is drawn once, when it is made."""
 
     def __init__(self, size: FrameSize) -> None:
         self._size = size
-        width, height = size.width, size.height
+        height = size.height
         self._bar_height = max(2, height // 12)
-        self._landscape = draw_landscape(width, height - self._bar_height)
-        self._bars = draw_bars(width, self._bar_height)
-        self._figures = [
-            draw_figure(int(height * 0.62), eyes_open=True, smile=0.25),
-            draw_figure(int(height * 0.62), eyes_open=True, smile=1.0),
-            draw_figure(int(height * 0.62), eyes_open=False, smile=0.25),
-        ]
+        self._landscape, self._bars, self._figures = _draw_still_parts(size, self._bar_height)
         self._buffers = [np.empty(size.shape, dtype=np.uint8) for _ in range(_BUFFERS)]
         self._font_scale = height / 720 * 0.8
 

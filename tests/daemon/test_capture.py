@@ -11,7 +11,13 @@ import pytest
 
 from obs_stylizer.daemon import capture as capture_module
 from obs_stylizer.daemon.capture import Capture
-from obs_stylizer.errors import SourceEndedError, SourceError, SourceLostError
+from obs_stylizer.errors import (
+    SourceEndedError,
+    SourceError,
+    SourceLostError,
+    SourceRefusedError,
+    SourceWaitingError,
+)
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.realtime.messages import (
     Event,
@@ -203,3 +209,68 @@ def test_no_change_is_lost_in_whatever_instant_it_comes(told: Told) -> None:
     capture.stop()
     assert isinstance(opened[-1], SourceOpened)
     assert opened[-1].source == TWO
+
+
+def test_a_source_that_waits_for_the_user_is_told_once_and_waited_for(
+    script: Script, told: Told, capture: Capture
+) -> None:
+    waiting = SourceWaitingError("choose what to share")
+    script.at_open[str(ONE)] = [waiting, SourceWaitingError("choose"), SourceWaitingError("choose")]
+    capture.start()
+    assert told.next() == SourceLost(ONE, waiting)
+    assert isinstance(told.next(), SourceOpened)
+    assert script.closed == []
+
+
+def test_a_source_that_the_user_refused_is_opened_again_only_when_asked_for(
+    script: Script, told: Told, capture: Capture
+) -> None:
+    refused = SourceRefusedError("you did not share the screen")
+    script.at_open[str(ONE)] = [refused]
+    capture.start()
+    assert told.next() == SourceLost(ONE, refused)
+    capture.sleep(asleep=True)
+    capture.sleep(asleep=False)
+    threading.Event().wait(0.1)
+    assert told.events.empty()
+    capture.change(ONE)
+    assert isinstance(told.next(), SourceOpened)
+
+
+def test_a_refused_new_source_leaves_the_old(script: Script, told: Told, capture: Capture) -> None:
+    capture.start()
+    assert isinstance(told.next(), SourceOpened)
+    refused = SourceRefusedError("you did not share the screen")
+    script.at_open[str(TWO)] = [refused]
+    capture.change(TWO)
+    assert told.next() == SourceLost(TWO, refused)
+    event = told.next()
+    assert isinstance(event, SourceOpened)
+    assert event.source == ONE
+
+
+def test_asleep_the_source_is_closed_until_it_is_woken(
+    script: Script, told: Told, capture: Capture
+) -> None:
+    capture.start()
+    assert isinstance(told.next(), SourceOpened)
+    capture.sleep(asleep=True)
+    until(lambda: script.closed == [str(ONE)])
+    capture.change(TWO)
+    threading.Event().wait(0.05)
+    assert told.events.empty()
+    capture.sleep(asleep=False)
+    event = told.next()
+    assert isinstance(event, SourceOpened)
+    assert event.source == TWO
+
+
+def test_what_the_user_was_asked_for_holds_the_next_time(
+    script: Script, told: Told, capture: Capture
+) -> None:
+    capture.start()
+    assert isinstance(told.next(), SourceOpened)
+    capture.change(SourceSpec.parse("screen?ask"))
+    event = told.next()
+    assert isinstance(event, SourceOpened)
+    assert event.source == SourceSpec.parse("screen")

@@ -73,6 +73,8 @@ class FakePortal:
         token: that ScreenCast gives; "" for none.
         results_on_failure: whether GlobalShortcuts gives its results also with another code than 0.
         triggers: what the desktop calls the keys of a shortcut, by its id.
+        pipewire: socket to which the line of a shared screen leads; None for nowhere.
+        line: given in its place.
     """
 
     def __init__(self) -> None:
@@ -92,6 +94,8 @@ class FakePortal:
         self.sessions: list[str] = []
         self.closed: list[str] = []
         self.app_id = ""
+        self.pipewire: Path | None = None
+        self.line: socket.socket | None = None
         self._bus: DBusConnection | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -165,11 +169,20 @@ class FakePortal:
         elif portal not in self.properties:
             self._reply(message, "org.freedesktop.DBus.Error.UnknownMethod", None)
         elif member == "OpenPipeWireRemote":
-            # Any descriptor will do, as long as nobody reads from it.
-            with FileDescriptor(os.open(os.devnull, os.O_RDONLY)) as descriptor:
+            with FileDescriptor(self._line_to_pipewire()) as descriptor:
                 self._reply(message, "h", (descriptor,))
         else:
             self._request(message, portal, member, fields[HeaderFields.sender])
+
+    def _line_to_pipewire(self) -> int:
+        if self.line is not None:
+            return os.dup(self.line.fileno())
+        if self.pipewire is None:
+            # Any descriptor will do, as long as nobody reads from it.
+            return os.open(os.devnull, os.O_RDONLY)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.pipewire))
+            return os.dup(line.fileno())
 
     def _property(self, body: Any) -> tuple[str, Any]:
         portal = body[0].rpartition(".")[2]
