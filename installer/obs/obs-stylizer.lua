@@ -578,9 +578,10 @@ function script_save(settings)
     obs.obs_data_array_release(list)
 end
 
+-- Without the token: other accounts see with what a browser is started. One that was let in once
+-- has a cookie.
 local function panel_url()
-    find_token()
-    return "http://" .. address .. "/" .. (token ~= "" and "?token=" .. token or "")
+    return "http://" .. address .. "/"
 end
 
 function script_properties()
