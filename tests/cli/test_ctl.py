@@ -52,6 +52,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def daemon(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    # As the daemon leaves it for the programs of its own user.
+    (config_folder() / "token").write_text(f"{TOKEN}\n", "utf-8")
     with on_air(folder) as running:
         monkeypatch.setenv(running_daemon.ADDRESS_VARIABLE, running.url)
         yield running
@@ -232,6 +234,18 @@ def test_token(
         (config_folder() / "token").write_text(f"{TOKEN}\n", "utf-8")
         assert run_ctl(["next", *address]) == 0
         assert running.api.on_air.preset == "ink"
+
+
+def test_another_account_switches_presets_and_no_source(
+    daemon: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_ctl(["source", "screen:2"]) == 0
+    (config_folder() / "token").unlink()
+    assert run_ctl(["next"]) == 0
+    for words in (["source", "screen:1"], ["bypass"], ["snapshot"], ["quit"]):
+        assert run_ctl(words) == 1
+        assert "the token is missing or wrong (give what is in its" in capsys.readouterr().err
+    assert daemon.api.on_air.source == "screen:2"
 
 
 def test_own_token_goes_to_no_other_machine(home: Path) -> None:
