@@ -33,8 +33,12 @@ _EVENT_BYTES: Final = 136
 _MOST_EVENTS: Final = 64
 
 _SCAN_SECONDS: Final = 5.0
-# IN_OPEN, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE.
-_OPEN_OR_CLOSE: Final = 0x20 | 0x08 | 0x10
+# IN_OPEN; IN_CLOSE_WRITE and IN_CLOSE_NOWRITE; IN_Q_OVERFLOW.
+_OPENED: Final = 0x20
+_CLOSED: Final = 0x08 | 0x10
+_OVERFLOW: Final = 0x4000
+# struct inotify_event: wd, mask, cookie, len, then the name.
+_NOTICE: Final = struct.Struct("=iIII")
 
 Control = Callable[[int, int, bytearray], object]
 
@@ -90,7 +94,8 @@ class ReaderWatch:
         if self._openings.has_news() or now - self._scanned_at >= _SCAN_SECONDS:
             self._scanned_at = now
             self._is_open = bool(self._holders(self._device))
-        return self._is_open
+        # Programs of other users, and some that guard themselves, are not to be seen from outside.
+        return self._is_open or (not self._tells and self._openings.open_count > 0)
 
     def close(self) -> None:
         """Follow nobody any more."""
@@ -129,17 +134,22 @@ class OpeningWatch:
 
     Args:
         path: of the file or device.
+
+    Attributes:
+        open_count: how many have opened it since, and not closed it again, whoever they are; two
+            that do so between two looks count as one.
     """
 
     def __init__(self, path: str) -> None:
         self._descriptor = -1
+        self.open_count = 0
         if sys.platform != "linux":
             return
         library = ctypes.CDLL(None, use_errno=True)
         descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if descriptor < 0:
             return
-        if library.inotify_add_watch(descriptor, os.fsencode(path), _OPEN_OR_CLOSE) < 0:
+        if library.inotify_add_watch(descriptor, os.fsencode(path), _OPENED | _CLOSED) < 0:
             os.close(descriptor)
             return
         self._descriptor = descriptor
@@ -149,10 +159,24 @@ class OpeningWatch:
         news = False
         while self._descriptor >= 0:
             try:
-                news = bool(os.read(self._descriptor, 65536)) or news
+                data = os.read(self._descriptor, 65536)
             except OSError:
                 break
+            news = True
+            self._count(data)
         return news
+
+    def _count(self, data: bytes) -> None:
+        at = 0
+        while at + _NOTICE.size <= len(data):
+            _, mask, _, length = _NOTICE.unpack_from(data, at)
+            at += _NOTICE.size + length
+            if mask & _OVERFLOW:
+                self.open_count = 0
+            elif mask & _OPENED:
+                self.open_count += 1
+            elif mask & _CLOSED and self.open_count > 0:
+                self.open_count -= 1
 
     def close(self) -> None:
         """Notice nothing more. May be called twice."""

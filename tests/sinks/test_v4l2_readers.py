@@ -116,6 +116,18 @@ def test_whoever_opens_it_is_noticed_at_once(make: Make, tmp_path: Path) -> None
     assert watch.watched
 
 
+def test_whoever_cannot_be_seen_is_counted(make: Make, tmp_path: Path) -> None:
+    device = Device(tells=False)
+    watch = make(device)
+    assert not watch.watched
+    with (tmp_path / "video9").open("rb"):
+        assert watch.watched
+        with (tmp_path / "video9").open("rb"):
+            assert watch.watched
+        assert watch.watched
+    assert not watch.watched
+
+
 def test_openings_of_what_is_not_there(tmp_path: Path) -> None:
     watch = OpeningWatch(str(tmp_path / "none"))
     assert not watch.has_news()

@@ -4,7 +4,7 @@ import { ask, command } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { byId, make } from "./page.js";
 
-const KINDS = { camera: "Cameras", screen: "Screens", generator: "Generators of pictures", pattern: "Without a device" };
+const KINDS = { camera: "Cameras", screen: "Screens", window: "Windows of programs", generator: "Generators of pictures", pattern: "Without a device" };
 const OTHER = " other";
 const LISTED = 8;
 const OPEN_KEY = "obs-stylizer open cards";
