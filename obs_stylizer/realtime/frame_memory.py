@@ -158,6 +158,8 @@ class _NamedMemory:
 
 def _others_may_open_ours() -> bool:
     """Whether Linux lets other processes of this user see what we have open."""
+    if not hasattr(os, "memfd_create"):
+        return False  # a Python that was built for an older C library
     try:
         return Path(f"{_PROCESSES}{os.getpid()}/fd").stat().st_uid == os.geteuid()
     except OSError:

@@ -53,6 +53,16 @@ def _write(name: str) -> None:
     memory.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has memory without a name")
+def test_a_python_without_the_call_takes_memory_with_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    memory = make_memory(LENGTH)
+    assert not memory.name.startswith("/proc/")
+    memory.close()
+
+
 def test_another_process_writes_into_it(kind: str) -> None:
     memory = make_memory(LENGTH)
     assert memory.buf is not None
