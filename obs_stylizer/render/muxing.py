@@ -118,8 +118,7 @@ def _copied(
             return
         if packet is None:
             return
-        if fitted.fit(packet):
-            packet.stream = copies[packet.stream.index]
+        if fitted.fit(packet, copies[packet.stream.index]):
             yield packet
 
 

@@ -53,6 +53,8 @@ _ENDINGS: Final = {"image/jpeg": "jpg", "image/png": "png", "image/gif": "gif", 
 _COUNTED: Final = re.compile(r"(\d+) channels?")
 # Packets read to get the first of every stream; subtitles may begin later than that.
 _TRIED_PACKETS: Final = 400
+# Some sound, such as E-AC-3, is understood only after its second packet.
+_PACKETS_EACH: Final = 4
 _REFUSALS: Final = (av.FFmpegError, ValueError, OSError, NotImplementedError)
 
 
@@ -193,7 +195,7 @@ class _Trial:
     def __init__(self, clip: Footage, plan: EncoderPlan) -> None:
         self._clip = clip
         self._plan = plan
-        self._packets: dict[int, Packet[Any]] | None = None
+        self._packets: dict[int, list[Packet[Any]]] | None = None
 
     def refusal(self, suffix: str, others: Sequence[OtherStream]) -> Exception | None:
         """Return why a file with the pictures and these streams cannot be written, or None."""
@@ -219,30 +221,32 @@ class _Trial:
                 picture.pts = picture.dts = 0
                 output.mux(picture)
             for index, copy in copies.items():
-                packet = self._first(others).get(index)
-                if packet is not None:
-                    output.mux(_copied(packet, copy))
+                for number, packet in enumerate(self._first(others).get(index, ())):
+                    output.mux(_copied(packet, copy, number))
 
-    def _first(self, others: Sequence[OtherStream]) -> Mapping[int, Packet[Any]]:
-        """Return the first packet of every stream that begins early enough."""
+    def _first(self, others: Sequence[OtherStream]) -> Mapping[int, Sequence[Packet[Any]]]:
+        """Return the first packets of every stream that begins early enough."""
         if self._packets is None:
             assert isinstance(self._clip, Clip)
             self._packets = {}
             missing = {other.index for other in others}
             with self._clip.reopened() as container:
                 for packet in itertools.islice(container.demux(), _TRIED_PACKETS):
-                    if packet.size and packet.dts is not None:
-                        self._packets.setdefault(packet.stream_index, packet)
-                    if missing <= self._packets.keys():
+                    held = self._packets.setdefault(packet.stream_index, [])
+                    if packet.size and len(held) < _PACKETS_EACH:
+                        held.append(packet)
+                    if len(held) == _PACKETS_EACH:
+                        missing.discard(packet.stream_index)
+                    if not missing:
                         break
         return self._packets
 
 
-def _copied(packet: Packet[Any], stream: Any) -> Packet[Any]:
-    """Return a packet of its own for ``stream``, at the beginning of the file."""
+def _copied(packet: Packet[Any], stream: Any, number: int) -> Packet[Any]:
+    """Return a packet of its own for ``stream``, near the beginning of the file."""
     copy: Packet[Any] = av.Packet(bytes(packet))
     copy.time_base = packet.time_base
-    copy.pts = copy.dts = 0
+    copy.pts = copy.dts = number * max(1, packet.duration or 0)
     copy.duration = packet.duration
     copy.is_keyframe = packet.is_keyframe
     copy.stream = stream

@@ -149,6 +149,32 @@ def test_sound_without_a_layout_is_copied(
     assert sound(tmp_path / f"out{target}") == sound(source)
 
 
+@pytest.mark.parametrize("codec", ["eac3", "ac3", "alac", "flac", "mp3"])
+def test_sound_that_muxers_understand_only_by_and_by(
+    tmp_path: Path, make_style: MakeStyle, codec: str
+) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        video: Any = container.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio: Any = container.add_stream(codec, rate=48000)
+        resampler = av.AudioResampler(
+            format=audio.codec_context.format, layout="stereo", rate=48000, frame_size=1536
+        )
+        for number, picture in enumerate(moving_pictures(25)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 96000), np.int16), "s16", "stereo")
+        silence.sample_rate, silence.pts = 48000, 0
+        for part in (*resampler.resample(silence), *resampler.resample(None)):
+            container.mux(audio.encode(part))
+        container.mux(audio.encode(None))
+    render(source, tmp_path / "out.mp4", make_style("plain"))
+    assert packets_of(tmp_path / "out.mp4", "audio").digests == packets_of(source, "audio").digests
+
+
 # Remedies are followed to the letter -----------------------------------------------------------
 
 
@@ -415,7 +441,7 @@ def test_sound_that_goes_back_in_time_does_not_lose_the_rendering(
             packet: Any = av.Packet(b"sound")
             packet.stream, packet.time_base = container.streams.audio[0], Fraction(1, 1000)
             packet.pts = packet.dts = number
-            assert fitted.fit(packet)
+            assert fitted.fit(packet, container.streams.audio[0])
             stamps.append((packet.pts, packet.dts))
     assert stamps == [(n, n) for n in (0, 21, 43, 44, 45, 64, 65, 85)]
     (line,) = [record.getMessage() for record in caplog.records]
