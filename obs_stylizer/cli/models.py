@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
+from obs_stylizer.cli.console import JSON_OPTION, error_console, print_json, print_table
 from obs_stylizer.errors import ModelError, StylizerError, UsageError
 from obs_stylizer.frames import MAX_SIDE, MIN_SIDE, FrameSize
 from obs_stylizer.inference.convention import ChannelOrder, Layout, ValueRange
@@ -157,7 +157,8 @@ def adopt_model(
         _model_size(size) if size else None,
         parse_fixed(fix),
     )
-    plan = plan_adoption(file, overrides, output_tensor)
+    with error_console().status("showing pictures to the model"):
+        plan = plan_adoption(file, overrides, output_tensor)
     if not as_json:
         _print_plan(plan)
     if not yes:

@@ -8,6 +8,7 @@ graph tell that size.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -35,6 +36,9 @@ _USUAL_SIZES: Final = (
     *(FrameSize(side, side) for side in _USUAL_SIDES),
     *(FrameSize(w, h) for w, h in ((640, 480), (640, 360), (480, 640), (1280, 720), (1920, 1080))),
 )
+
+_LONGEST_SECONDS: Final = 120.0
+"""A model that is slow to fail is given up, rather than tried at a hundred sizes."""
 
 _MIN_TRACED: Final = 16
 _MAX_TRACED_TRIES: Final = 48
@@ -119,6 +123,7 @@ class _Search:
         self._layouts = layouts
         self._error: ModelError | None = None
         self._other_shape = ""
+        self._until = time.monotonic() + _LONGEST_SECONDS
 
     def only(self, size: FrameSize, why: str) -> SizeFinding:
         """Return the finding for a size that is known to be the only one.
@@ -224,6 +229,8 @@ class _Search:
         self, size: FrameSize, *, quietly: bool = False
     ) -> tuple[tuple[Layout, Layout], int] | None:
         """Return layouts and scale at which the model ran at ``size``, or None."""
+        if time.monotonic() > self._until:
+            return None
         for given in self._layouts:
             try:
                 made = self._model.run(np.zeros(given.shape_of(size), self._model.input.dtype))
