@@ -256,6 +256,9 @@ class Settings(Section):
     """Let idle threads wait busily: a little quicker alone, worse beside a game."""
     preload: bool = True
     """Load every preset's generator in idle moments, so that switching is instant."""
+    motion: Literal["auto", "off"] = "auto"
+    """Follow the motion of the picture: strokes that stay calm, and a fresh picture for every
+    frame where the generator is too slow for that. ``off`` styles each frame by itself."""
     adapt: bool = True
     """Where the machine is too slow, take a generator's lite variant, and let it work on smaller
     frames. Not done where ``process_size`` is given."""

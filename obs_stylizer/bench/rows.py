@@ -20,6 +20,7 @@ from obs_stylizer.bench.setup import LOADED, Bench, runtimes, wait_for
 from obs_stylizer.control.commands import ApplyPreset
 from obs_stylizer.daemon.reporting import resident_megabytes
 from obs_stylizer.errors import StylizerError
+from obs_stylizer.frames import FrameSize
 from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.sinks.listing import list_virtual_cameras
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
@@ -27,6 +28,7 @@ from obs_stylizer.sources.spec import SourceKind, SourceSpec
 
 _SWITCHES = 20
 _KILLS = 3
+_SETTLE_SECONDS = 2.0
 _WANTED_FPS = {"OpenVINO bf16": 60.0, "OpenVINO int8": 80.0, "ONNX Runtime f32": 30.0}
 
 
@@ -90,34 +92,87 @@ def against_the_usual_loop(bench: Bench) -> Iterator[Row]:
 def real_time(bench: Bench) -> Iterator[Row]:
     """A file at its own rate to the virtual camera, at 30 and at 60 fps."""
     cameras = list_virtual_cameras()
-    for fps, repeated, latency in ((30, 0.5, 35.0), (60, 2.0, 30.0)):
+    for fps, fresh, latency, keys in ((30, 99.0, 40.0, 12.0), (60, 97.0, 35.0, 9.0)):
         row = Row(f"{fps} fps file at its own rate to the virtual camera")
-        kind = SinkKind.VIRTUAL_CAMERA if cameras else SinkKind.NULL
-        if not cameras:
-            row.title = f"{fps} fps file at its own rate to the null sink"
-            row.note = "no virtual camera found"
         options = replace(
             bench.options(),
             source=SourceSpec(SourceKind.FILE, str(_clip(bench, fps))),
-            sinks=(SinkSpec(kind),),
+            sinks=(SinkSpec(SinkKind.VIRTUAL_CAMERA if cameras else SinkKind.NULL),),
             fps=float(fps),
         )
+        if not cameras:
+            row.title = f"{fps} fps file at its own rate to the null sink"
+            row.note = "no virtual camera found"
         with bench.on_air(options) as daemon:
+            # Whether pictures have to be carried is found out in the first frames.
+            time.sleep(_SETTLE_SECONDS)
+            daemon.reset_statistics()
             before = _cpu_seconds(daemon.pids())
             taken = _measure(daemon.statistics, max(10.0, bench.seconds))
             used = _cpu_seconds(daemon.pids()) - before
         row.figures = [
-            Figure("sent", taken.sent / taken.uptime_s, "fps", fps - 0.1),
-            Figure(
-                "repeated", 100 * taken.repeated / max(1, taken.sent), "%", repeated, at_least=False
-            ),
-            Figure("latency median", taken.latency_ms.median, "ms"),
-            Figure("latency p95", taken.latency_ms.p95, "ms", latency, at_least=False),
-            Figure("ticks late p99", taken.late_ms.p99, "ms", 2.0, at_least=False),
-            Figure("ticks missed", taken.missed_ticks, "", 0, at_least=False),
+            *_path_figures(taken, fps - 0.1, fresh, latency),
+            Figure("key pictures", taken.generated / taken.uptime_s, "fps", keys),
+            Figure("carried", 100 * taken.reprojected / max(1, taken.styled), "%"),
+            Figure("stage generate", taken.stages_ms["generate"], "ms"),
             Figure("CPU, all processes", 100 * used / taken.uptime_s, "%"),
         ]
         yield row
+
+
+def plain(bench: Bench) -> Iterator[Row]:
+    """A file of 1920×1080 at 60 fps with no generator."""
+    cameras = list_virtual_cameras()
+    large = replace(bench, size=FrameSize(1920, 1080))
+    clip = bench.folder / "large60.mp4"
+    write_clip(clip, large.size, 60, 5)
+    options = replace(
+        large.options(),
+        source=SourceSpec(SourceKind.FILE, str(clip)),
+        sinks=(SinkSpec(SinkKind.VIRTUAL_CAMERA if cameras else SinkKind.NULL),),
+        preset="plain",
+        fps=60.0,
+    )
+    with large.on_air(options) as daemon:
+        taken = _measure(daemon.statistics, max(10.0, bench.seconds))
+    where = "virtual camera" if cameras else "null sink"
+    row = Row(f"1920x1080 file at 60 fps, plain, to the {where}")
+    row.figures = _path_figures(taken, 59.9, 98.0, 25.0)
+    yield row
+
+
+def still(bench: Bench) -> Iterator[Row]:
+    """A picture in which nothing moves, with motion followed and without."""
+    picture = bench.folder / "still.png"
+    _write_still(bench, picture)
+    options = replace(bench.options(), source=SourceSpec(SourceKind.IMAGE, str(picture)), fps=30.0)
+    used, runs = {}, {}
+    for motion in (True, False):
+        with bench.on_air(replace(options, motion=motion)) as daemon:
+            before = _cpu_seconds(daemon.pids())
+            taken = _measure(daemon.statistics, bench.seconds)
+            used[motion] = (_cpu_seconds(daemon.pids()) - before) / taken.uptime_s
+            runs[motion] = taken.generated / taken.uptime_s
+    row = Row("Still picture at 30 fps")
+    row.figures = [
+        Figure("generator runs", runs[True], "fps", 1.1, at_least=False),
+        Figure("CPU, all processes", 100 * used[True], "%"),
+        Figure("CPU with motion off", 100 * used[False], "%"),
+        Figure("with ÷ without", used[True] / max(1e-9, used[False]), "x", 0.3, at_least=False),
+    ]
+    yield row
+
+
+def _path_figures(taken: Statistics, sent: float, fresh: float, latency: float) -> list[Figure]:
+    share = 100 * (1 - taken.repeated / max(1, taken.sent))
+    return [
+        Figure("sent", taken.sent / taken.uptime_s, "fps", sent),
+        Figure("fresh", share, "%", fresh),
+        Figure("latency median", taken.latency_ms.median, "ms"),
+        Figure("latency p95", taken.latency_ms.p95, "ms", latency, at_least=False),
+        Figure("ticks late p99", taken.late_ms.p99, "ms", 2.0, at_least=False),
+        Figure("ticks missed", taken.missed_ticks, "", 0, at_least=False),
+    ]
 
 
 def switching(bench: Bench) -> Iterator[Row]:
@@ -214,6 +269,8 @@ ROWS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "switch": switching,
     "kill": killing,
     "realtime": real_time,
+    "plain": plain,
+    "still": still,
     "free": free_running,
     "usual": against_the_usual_loop,
     "idle": idle_threads,

@@ -87,6 +87,7 @@ class Bench:
                     "crossfade_ms": 0,
                 }
                 (presets / f"bench{number}.yaml").write_text(write_yaml(document), "utf-8")
+            (presets / "plain.yaml").write_text("title: Plain\n", "utf-8")
         return PresetLibrary([presets])
 
     def generator(self, session: SessionOptions) -> Generator:

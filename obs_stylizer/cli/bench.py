@@ -21,7 +21,7 @@ from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 
 def bench(
     rows: list[str] | None = typer.Option(
-        None, "--row", help="memory, switch, kill, realtime, free, usual or idle; all if left out."
+        None, "--row", help="One of those listed below; all if left out."
     ),
     model: str = typer.Option("paintings", help="A bundled generator, or a file."),
     size: str = typer.Option("1280x720", metavar="WxH", help="Size of the pictures in and out."),
@@ -34,7 +34,9 @@ def bench(
     threads: int = typer.Option(0, min=0, help="CPU threads; 0 for all cores."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Measure speed, latency, switching, recovery and memory; takes about three minutes.
+    """Measure speed, latency, switching, recovery and memory; takes about four minutes.
+
+    Rows: memory, switch, kill, realtime, plain, still, free, usual, idle.
 
     Example:  obs-stylizer bench --row free --row realtime
     """

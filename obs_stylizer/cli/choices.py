@@ -37,6 +37,7 @@ class Overrides:
     provider: Provider | None = None
     device: str | None = None
     precision: Precision | None = None
+    motion: bool | None = None
     frames: int | None = None
     duration: float | None = None
     stats_file: Path | None = None
@@ -77,6 +78,7 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         source_fps=None if source.kind is SourceKind.FILE else fps,
         process_size=process,
         adapt=settings.adapt and process is None,
+        motion=settings.motion == "auto" if overrides.motion is None else overrides.motion,
         session=SessionOptions(
             provider=overrides.provider or Provider(settings.provider),
             device=settings.device if overrides.device is None else overrides.device,

@@ -139,7 +139,8 @@ def _lines(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     restarts = (
         number("restarted {} times", "worker_restarts") if text("worker_restarts") != "0" else ""
     )
-    rates = (number(f"{name} {{:.1f}}", name, "fps") for name in ("source", "worker", "sink"))
+    shown = {"source": "source", "worker": "fresh", "keys": "key pictures", "sink": "sent"}
+    rates = (number(f"{title} {{:.1f}}", name, "fps") for name, title in shown.items())
     return [
         ("trouble", text("trouble")),
         *(("set aside", f"{name}: {why}") for name, why in quarantined.items()),

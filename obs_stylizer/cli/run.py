@@ -55,6 +55,9 @@ def run(
     provider: Provider | None = typer.Option(None, help="What runs the generator."),
     device: str | None = typer.Option(None, help="Which of several adapters, by name or index."),
     precision: Precision | None = typer.Option(None, help="Number format of the generator."),
+    motion: bool | None = typer.Option(
+        None, help="Follow the motion of the picture, or style each frame by itself."
+    ),
     frames: int | None = typer.Option(None, min=1, help="End after so many styled frames."),
     duration: float | None = typer.Option(None, min=0.1, help="End after so many seconds."),
     stats: Path | None = typer.Option(None, help="Write statistics (JSON) here every second."),
@@ -75,6 +78,7 @@ def run(
         provider=provider,
         device=device,
         precision=precision,
+        motion=motion,
         frames=frames,
         duration=duration,
         stats_file=stats,
@@ -160,7 +164,8 @@ def status_text(statistics: Statistics) -> str:
     style = f"{statistics.preset or '…'} {statistics.strength:.0%}"
     return (
         f"● {statistics.picture} │ {style} │ {statistics.provider} {statistics.precision} │ "
-        f"source {fps['source']:.1f} worker {fps['worker']:.1f} sent {fps['sink']:.1f} fps │ "
+        f"source {fps['source']:.1f} fresh {fps['worker']:.1f} key pictures {fps['keys']:.1f} "
+        f"sent {fps['sink']:.1f} fps │ "
         f"latency {statistics.latency_ms.median:.0f} ms │ "
         f"repeated {statistics.repeated} │ restarts {statistics.worker_restarts}"
     )

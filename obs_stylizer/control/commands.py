@@ -65,6 +65,13 @@ class MixStyles:
 
 
 @dataclass(frozen=True, slots=True)
+class SetCoherence:
+    """Change the coherence, 0 to 1: how much strokes keep from frame to frame."""
+
+    coherence: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetCrossfade:
     """Crossfade every change of preset in so many milliseconds; None: each preset's own."""
 
@@ -128,6 +135,7 @@ Command = (
     | SetStrength
     | StepStrength
     | MixStyles
+    | SetCoherence
     | SetCrossfade
     | SetBypass
     | SetFreeze

@@ -243,6 +243,8 @@ class Controller:
                 return self._preset_changes.set_strength(round(wanted, 4))
             case commands.MixStyles(styles):
                 return self._preset_changes.mix(styles)
+            case commands.SetCoherence(coherence):
+                return self._preset_changes.set_coherence(coherence)
             case commands.SetCrossfade(milliseconds):
                 return self._set_crossfade(milliseconds)
             case commands.SetBypass(bypass):

@@ -29,6 +29,7 @@ class OnAir:
     title: str = ""
     request_id: int = -1
     strength: float = 1.0
+    coherence: float = 0.0
     styles: Mapping[str, float] = field(default_factory=dict)
     crossfade_ms: float | None = None
     bypass: bool = False

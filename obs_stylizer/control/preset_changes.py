@@ -136,6 +136,15 @@ class PresetChanges:
         self.machine.alter(lambda choice: replace(choice, strength=strength))
         return Answer(f"strength {strength:g}", {"strength": strength})
 
+    def set_coherence(self, coherence: float) -> Answer:
+        """Change the coherence of what is on air."""
+        if not 0 <= coherence <= 1:
+            raise UsageError(f"coherence {coherence:g} is out of range", "it goes from 0 to 1")
+        self._requests.request(messages.SetCoherence(coherence))
+        self._state.change(coherence=coherence)
+        self.machine.alter(lambda choice: replace(choice, coherence=coherence))
+        return Answer(f"coherence {coherence:g}", {"coherence": coherence})
+
     def mix(self, styles: Mapping[str, float]) -> Answer:
         """Change the weights of the styles of what is on air."""
         known = self._state.on_air.styles
@@ -206,7 +215,9 @@ class PresetChanges:
             log.warning("%s; the picture stays as it is", error)
         else:
             # The mix may have been what was edited.
-            self._ask(replace(shown, named=named, styles=None), None, Future(), None)
+            self._ask(
+                replace(shown, named=named, styles=None, coherence=None), None, Future(), None
+            )
 
     def release_changed(self) -> None:
         """Give presets that are set aside another chance if their file or their model changed."""
@@ -254,6 +265,7 @@ class PresetChanges:
             request_id=event.request_id,
             strength=preset.strength if choice.strength is None else choice.strength,
             styles=dict(event.styles),
+            coherence=event.coherence,
             provider=runs_on.provider.value if runs_on else "none",
             device=runs_on.device if runs_on else "",
             precision=runs_on.precision.value if runs_on else "",
@@ -324,7 +336,13 @@ class PresetChanges:
                 named, quality = choice.named, self._quality_for(choice.named)
                 self._requests.request(
                     messages.ShowPreset(
-                        number, named, choice.strength, crossfade_ms, quality, choice.styles
+                        number,
+                        named,
+                        choice.strength,
+                        crossfade_ms,
+                        quality,
+                        choice.styles,
+                        choice.coherence,
                     )
                 )
             case Answered():

@@ -22,11 +22,13 @@ class PresetChoice:
     Attributes:
         strength: 0 to 1.
         styles: weight of each style of the generator.
+        coherence: 0 to 1.
     """
 
     named: NamedPreset
     strength: float | None = None
     styles: Mapping[str, float] | None = None
+    coherence: float | None = None
 
     @property
     def name(self) -> str:

@@ -45,6 +45,7 @@ WORDS: Final[Mapping[str, Word]] = {
     "strength": Word(commands.SetStrength, "strength 0.5", "0 plain to 1 fully styled"),
     "strength-step": Word(commands.StepStrength, "strength +0.1", "more or less strength"),
     "mix": Word(commands.MixStyles, "mix great-wave=0.5 scream=0.5", "weights of the styles"),
+    "coherence": Word(commands.SetCoherence, "coherence 0.8", "0 crisp and flickering to 1 calm"),
     "crossfade": Word(
         commands.SetCrossfade,
         "crossfade 400",

@@ -35,7 +35,7 @@ from obs_stylizer.daemon.sleep import Sleep
 from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime.governor import Governor
+from obs_stylizer.realtime.governor import LEAST_KEY_PICTURES, Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.messages import (
@@ -106,6 +106,7 @@ class Daemon:
             process_size=options.process_size,
             session=options.session,
             log_level=logging.getLogger().getEffectiveLevel(),
+            motion=options.motion,
         )
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library
@@ -392,6 +393,9 @@ class Daemon:
         """Tell the governor how busy the worker is."""
         recent = self.path.stages.recent_busy()
         wanted = min(self.options.fps, self.controller.on_air.source_fps or self.options.fps)
+        if self.options.motion and self.options.paced:
+            # Frames between key pictures cost the generator nothing.
+            wanted = min(wanted, LEAST_KEY_PICTURES)
         if recent is not None and self._newest.fps["worker"] > 0:
             self._tell(LoadMeasured(recent, wanted))
 

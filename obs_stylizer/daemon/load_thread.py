@@ -173,6 +173,8 @@ class LoadThread:
     def _hand_over(self, request: ShowPreset, loaded: LoadedPreset) -> None:
         if request.strength is not None:
             loaded.with_strength(request.strength)
+        if request.coherence is not None:
+            loaded.with_coherence(request.coherence)
         first = not self._shows_something
         if first:
             settle_objects()

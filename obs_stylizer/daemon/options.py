@@ -20,6 +20,8 @@ class DaemonOptions:
         fps: ticks a second.
         source_fps: asked of the source; None for its own rate.
         adapt: give the generator less work where the machine is too slow.
+        motion: follow the motion of the frames: coherence, and key pictures where the generator
+            is too slow for the source.
         paced: False lets the source run free, for measuring.
         stats_file: written once a second; None for none.
         frames: end after so many were sent; None to go on.
@@ -41,6 +43,7 @@ class DaemonOptions:
     standby_seconds: float = 2.0
     preload: bool = True
     adapt: bool = False
+    motion: bool = True
     paced: bool = True
     stats_file: Path | None = None
     frames: int | None = None

@@ -1,8 +1,8 @@
 """The worker process: owns the capture device and the GPU, and may die at any moment.
 
-Threads: ``capture`` reads the source; ``requests`` hears the daemon; ``loader`` loads presets; the
-main thread styles frames and leaves a sign of life on every turn. When the daemon is gone, the
-pipe ends and so does the worker.
+Threads: ``capture`` reads the source; ``requests`` hears the daemon; ``loader`` loads presets;
+``generator`` runs them; the main thread styles frames and leaves a sign of life on every turn.
+When the daemon is gone, the pipe ends and so does the worker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final
@@ -23,6 +24,7 @@ from obs_stylizer.daemon.load_thread import LoadThread
 from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
+from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer, SourcePeriod
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
 from obs_stylizer.realtime.messages import (
@@ -36,6 +38,7 @@ from obs_stylizer.realtime.messages import (
     Request,
     SetAsleep,
     SetBypass,
+    SetCoherence,
     SetStrength,
     SetStyles,
     ShowPreset,
@@ -44,10 +47,10 @@ from obs_stylizer.realtime.messages import (
     WorkerConfig,
     WorkerFailed,
 )
+from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader
-from obs_stylizer.styling.stylizer import Stylizer
 
 log = logging.getLogger(__name__)
 
@@ -83,16 +86,19 @@ class Worker:
         self._mailbox = SharedMailbox.attach(config.mailbox, config.size)
         self._plain = SharedMailbox.attach(config.plain_mailbox, config.size)
         self._gives_plain = False
-        self._stylizer = Stylizer(config.size)
+        self._stylizer = LiveStylizer(config.size, motion=config.motion, carries=config.paced)
+        self._period = SourcePeriod()
         loader = PresetLoader(config.size, config.session, config.process_size, self._about_to_try)
         self._loading = LoadThread(loader, self.tell, self._ready, self.fail)
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
         self._to_do: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._newest: ShowPreset | None = None
-        self._set_since_newest: dict[type[Request], SetStrength | SetStyles] = {}
+        self._set_since_newest: dict[type[Request], SetStrength | SetStyles | SetCoherence] = {}
         self._stopping = threading.Event()
         self._request_id = -1
+        self._shown_id = -1
+        self._keys_counted = KeyCounts()
         self._overwritten = 0
         self._captured = 0
         self._source_changes = 0
@@ -113,6 +119,8 @@ class Worker:
         threading.Thread(target=self._receive_requests, name="requests", daemon=True).start()
         self._loading.start()
         self._capture.start()
+        # After the others, which would inherit it: a frame is due sooner than a key picture.
+        raise_thread_priority()
         try:
             while not self._stopping.is_set():
                 self._mailbox.beat(time.perf_counter())
@@ -131,15 +139,21 @@ class Worker:
         if self._source_changes != self._capture.changes:
             self._source_changes = self._capture.changes
             self._stylizer.reset()
+            self._period = SourcePeriod()
+        self._period.observe(frame.sequence, frame.captured_at)
+        self._stylizer.period = self._period.seconds
         began = time.perf_counter()
         target = self._mailbox.begin()
         self._stylizer.process(frame.pixels, frame.captured_at, target)
         stages = self._stylizer.stages
         times = (began - frame.captured_at, stages.prepare, stages.generate, stages.finish)
-        self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._request_id, times))
+        if not self._stylizer.waits_for_first:
+            self._shown_id = self._request_id
+        self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._shown_id, times))
+        self._count_keys()
         if self._gives_plain and self._stylizer.loaded is not None:
             self._stylizer.loaded.plain(frame.pixels, self._plain.begin())
-            self._plain.publish(StyledFrame(frame, time.perf_counter(), self._request_id, times))
+            self._plain.publish(StyledFrame(frame, time.perf_counter(), self._shown_id, times))
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.overtaken
@@ -147,6 +161,14 @@ class Worker:
             captured=captured - self._captured, overwritten=overwritten - self._overwritten
         )
         self._captured, self._overwritten = captured, overwritten
+
+    def _count_keys(self) -> None:
+        now, before = self._stylizer.counts, self._keys_counted
+        self._mailbox.count(
+            generated=now.generated - before.generated,
+            reprojected=now.reprojected - before.reprojected,
+        )
+        self._keys_counted = replace(now)
 
     # On the thread that hears the daemon.
 
@@ -176,7 +198,7 @@ class Worker:
             case ShowPreset():
                 self._newest, self._set_since_newest = request, {}
                 self._loading.show(request)
-            case SetStrength() | SetStyles():
+            case SetStrength() | SetStyles() | SetCoherence():
                 # A preset that is still being loaded is meant too.
                 self._set_since_newest[type(request)] = request
                 self._to_do.put(partial(self._set, request))
@@ -207,7 +229,7 @@ class Worker:
             except queue.Empty:
                 return
 
-    def _set(self, request: SetStrength | SetStyles) -> None:
+    def _set(self, request: SetStrength | SetStyles | SetCoherence) -> None:
         if self._stylizer.loaded is not None:
             _adjust(self._stylizer.loaded, request)
 
@@ -215,7 +237,7 @@ class Worker:
         self,
         request: ShowPreset,
         loaded: LoadedPreset,
-        later: Mapping[type[Request], SetStrength | SetStyles],
+        later: Mapping[type[Request], SetStrength | SetStyles | SetCoherence],
     ) -> None:
         if request is not self._newest:
             return
@@ -234,6 +256,7 @@ class Worker:
                 loaded.frame_seconds,
                 loaded.styles,
                 generator.path.stem if generator else "",
+                loaded.coherence,
             )
         )
 
@@ -245,9 +268,12 @@ class Worker:
         os._exit(_FAILED)
 
 
-def _adjust(loaded: LoadedPreset, request: SetStrength | SetStyles) -> None:
+def _adjust(loaded: LoadedPreset, request: SetStrength | SetStyles | SetCoherence) -> None:
     if isinstance(request, SetStrength):
         loaded.with_strength(request.strength)
+        return
+    if isinstance(request, SetCoherence):
+        loaded.with_coherence(request.coherence)
         return
     try:
         loaded.with_styles(request.styles)

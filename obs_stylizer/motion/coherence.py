@@ -70,17 +70,18 @@ class Coherence:
         if self._relief is not None:
             self._last, self._relief = self._relief._last, None
 
-    def __call__(self, motion: Motion, styled: Pixels) -> Pixels:
+    def __call__(self, motion: Motion, styled: Pixels, share: float | None = None) -> Pixels:
         """Return ``styled``, calmed: another array of its shape, to be read only.
 
         Args:
             motion: that led to the frame of which ``styled`` was made.
             styled: uint8 (height, width, 3).
+            share: in place of :attr:`share`, this time.
         """
         if self._relief is not None:
-            self._relief(motion, styled)
+            self._relief(motion, styled, share)
         last = self._last
-        share = min(self.share, MOST)
+        share = min(self.share if share is None else share, MOST)
         if last is None or motion.cut or share <= 0 or last.shape != styled.shape:
             self._last = styled.copy()
             return self._last

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.motion.carrying import Carrier, joined
-from obs_stylizer.motion.flow import Field, Motion, Share, explained, grid
+from obs_stylizer.motion.flow import Field, Motion, Share, alike, explained, grid
 
 _HOLES_FROM: Final = 0.002
 """Share of a frame below which holes are left to what is carried into them."""
@@ -57,6 +57,22 @@ class Reprojector:
     def has_picture(self) -> bool:
         """Whether there is a key picture to carry."""
         return self._newest is not None
+
+    @property
+    def is_of_newest_frame(self) -> bool:
+        """Whether the key picture was made of the newest frame, or of one that looks the same."""
+        return self._newest is not None and not self._newest.way.any()
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the newest frame shows what that of the key picture did."""
+        key, frame = self._newest, self._frame
+        return (
+            key is not None
+            and frame is not None
+            and self.is_of_newest_frame
+            and alike(key.frame, frame)
+        )
 
     @property
     def is_waiting(self) -> bool:

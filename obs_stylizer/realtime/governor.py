@@ -42,6 +42,10 @@ _LITE_WORK: Final = 0.5
 """Work of a lite generator as a share of the full one's at the same size, as measured with
 ``paintings``: 32 maps and four blocks for 48 and five."""
 
+LEAST_KEY_PICTURES: Final = 8.0
+"""Pictures a second that a generator must make where they are carried along the motion to the
+frames between; only below this is it given less work."""
+
 _TOO_BUSY: Final = 1.0
 _FITS: Final = 0.85
 _HEADROOM: Final = 0.7

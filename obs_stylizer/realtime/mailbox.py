@@ -41,6 +41,8 @@ _CONTROL = np.dtype(
         ("captured", "<u8"),
         ("overwritten", "<u8"),
         ("styled", "<u8"),
+        ("generated", "<u8"),
+        ("reprojected", "<u8"),
     ]
 )
 _NONE: Final = SLOTS
@@ -121,12 +123,18 @@ class StyledFrame:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCounters:
-    """What the worker counts: frames since the mailbox was made, and its last sign of life."""
+    """What the worker counts: frames since the mailbox was made, and its last sign of life.
+
+    Of the styled frames, ``reprojected`` show a picture that was carried to them; ``generated``
+    pictures a generator made.
+    """
 
     captured: int
     overwritten: int
     styled: int
     beat: float
+    generated: int = 0
+    reprojected: int = 0
 
 
 class SharedMailbox:
@@ -207,10 +215,19 @@ class SharedMailbox:
         self._control["published"] += 1
         self._control["styled"] += 1
 
-    def count(self, *, captured: int = 0, overwritten: int = 0) -> None:
+    def count(
+        self,
+        *,
+        captured: int = 0,
+        overwritten: int = 0,
+        generated: int = 0,
+        reprojected: int = 0,
+    ) -> None:
         """Add to the worker's counters. Only the worker's styling thread calls it."""
         self._control["captured"] += captured
         self._control["overwritten"] += overwritten
+        self._control["generated"] += generated
+        self._control["reprojected"] += reprojected
 
     def beat(self, now: float) -> None:
         """Leave a sign of life."""
@@ -256,6 +273,8 @@ class SharedMailbox:
             int(control["overwritten"][0]),
             int(control["styled"][0]),
             float(control["beat"][0]),
+            int(control["generated"][0]),
+            int(control["reprojected"][0]),
         )
 
     def close(self) -> None:

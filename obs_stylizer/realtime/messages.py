@@ -29,6 +29,7 @@ class WorkerConfig:
         process_size: overrides that of every preset.
         session: how generators are to run.
         log_level: of the standard library's logging.
+        motion: follow the motion of the frames.
     """
 
     mailbox: str
@@ -40,6 +41,7 @@ class WorkerConfig:
     process_size: FrameSize | None
     session: SessionOptions
     log_level: int
+    motion: bool = True
 
 
 # From the daemon to the worker.
@@ -59,6 +61,7 @@ class ShowPreset:
     crossfade_ms: float | None = None
     quality: QualityLevel = FULL
     styles: Mapping[str, float] | None = None
+    coherence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,13 @@ class SetStyles:
     """Change the weights of the styles of the preset on air; those not named become 0."""
 
     styles: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SetCoherence:
+    """Change the coherence of the preset on air, 0 to 1."""
+
+    coherence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ Request = (
     ShowPreset
     | SetStrength
     | SetStyles
+    | SetCoherence
     | SetBypass
     | Preload
     | Warm
@@ -173,6 +184,7 @@ class PresetShown:
     frame_seconds: float = 0.0
     styles: Mapping[str, float] = field(default_factory=dict)
     generator: str = ""
+    coherence: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,10 @@ class StageTimes:
 
     def add(self, styled: StyledFrame) -> None:
         """Record one fresh frame."""
-        for samples, seconds in zip(self._samples.values(), styled.stages, strict=True):
-            samples.add(seconds)
+        for name, seconds in zip(STAGES, styled.stages, strict=True):
+            # A frame that needed no run of the generator says nothing about how long one takes.
+            if name != "generate" or seconds > 0:
+                self._samples[name].add(seconds)
         self._busy.append(sum(styled.stages[1:]))
 
     def recent_busy(self) -> float | None:
@@ -158,10 +160,13 @@ class Statistics:
 
     Attributes:
         uptime_s: seconds since the daemon went on air.
-        captured, styled, sent, dropped, repeated: frames since then. Dropped are frames of the
+        captured, styled, sent, dropped, repeated: frames since then. Of the styled ones,
+            ``reprojected`` show a picture that was carried to them along the motion; ``generated``
+            is how many key pictures a generator made. Dropped are frames of the
             source that a newer one overtook; repeated are ticks that sent the last picture again.
         missed_ticks: ticks at which nothing could be sent.
-        fps: of ``source``, ``worker`` and ``sink``, over the last second.
+        fps: of ``source``, ``worker``, ``keys`` (pictures that a generator made) and ``sink``,
+            over the last second.
         latency_ms: capture to end of send, of fresh frames.
         recent_latency_ms: the same, median of the last thirty.
         late_ms: how late the sends began, against the metronome.
@@ -184,6 +189,8 @@ class Statistics:
     generator: str = ""
     captured: int = 0
     styled: int = 0
+    generated: int = 0
+    reprojected: int = 0
     sent: int = 0
     dropped: int = 0
     repeated: int = 0
@@ -212,7 +219,7 @@ class PathStatistics:
         self.sinks: list[SinkStatistics] = []
         self.missed_ticks = 0
         self._base = WorkerCounters(0, 0, 0, 0.0)
-        self._rates = {name: RateMeter() for name in ("source", "worker", "sink")}
+        self._rates = {name: RateMeter() for name in ("source", "worker", "keys", "sink")}
         self._sink_rates: dict[str, RateMeter] = {}
 
     def reset(self, counters: WorkerCounters) -> None:
@@ -231,12 +238,15 @@ class PathStatistics:
             captured=counters.captured - self._base.captured,
             dropped=counters.overwritten - self._base.overwritten,
             styled=counters.styled - self._base.styled,
+            generated=counters.generated - self._base.generated,
+            reprojected=counters.reprojected - self._base.reprojected,
             sent=first.sent,
             repeated=first.repeated,
             missed_ticks=self.missed_ticks,
             fps={
                 "source": round(self._rates["source"].update(now, counters.captured), 2),
                 "worker": round(self._rates["worker"].update(now, counters.styled), 2),
+                "keys": round(self._rates["keys"].update(now, counters.generated), 2),
                 "sink": round(self._rates["sink"].update(now, first.sent), 2),
             },
             latency_ms=first.latency.percentiles(),

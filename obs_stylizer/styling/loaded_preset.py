@@ -12,6 +12,7 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator
 from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, Coherence
 from obs_stylizer.motion.flow import Motion, MotionEstimator
+from obs_stylizer.motion.reprojection import Reprojector
 from obs_stylizer.presets import Preset
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import Fit, reshape, scale_into
@@ -66,6 +67,8 @@ class LoadedPreset:
         self._fit: Fit = preset.fit
         self._before = Adjuster(preset.before)
         self._after = Adjuster(preset.after)
+        self.reprojector = Reprojector()
+        """Carries pictures to frames the generator has not seen; for whoever shows those."""
         self._motion = MotionEstimator()
         self._coherence = Coherence(_coherence_of(preset, generator))
         styles = None
@@ -120,9 +123,31 @@ class LoadedPreset:
         """Return the motion that led to what :meth:`prepare` returned."""
         return self._motion.observe(small)
 
-    def calm(self, motion: Motion, styled: Pixels) -> Pixels:
-        """Return the picture of a frame with strokes kept from the one before, read only."""
-        return self._coherence(motion, styled)
+    @property
+    def last_small(self) -> Pixels:
+        """The small frame that :meth:`follow` saw last.
+
+        Raises:
+            RuntimeError: it saw none since a cut.
+        """
+        if self._motion.before is None:
+            raise RuntimeError("no frame was followed")
+        return self._motion.before
+
+    def calm(self, motion: Motion, styled: Pixels, share: float | None = None) -> Pixels:
+        """Return the picture of a frame with strokes kept from the one before, read only.
+
+        Args:
+            motion: that led to the frame.
+            styled: of the frame, uint8 (height, width, 3).
+            share: in place of the coherence that is set.
+        """
+        return self._coherence(motion, styled, share)
+
+    @property
+    def last_calm(self) -> Pixels | None:
+        """What :meth:`calm` returned last; None after a cut."""
+        return self._coherence.last
 
     def finish(self, pixels: Pixels, styled: Pixels, state: PresetState, target: Pixels) -> None:
         """Adjust, scale and blend into ``target``, uint8 (height, width, 3).
@@ -170,6 +195,7 @@ class LoadedPreset:
         """Forget earlier frames, after a cut in the source."""
         self._motion.reset()
         self._coherence.reset()
+        self.reprojector.reset()
 
     def begin_anew(self) -> None:
         """See :meth:`~obs_stylizer.motion.coherence.Coherence.begin_anew`."""

@@ -49,11 +49,13 @@ class Stylizer:
     Attributes:
         size: of the pictures made.
         bypass: show frames without any style; the preset stays loaded.
+        motion: follow the motion of the frames, so that pictures are coherent.
         stages: times of the last frame.
     """
 
     size: FrameSize
     bypass: bool = False
+    motion: bool = True
     stages: StageSeconds = field(default_factory=StageSeconds)
     clock: Callable[[], float] = time.perf_counter
     _loaded: LoadedPreset | None = None
@@ -141,7 +143,7 @@ class Stylizer:
         pixels: Pixels,
         target: Pixels,
     ) -> None:
-        if previous.mixes_with(loaded):
+        if self._mixes(previous, loaded):
             self._apply(loaded, previous, share, pixels, target)
             return
         if self._scratch is None:
@@ -151,6 +153,9 @@ class Stylizer:
         began = self.clock()
         cv2.addWeighted(target, share, self._scratch, 1 - share, 0, target)
         self.stages.finish += self.clock() - began
+
+    def _mixes(self, previous: LoadedPreset, loaded: LoadedPreset) -> bool:
+        return previous.mixes_with(loaded)
 
     def _apply(
         self,
@@ -169,7 +174,7 @@ class Stylizer:
         generated = self.clock()
         if state.strength <= 0:
             loaded.reset()
-        elif loaded.coherence > 0:
+        elif self.motion and loaded.coherence > 0:
             styled = loaded.calm(loaded.follow(small), styled)
         loaded.finish(pixels, styled, state, target)
         self.stages.prepare += prepared - began

@@ -13,7 +13,7 @@ from typing import Final
 FREE_WORDS: Final = frozenset(
     {
         *("preset", "next", "previous", "undo", "strength", "strength-step", "mix", "crossfade"),
-        *("freeze", "warm", "reload", "status"),
+        *("coherence", "freeze", "warm", "reload", "status"),
     }
 )
 """Commands that change how the picture looks, and not what it is of."""

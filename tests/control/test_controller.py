@@ -22,6 +22,7 @@ from obs_stylizer.control.commands import (
     Record,
     Reload,
     SetBypass,
+    SetCoherence,
     SetCrossfade,
     SetFreeze,
     SetStrength,
@@ -240,6 +241,26 @@ def test_strength_and_bypass(controller: Controller, pipeline: Pipeline) -> None
     with pytest.raises(UsageError, match="out of range"):
         apply(controller, "wave", strength=-1)
     assert controller.on_air.strength == 0.25
+
+
+def test_coherence_is_set_and_kept_for_the_next_worker(
+    controller: Controller, pipeline: Pipeline
+) -> None:
+    apply(controller, "wave")
+    assert controller.send(SetCoherence(0.25)).result(5).text == "coherence 0.25"
+    assert controller.on_air.coherence == 0.25
+    assert messages.SetCoherence(0.25) in pipeline.requests
+    controller.tell(messages.WorkerLost("killed", 0.0))
+    controller.tell(messages.WorkerStarted(7, 1))
+    settled(controller)
+    again = next(
+        request
+        for request in reversed(pipeline.requests)
+        if isinstance(request, messages.ShowPreset)
+    )
+    assert again.coherence == 0.25
+    with pytest.raises(UsageError, match="out of range"):
+        controller.send(SetCoherence(1.5)).result(5)
 
 
 def test_changed_file_of_the_preset_on_air_is_shown_again(

@@ -47,6 +47,7 @@ CHANGES: list[tuple[str, dict[str, Any], str, object]] = [
     ("previous", {}, "preset", "great-wave"),
     ("strength", {"strength": 0.25}, "strength", 0.25),
     ("strength-step", {"by": -0.3}, "strength", 0.5),
+    ("coherence", {"coherence": 0.25}, "coherence", 0.25),
     ("mix", {"styles": {"wild": 2}}, "styles", {"calm": 0.0, "wild": 2.0}),
     ("crossfade", {"milliseconds": 900}, "crossfade_ms", 900.0),
     ("bypass", {}, "bypass", True),
@@ -278,7 +279,7 @@ def test_every_route_was_thought_of(panel: Running) -> None:
     paths = panel.client.get("/openapi.json").json()["paths"]
     free = {path for path in paths for method in ("GET", "POST") if is_free(method, path)}
     words = ("command", "crossfade", "freeze", "mix", "next", "preset", "previous")
-    words += ("reload", "strength", "strength-step", "undo", "warm")
+    words += ("coherence", "reload", "strength", "strength-step", "undo", "warm")
     wanted = {f"/api/{word}" for word in (*words, "access", "hotkeys", "presets", "status")}
     assert free == wanted | {"/api/presets/{name}/thumbnail.jpg"}
 

@@ -166,6 +166,16 @@ def test_undo(page: Page, panel: Running) -> None:
 # Sliders ---------------------------------------------------------------------------------------
 
 
+def test_coherence(page: Page, panel: Running) -> None:
+    slider = page.get_by_label("Coherence", exact=True)
+    slider.fill("30")
+    becomes(panel, coherence=0.3)
+    expect(page.locator("#coherence-value")).to_have_text("30 %")
+    page.wait_for_timeout(1000)
+    panel.client.post("/api/coherence", json={"coherence": 0.6})
+    expect(slider).to_have_value("60")
+
+
 def test_strength(page: Page, panel: Running) -> None:
     slider = page.get_by_role("slider", name="Strength", exact=True)
     expect(slider).to_have_value("80")

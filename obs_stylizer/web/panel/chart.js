@@ -35,6 +35,7 @@ function showFacts(statistics, fps, latency) {
     ["Runs on", [statistics.device, runsOn && `(${runsOn})`].filter(Boolean).join(" ")],
     ["Sizes", [statistics.process_size && `${statistics.process_size} styled`, statistics.frame_size && `${statistics.frame_size} sent`].filter(Boolean).join(", ")],
     ["Source", `${round(fps.source)} fps, ${statistics.dropped || 0} frames overtaken`],
+    ["Pictures", `${round(fps.worker)} fresh a second, of ${round(fps.keys)} key pictures`],
     ["Latency", `${Math.round(latency.median || 0)} ms, p99 ${Math.round(latency.p99 || 0)} ms`],
     ["Repeated", `${statistics.repeated || 0} frames, ${statistics.missed_ticks || 0} ticks missed`],
     ["Worker", `${statistics.worker_state || ""}, ${statistics.worker_restarts || 0} restarts`],

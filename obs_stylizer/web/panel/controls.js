@@ -1,4 +1,4 @@
-// What changes the picture: strength, crossfade, mix, bypass, freeze, snapshot, recording, undo.
+// What changes the picture: strength, coherence, crossfade, mix, bypass, freeze, snapshot, recording, undo.
 
 import { command } from "./link.js";
 import { say, sayFailure } from "./messages.js";
@@ -8,6 +8,7 @@ const HOLD_MS = 350;
 const SETTLE_MS = 900;
 
 const strength = byId("strength");
+const coherence = byId("coherence");
 const crossfade = byId("crossfade");
 const mix = byId("mix");
 const bypass = byId("bypass");
@@ -24,6 +25,12 @@ export function startControls() {
     moved(strength);
     byId("strength-value").textContent = `${strength.value} %`;
     sendStrength(Number(strength.value) / 100);
+  });
+  const sendCoherence = sender((value) => command("coherence", { coherence: value }));
+  coherence.addEventListener("input", () => {
+    moved(coherence);
+    byId("coherence-value").textContent = `${coherence.value} %`;
+    sendCoherence(Number(coherence.value) / 100);
   });
   const sendCrossfade = sender((value) => command("crossfade", { milliseconds: value }));
   crossfade.addEventListener("input", () => {
@@ -48,6 +55,10 @@ export function showControls(onAir) {
   if (!isMoving(strength)) {
     setRange(strength, Math.round(100 * onAir.strength));
     byId("strength-value").textContent = `${Math.round(100 * onAir.strength)} %`;
+  }
+  if (!isMoving(coherence)) {
+    setRange(coherence, Math.round(100 * onAir.coherence));
+    byId("coherence-value").textContent = `${Math.round(100 * onAir.coherence)} %`;
   }
   if (!isMoving(crossfade)) {
     const wanted = onAir.crossfade_ms === null ? -100 : onAir.crossfade_ms;

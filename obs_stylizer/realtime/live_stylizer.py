@@ -1,0 +1,253 @@
+"""The stylizer on air: a fresh picture for every frame, however slow the generator is.
+
+While the generator keeps up, every frame is styled as in a file. Where it does not, it makes *key
+pictures* as fast as it can, and each frame shows the newest of them, carried to it along the
+motion (:mod:`obs_stylizer.motion.reprojection`). Where nothing moves, none are made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.flow import Motion
+from obs_stylizer.realtime.key_thread import KeyPicture, KeyThread
+from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
+from obs_stylizer.styling.stylizer import Stylizer
+
+_CARRIED_COHERENCE: Final = 0.5
+"""Between pictures that are carried: a new key picture comes in over a few frames, and no slower,
+as there is little flicker left to calm."""
+_AT_REST_SECONDS: Final = 1.0
+"""Between key pictures of a frame that does not change."""
+_HANGS_AFTER: Final = 1.5
+"""Seconds after which a generator is waited for, so that one that hangs is noticed."""
+_TOO_BUSY: Final = 0.95
+_ROOMY: Final = 0.7
+"""Time of a frame's work as a share of the time between frames, to carry pictures and not to."""
+_BUSY_FRAMES: Final = 8
+_ROOMY_FRAMES: Final = 150
+_SMOOTHED: Final = 0.2
+
+
+@dataclass(slots=True)
+class KeyCounts:
+    """What was made since the stylizer was.
+
+    Attributes:
+        generated: pictures that a generator made.
+        reprojected: frames shown that a picture of an earlier frame was carried to.
+    """
+
+    generated: int = 0
+    reprojected: int = 0
+
+
+class LiveStylizer(Stylizer):
+    """A stylizer whose generators run on a thread of their own. One thread only.
+
+    Args:
+        size: of the pictures made.
+        motion: follow the motion of the frames; False styles each frame by itself.
+        carries: may show carried pictures where the generator is too slow.
+    """
+
+    def __init__(self, size: FrameSize, *, motion: bool = True, carries: bool = True) -> None:
+        super().__init__(size, motion=motion)
+        self.period = 0.0
+        """Seconds between two frames of the source; 0 where unknown."""
+        self.counts = KeyCounts()
+        self._carries = carries
+        self._keys = KeyThread()
+        self._keys.start()
+        self._made_last: KeyPicture | None = None
+        self._is_carrying = False
+        self._leaning = 0
+        self._run_seconds = 0.0
+        self._own_seconds = 0.0
+        self._waits = False
+        self._shown: Pixels | None = None
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether the generator is too slow for the source, so that pictures are carried."""
+        return self._is_carrying
+
+    @property
+    def waits_for_first(self) -> bool:
+        """Whether the newest preset has no picture yet and the one before is still shown."""
+        return self._waits
+
+    def switch_to(self, loaded: LoadedPreset, crossfade_ms: float) -> None:
+        """See :meth:`Stylizer.switch_to`."""
+        # Even a cut is no sooner than the first picture of the new preset.
+        super().switch_to(loaded, max(crossfade_ms, 1e-3) if self._is_carrying else crossfade_ms)
+
+    def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
+        """See :meth:`Stylizer.process`."""
+        self._waits = False
+        loaded, fade = self._loaded, self._fade
+        waits = (
+            self._is_carrying
+            and not self.bypass
+            and loaded is not None
+            and self._is_generated(loaded, loaded.state)
+            and fade is not None
+            and fade.began is None
+        )
+        if waits and loaded is not None and fade is not None:
+            small = loaded.prepare(pixels)
+            self._observe(loaded, small)
+            self._collect()
+            if not loaded.reprojector.has_picture:
+                self._ask(loaded, loaded.state, moment, small)
+                self._waits = True
+                self._last_moment = moment
+                previous = fade.previous
+                self._apply(previous, previous, 1.0, pixels, target)
+                return
+        super().process(pixels, moment, target)
+        self._decide()
+
+    def _is_generated(self, loaded: LoadedPreset, state: PresetState) -> bool:
+        return self.motion and loaded.generator is not None and state.strength > 0
+
+    def _mixes(self, previous: LoadedPreset, loaded: LoadedPreset) -> bool:
+        # The last picture of the one can be carried while the other's are made.
+        return not self._is_carrying and super()._mixes(previous, loaded)
+
+    def _apply(
+        self,
+        loaded: LoadedPreset,
+        start: LoadedPreset,
+        share: float,
+        pixels: Pixels,
+        target: Pixels,
+    ) -> None:
+        state = loaded.state if share >= 1 else start.state.toward(loaded.state, share)
+        if not self._is_generated(loaded, state):
+            super()._apply(loaded, start, share, pixels, target)
+            self.counts.generated += loaded.generator is not None and state.strength > 0
+            return
+        began = self.clock()
+        small = loaded.prepare(pixels)
+        motion = self._observe(loaded, small)
+        prepared = self.clock()
+        picture, waited = self._picture(loaded, state, small)
+        finishing = self.clock()
+        picture = self._calmed(loaded, motion, picture)
+        loaded.finish(pixels, picture, state, target)
+        own = self.clock() - began - waited
+        self._own_seconds += _SMOOTHED * (own - self._own_seconds)
+        self.stages.prepare += prepared - began
+        self.stages.generate += self._run_seconds if self._is_carrying else waited
+        self.stages.finish += self.clock() - finishing
+
+    def _observe(self, loaded: LoadedPreset, small: Pixels) -> Motion:
+        motion = loaded.follow(small)
+        loaded.reprojector.advance(motion, loaded.last_small)
+        return motion
+
+    def _calmed(self, loaded: LoadedPreset, motion: Motion, picture: Pixels) -> Pixels:
+        last, shown = loaded.last_calm, self._shown
+        self._shown = picture
+        if motion.still and picture is shown and last is not None:
+            return last
+        if self._is_carrying:
+            return loaded.calm(motion, picture, _CARRIED_COHERENCE)
+        return loaded.calm(motion, picture) if loaded.coherence > 0 else picture
+
+    def _picture(
+        self, loaded: LoadedPreset, state: PresetState, small: Pixels
+    ) -> tuple[Pixels, float]:
+        """Return the picture to show, and the seconds that it was waited for."""
+        self._collect()
+        moment = self._last_moment or 0.0
+        reprojector = loaded.reprojector
+        waited = 0.0
+        if loaded is self._loaded or not reprojector.has_picture:
+            if self._is_carrying and reprojector.has_picture:
+                if not self._is_at_rest(loaded, state, moment):
+                    self._ask(loaded, state, moment, small)
+            elif not self._is_at_rest(loaded, state, moment):
+                began = self.clock()
+                self._collect(wait=True)
+                self._ask(loaded, state, moment, small)
+                self._collect(wait=True)
+                waited = self.clock() - began
+        picture = reprojector.picture()
+        if picture is None:
+            raise RuntimeError("a picture that was waited for is not there")
+        self.counts.reprojected += not reprojector.is_of_newest_frame
+        return picture, waited
+
+    def _is_at_rest(self, loaded: LoadedPreset, state: PresetState, moment: float) -> bool:
+        last = self._made_last
+        return (
+            last is not None
+            and last.loaded is loaded
+            and last.state == state
+            and abs(moment - last.moment) < _AT_REST_SECONDS
+            and loaded.reprojector.is_at_rest
+        )
+
+    def _ask(self, loaded: LoadedPreset, state: PresetState, moment: float, small: Pixels) -> None:
+        """Begin a picture of the newest frame unless another is being made."""
+        if self._keys.is_idle:
+            loaded.reprojector.announce()
+            self._keys.make(loaded, state, moment, small)
+
+    def _collect(self, *, wait: bool = False) -> None:
+        """Take over the picture that is finished, if there is one."""
+        made = self._keys.take(wait=wait or self._keys.busy_seconds > _HANGS_AFTER)
+        if made is None:
+            return
+        self.counts.generated += 1
+        self._made_last = made
+        first = self._run_seconds == 0
+        self._run_seconds += (1.0 if first else _SMOOTHED) * (made.seconds - self._run_seconds)
+        made.loaded.reprojector.take(made.picture)
+
+    def _decide(self) -> None:
+        """Begin to carry pictures, or end it, as the last frames suggest."""
+        loaded = self._loaded
+        if not self._carries or self.period <= 0 or loaded is None or loaded.generator is None:
+            self._is_carrying = False
+            return
+        busy = (self._run_seconds + self._own_seconds) / self.period
+        wrong = busy < _ROOMY if self._is_carrying else busy > _TOO_BUSY
+        self._leaning = self._leaning + 1 if wrong else 0
+        if self._leaning >= (_ROOMY_FRAMES if self._is_carrying else _BUSY_FRAMES):
+            self._is_carrying, self._leaning = not self._is_carrying, 0
+
+    def reset(self) -> None:
+        """See :meth:`Stylizer.reset`."""
+        super().reset()
+        if self._fade is not None:
+            self._fade.previous.reset()
+
+
+class SourcePeriod:
+    """Learns the time between two frames of a source from those that arrive."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, float] | None = None
+        self.seconds = 0.0
+        """As learnt so far; 0 at the beginning."""
+
+    def observe(self, sequence: int, moment: float) -> None:
+        """Take note of a frame.
+
+        Args:
+            sequence: its number; numbers left out are frames that were not seen.
+            moment: when it was captured, in seconds.
+        """
+        last, self._last = self._last, (sequence, moment)
+        if last is None or sequence <= last[0] or moment <= last[1]:
+            return
+        period = (moment - last[1]) / (sequence - last[0])
+        share = 1.0 if self.seconds == 0 else 0.1
+        self.seconds = float(np.clip(self.seconds + share * (period - self.seconds), 0, 1.0))
