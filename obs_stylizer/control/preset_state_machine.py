@@ -262,8 +262,11 @@ class PresetStateMachine:
                 self._loading = self._restoring(self._on_air.choice, now)
                 effects.append(self._send(self._loading, now))
         if overdue:
-            self._replacing = self._load or (loading.choice.name if loading else "")
-            reason = f"it has been loading preset {self._replacing} for {self.limits.load:g} s"
+            name = self._load or (loading.choice.name if loading else "")
+            # One without a generator has nothing that could hang.
+            innocent = loading is not None and not loading.choice.named.preset.model
+            self._replacing = self._load or ("" if innocent else name)
+            reason = f"it has been loading preset {name} for {self.limits.load:g} s"
             effects.append(ReplaceWorker(reason))
         return effects + self._advance(now)
 
@@ -340,8 +343,10 @@ class PresetStateMachine:
 
     def _suspect(self) -> str | None:
         """Name of the preset that a worker which died was busy with."""
-        if self._replacing or self._load:
-            return self._replacing or self._load
+        if self._replacing is not None:
+            return self._replacing or None
+        if self._load is not None:
+            return self._load
         on_air = self._on_air
         return on_air.choice.name if on_air and on_air.choice.named.preset.model else None
 

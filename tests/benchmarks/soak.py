@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 import psutil  # noqa: E402
 
 from tests.benchmarks.soak_faults import FAULTS  # noqa: E402
-from tests.benchmarks.soak_setup import Running, remove, shared_memory  # noqa: E402
+from tests.benchmarks.soak_setup import Running, remove  # noqa: E402
 
 LONGEST_GAP = 0.25
 COUNTED_GAP = 0.1
@@ -48,6 +48,7 @@ class Seen:
     megabytes: list[float] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
     pids: set[int] = field(default_factory=set)
+    memory: set[str] = field(default_factory=set)
 
 
 def main() -> int:
@@ -55,7 +56,6 @@ def main() -> int:
     arguments = _arguments()
     dice = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    memory_before = shared_memory()
     print(f"seed {arguments.seed}, in {folder}", flush=True)
     running = Running(folder)
     seen = Seen()
@@ -65,7 +65,7 @@ def main() -> int:
     last_command = _settle(running)
     status = running.status()
     code = running.end(20.0)
-    left = _left_behind(seen, memory_before)
+    left = _left_behind(seen)
     figures, broken = _judge(running, seen, (began, ended), status, last_command, code, left)
     print(json.dumps(figures, indent=2))
     for promise in broken:
@@ -111,7 +111,11 @@ def _sample(running: Running, seen: Seen) -> None:
         root = psutil.Process(running.process.pid)
         seen.megabytes.append(root.memory_info().rss / 1e6)
         seen.descriptors.append(root.num_fds())
-        seen.pids.update(member.pid for member in running.members()[1:])
+    for member in running.members():
+        with contextlib.suppress(psutil.Error):
+            seen.pids.add(member.pid)
+            maps = [entry.path for entry in member.memory_maps()]
+            seen.memory.update(path for path in maps if path.startswith("/dev/shm/"))
 
 
 def _settle(running: Running) -> bool:
@@ -124,23 +128,14 @@ def _settle(running: Running) -> bool:
     return code == 200 and running.status().get("preset") == "invert"
 
 
-def _left_behind(seen: Seen, memory_before: set[str]) -> list[str]:
+def _left_behind(seen: Seen) -> list[str]:
     time.sleep(3.0)
     left = [
         f"process {pid}"
         for pid in seen.pids
         if psutil.pid_exists(pid) and "soak-" in " ".join(_environment(pid))
     ]
-    return left + [f"/dev/shm/{name}" for name in shared_memory() - memory_before if _ours(name)]
-
-
-def _ours(name: str) -> bool:
-    """Whether shared memory of that name has no living owner (others may make theirs meanwhile)."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if any(name in entry.path for entry in process.memory_maps()):
-                return False
-    return True
+    return left + [path for path in seen.memory if Path(path).exists()]
 
 
 def _environment(pid: int) -> list[str]:

@@ -276,12 +276,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def shared_memory() -> set[str]:
-    """Names of all shared memory on this machine."""
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
 def remove(folder: Path) -> None:
     """Take the home away again."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -320,6 +320,20 @@ def test_hung_load_ahead_has_the_worker_replaced_too(stage: Stage) -> None:
     assert answers(stage.show()) == {number: Outcome.SHOWN}
 
 
+def test_preset_without_a_generator_is_not_blamed_for_a_worker_that_does_not_answer(
+    stage: Stage,
+) -> None:
+    stage.start()
+    stage.put_on_air("wave")
+    for _ in range(3):
+        _, effects = stage.machine.request(choice("bare", model=""), stage.now)
+        stage.take(effects)
+        assert isinstance(stage.tick(10)[0], ReplaceWorker)
+        assert quarantined(stage.die()) == []
+        stage.start()
+        stage.show()
+
+
 def test_request_is_answered_in_time_though_no_worker_ever_comes(stage: Stage) -> None:
     number, _ = stage.ask("wave")
     assert answers(stage.tick(24)) == {}
