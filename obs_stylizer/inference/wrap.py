@@ -19,7 +19,14 @@ from obs_stylizer.inference.convention import (
 )
 from obs_stylizer.inference.device_loss import first_line
 from obs_stylizer.inference.foreign_graph import IR_VERSION
-from obs_stylizer.inference.graph_scopes import free_name, names_in, names_read, rename_values
+from obs_stylizer.inference.graph_scopes import (
+    free_name,
+    graphs_of,
+    inner_graphs,
+    names_in,
+    names_read,
+    rename_values,
+)
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, write_spec
 from obs_stylizer.inference.native_model import opset_of
 
@@ -31,8 +38,18 @@ _OLDEST_IR_VERSION: Final = 8
 _OLDEST_OPSET: Final = 13
 """From here on every operator used around the foreign graph has the form written here."""
 
+_OLDEST_WITH_INNER_GRAPHS: Final = 11
+"""Graphs with others inside stay at their version if they can: the converter leaves those out."""
+
 _OPSET: Final = 17
 """What older graphs are converted to: the newest that DirectML's release of the runtime knows."""
+
+_ONLY_WIDENED: Final = (
+    *("Abs", "Add", "Cast", "Concat", "Conv", "Div", "Equal", "Exp", "Flatten", "Gather"),
+    *("Greater", "Identity", "LeakyRelu", "Less", "MatMul", "Mul", "Neg", "Relu", "Reshape"),
+    *("Shape", "Sigmoid", "Sqrt", "Sub", "Tanh", "Transpose"),
+)
+"""Operators that newer versions know more number formats of, while the old form still holds."""
 
 _TO_NCHW: Final = (0, 3, 1, 2)
 _TO_NHWC: Final = (0, 2, 3, 1)
@@ -71,7 +88,7 @@ def wrap(
     rename_values(graph, renamed)
     given = renamed.get(convention.input.name, convention.input.name)
     made = renamed.get(convention.output.name, convention.output.name)
-    builder = _Builder()
+    builder = _Builder(opset_of(model))
     resized = convention.fixed_size is not None or not same_size
     shape = builder.add("Shape", FRAME_INPUT) if resized else ""
     builder.add("Identity", builder.before(convention), output=given)
@@ -103,7 +120,8 @@ def wrap(
 class _Builder:
     """Nodes around the foreign graph, one after another, and their constants."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
         self._count = 0
@@ -143,14 +161,14 @@ class _Builder:
         if taken.layout.channels_first:
             name = self.add("Transpose", name, perm=_TO_NCHW)
         if not taken.layout.batched:
-            name = self.add("Squeeze", name, self.constant([0], np.int64))
+            name = self._first_axis("Squeeze", name)
         return name
 
     def after(self, convention: Convention, name: str, shape: str) -> None:
         """From what the foreign graph gives to ``stylized``."""
         given = convention.output
         if not given.layout.batched:
-            name = self.add("Unsqueeze", name, self.constant([0], np.int64))
+            name = self._first_axis("Unsqueeze", name)
         if given.layout.channels_first:
             name = self.add("Transpose", name, perm=_TO_NHWC)
         name = self._swap(name, convention.channels)
@@ -173,6 +191,12 @@ class _Builder:
             return name
         return self.add("Gather", name, self.constant([2, 1, 0], np.int64), axis=3)
 
+    def _first_axis(self, kind: str, name: str) -> str:
+        """Take the first axis away, or add one in front."""
+        if self._opset < 13:
+            return self.add(kind, name, axes=[0])
+        return self.add(kind, name, self.constant([0], np.int64))
+
     def _size_of(self, size: FrameSize) -> str:
         return self.constant([1, *size.shape], np.int64)
 
@@ -183,11 +207,13 @@ class _Builder:
         """
         name = self.add("Transpose", name, perm=_TO_NCHW)
         order = self.constant([0, 3, 1, 2], np.int64)
+        # Before version 13 neither may be left out, though both may be empty.
+        none = "" if self._opset >= 13 else self.constant([])
         name = self.add(
             "Resize",
             name,
-            "",
-            "",
+            none,
+            none,
             self.add("Gather", size, order, axis=0),
             mode="linear",
             coordinate_transformation_mode="half_pixel",
@@ -203,19 +229,47 @@ class _Builder:
 
 def _modern(foreign: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy with operators new enough to stand beside ours."""
-    if opset_of(foreign) >= _OLDEST_OPSET:
+    opset = opset_of(foreign)
+    inner = [node for node in foreign.graph.node if any(True for _ in inner_graphs(node))]
+    if opset >= (_OLDEST_WITH_INNER_GRAPHS if inner else _OLDEST_OPSET):
         copy = onnx.ModelProto()
         copy.CopyFrom(foreign)
         return copy
+    for node in inner:
+        _check_inner_graphs(node, opset)
     try:
         return onnx.version_converter.convert_version(foreign, _OPSET)
     except Exception as cause:
         # The converter raises bare RuntimeErrors for each operator it does not know.
         raise ModelError(
-            f"its operators are of version {opset_of(foreign)} and cannot be brought to {_OPSET}: "
+            f"its operators are of version {opset} and cannot be brought to {_OPSET}: "
             f"{first_line(cause)}",
             "export it again with opset 17",
         ) from cause
+
+
+def _check_inner_graphs(outer: onnx.NodeProto, opset: int) -> None:
+    """Refuse a node whose inner graphs hold operators that have changed since.
+
+    Raises:
+        ModelError: there is one; both are named.
+    """
+    for graph in (scope for given in inner_graphs(outer) for scope in graphs_of(given)):
+        for node in graph.node:
+            try:
+                then, now = (
+                    onnx.defs.get_schema(node.op_type, version, node.domain).since_version
+                    for version in (opset, _OPSET)
+                )
+            except onnx.defs.SchemaError:
+                then, now = 0, 1
+            # Their first input has become of more types, and nothing else.
+            if then != now and node.op_type not in _ONLY_WIDENED:
+                raise ModelError(
+                    f"its operator {outer.op_type} has {node.op_type} of version {opset} inside, "
+                    f"which cannot be brought to {_OPSET}",
+                    "export it again with opset 17",
+                )
 
 
 def _alive(nodes: list[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:

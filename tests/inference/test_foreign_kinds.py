@@ -235,6 +235,36 @@ def _old_if(folder: Path) -> Path:
     return _if(folder, 11)
 
 
+def _older_if(folder: Path) -> Path:
+    return _if(folder, 9)
+
+
+def _old_squeeze_inside(folder: Path, opset: int = 11) -> Path:
+    """Before version 13 the axes were an attribute; the size is fixed, so that it is scaled."""
+    inner = [
+        negative("x", "n"),
+        node("Unsqueeze", ["n"], ["u"], axes=[0]),
+        node("Squeeze", ["u"], ["t"], axes=[0, 1]),
+    ]
+    return save(
+        folder,
+        [node("If", ["yes"], ["y"], **_branches(inner, "t"))],
+        [const("yes", True, bool)],
+        [info("x", [1, 3, 48, 64])],
+        [info("y", [3, 48, 64])],
+        opset=opset,
+    )
+
+
+def test_inner_graphs_that_cannot_be_converted_are_named(tmp_path: Path) -> None:
+    plan = plan_adoption(_old_squeeze_inside(tmp_path, 9))
+    with pytest.raises(ModelError) as caught:
+        adopt(plan, tmp_path / "native.onnx")
+    assert "its operator If has Unsqueeze of version 9 inside" in caught.value.message
+    assert str(tmp_path / "foreign.onnx") in caught.value.message
+    assert "opset 17" in caught.value.remedy
+
+
 def _nested_ifs(folder: Path) -> Path:
     inner = node("If", ["yes"], ["t"], **_branches([negative("x", "u")], "u"))
     return save(
@@ -293,7 +323,9 @@ def _scan(folder: Path) -> Path:
     )
 
 
-@pytest.mark.parametrize("make", [_if, _old_if, _nested_ifs, _loop, _scan])
+@pytest.mark.parametrize(
+    "make", [_if, _old_if, _older_if, _old_squeeze_inside, _nested_ifs, _loop, _scan]
+)
 def test_inner_graphs_go_on_reading_the_outer_one(
     tmp_path: Path, frame: Pixels, make: Callable[[Path], Path]
 ) -> None:
