@@ -13,6 +13,7 @@ from obs_stylizer.render.clip import ClipFrame, Footage
 from obs_stylizer.render.director import SEGMENT_FRAMES, Director
 from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.thread_group import BoundedQueue, ThreadGroup
+from obs_stylizer.sources.letterbox import blacken_bars
 
 _QUEUE_LENGTH: Final = 3
 
@@ -108,7 +109,7 @@ def render_stretch(
             if segment_of(frame.ordinal) != segment:
                 segment = segment_of(frame.ordinal)
                 finished.put(Boundary(segment, director.memory()))
-            picture = director.style(pixels, frame.seconds, frame.ordinal)
+            picture = _with_bars(director.style(pixels, frame.seconds, frame.ordinal), frame)
             finished.put(Styled(frame, picture, _same(picture, pixels)))
         finished.put(Boundary(None, director.memory()))
         finished.end()
@@ -124,6 +125,18 @@ def render_stretch(
     group.start("decoding", decode)
     group.start("styling", style)
     group.start("encoding", hand_over)
+
+
+def _with_bars(picture: Pixels, frame: ClipFrame) -> Pixels:
+    """Return a styled picture whose bars are black, where it has any: they are no picture."""
+    own, size = frame.picture.barred, frame.picture.size
+    height, width = picture.shape[:2]
+    if own is None or width * size.height != height * size.width:
+        return picture
+    # A copy, since what follows may still look at the one that was made.
+    barred = picture.copy()
+    blacken_bars(barred, own)
+    return barred
 
 
 def _same(one: Pixels, other: Pixels) -> bool:

@@ -63,9 +63,13 @@ class FrameConverter:
         elif has_transparency(frame):
             log.info("%s is transparent in parts, which is laid on black", self._name)
 
+    def own_size(self, frame: VideoFrame) -> FrameSize:
+        """Return the size of a frame that is upright, before it is fitted."""
+        return orientation_of(frame).size(frame.width, frame.height)
+
     def size(self, frame: VideoFrame) -> FrameSize:
         """Return the size that the picture of a frame will have."""
-        return self._fit or orientation_of(frame).size(frame.width, frame.height)
+        return self._fit or self.own_size(frame)
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         """Return uint8 (height, width, 3) RGB."""

@@ -18,13 +18,30 @@ def letterboxed(pixels: Pixels, size: FrameSize) -> Pixels:
     own = size_of(pixels)
     if own == size:
         return pixels
+    rows, columns = _inside(own, size)
+    inner = (columns.stop - columns.start, rows.stop - rows.start)
+    how = cv2.INTER_AREA if inner[0] < own.width else cv2.INTER_LINEAR
+    canvas: Pixels = np.zeros(size.shape, np.uint8)
+    canvas[rows, columns] = cv2.resize(pixels, inner, interpolation=how)
+    return canvas
+
+
+def blacken_bars(pixels: Pixels, own: FrameSize) -> None:
+    """Make the bars around a picture of size ``own`` black again, whatever was made of them.
+
+    Args:
+        pixels: uint8 (height, width, 3), changed in place.
+        own: size of the picture before it was letterboxed.
+    """
+    rows, columns = _inside(own, size_of(pixels))
+    pixels[: rows.start], pixels[rows.stop :] = 0, 0
+    pixels[:, : columns.start], pixels[:, columns.stop :] = 0, 0
+
+
+def _inside(own: FrameSize, size: FrameSize) -> tuple[slice, slice]:
+    """Return the rows and columns of ``size`` that a picture of size ``own`` takes."""
     scale = min(size.width / own.width, size.height / own.height)
     width = min(size.width, max(1, round(own.width * scale)))
     height = min(size.height, max(1, round(own.height * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     left, top = (size.width - width) // 2, (size.height - height) // 2
-    canvas: Pixels = np.zeros(size.shape, np.uint8)
-    canvas[top : top + height, left : left + width] = cv2.resize(
-        pixels, (width, height), interpolation=how
-    )
-    return canvas
+    return slice(top, top + height), slice(left, left + width)

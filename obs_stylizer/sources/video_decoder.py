@@ -47,6 +47,13 @@ class DecodedFrame:
         """Its size once it is upright."""
         return self._converter.size(self._frame)
 
+    @property
+    def barred(self) -> FrameSize | None:
+        """Its own size where bars were put around it, since it is of another shape."""
+        own, size = self._converter.own_size(self._frame), self.size
+        same = own.width * size.height == own.height * size.width
+        return None if same else own
+
     def to_rgb(self) -> Pixels:
         """Return it upright as uint8 (height, width, 3) RGB; the work is done once."""
         if self._pixels is None:
