@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+import onnx.helper
 import onnx.numpy_helper
 import onnxruntime
 import torch
@@ -29,7 +30,7 @@ from obs_stylizer.inference.model_spec import (
     ModelSpec,
     write_spec,
 )
-from obs_stylizer.training.exported_weights import keep_weights
+from obs_stylizer.training.exported_weights import HALVED, keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
@@ -125,6 +126,7 @@ def export_run(
     model = to_onnx(native)
     write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
     keep_weights(model, native)
+    halve_style_rows(model, native.styles)
     onnx.checker.check_model(model)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "exported.onnx"
@@ -209,6 +211,38 @@ def cut_empty_taps(model: onnx.ModelProto) -> None:
         for entry in node.attribute:
             if entry.name == "kernel_shape":
                 entry.ints[:] = cut.shape[2:]
+
+
+def halve_style_rows(model: onnx.ModelProto, styles: int) -> None:
+    """Store what differs between styles in half precision, and compute with it in single.
+
+    Every style brings some 2 400 scales and shifts; in half precision they stay within 0.05 % of
+    what was trained, and a file of many styles stays small. Runtimes cast them once, at loading.
+
+    Args:
+        model: changed in place.
+        styles: how many the generator has; nothing is done for less than two.
+    """
+    if styles < 2:
+        return
+    graph = model.graph
+    rows = [
+        entry
+        for entry in graph.initializer
+        if list(entry.dims)[:1] == [styles]
+        and len(entry.dims) == 2
+        and entry.name.endswith((".weight", ".bias"))
+    ]
+    casts = []
+    for entry in rows:
+        name, stored = entry.name, onnx.numpy_helper.to_array(entry).astype(np.float16)
+        entry.CopyFrom(onnx.numpy_helper.from_array(stored, name + HALVED))
+        casts.append(
+            onnx.helper.make_node("Cast", [name + HALVED], [name], to=onnx.TensorProto.FLOAT)
+        )
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def check_parity(

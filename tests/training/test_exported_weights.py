@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.inference.model_spec import write_spec
-from obs_stylizer.training.export import describe, to_onnx
+from obs_stylizer.training.export import describe, halve_style_rows, to_onnx
 from obs_stylizer.training.exported_weights import keep_weights, read_spec, weights_of
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
@@ -45,6 +46,7 @@ def test_the_weights_read_back_paint_the_same_picture(
     write_spec(model, describe(load_recipe(recipe_of()), native.size_multiple, {}))
     path = tmp_path / "painted.onnx"
     keep_weights(model, native)
+    halve_style_rows(model, styles)
     onnx.save(model, path)
 
     other = build_generator(recipe, styles)
@@ -53,7 +55,7 @@ def test_the_weights_read_back_paint_the_same_picture(
     frame = torch.rand(1, 3, 32, 48)
     mix = torch.full((1, styles), 1 / styles) if styles else None
     with torch.no_grad():
-        assert torch.allclose(trained(frame, mix), other(frame, mix), atol=1e-4)
+        assert torch.allclose(trained(frame, mix), other(frame, mix), atol=2e-3)
 
 
 def test_another_shape_is_refused_by_name(tmp_path: Path, recipe_of: RecipeWriter) -> None:
@@ -75,3 +77,27 @@ def test_another_shape_is_refused_by_name(tmp_path: Path, recipe_of: RecipeWrite
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="there is no model"):
         read_spec(tmp_path / "missing.onnx")
+
+
+def test_styles_cost_half_as_much_of_the_file(tmp_path: Path, recipe_of: RecipeWriter) -> None:
+    trained = build_generator(GeneratorRecipe(kind="lite", channels=8, blocks=1), 40)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    native = NativeGenerator(trained)
+    model = to_onnx(native)
+    before = model.ByteSize()
+    rows = sum(p.numel() for name, p in trained.named_parameters() if ".norm." in name)
+    halve_style_rows(model, 40)
+    assert before - model.ByteSize() > 1.5 * rows
+    onnx.checker.check_model(model)
+    path = tmp_path / "halved.onnx"
+    onnx.save(model, path)
+    frame = torch.randint(0, 256, (1, 32, 48, 3), dtype=torch.uint8)
+    mix = torch.zeros(1, 40)
+    mix[0, 7] = 1
+    with torch.no_grad():
+        wanted = native(frame, mix).numpy().astype(int)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {"frame": frame.numpy(), "style": mix.numpy()})
+    assert abs(made.astype(int) - wanted).max() <= 1
