@@ -40,9 +40,12 @@ class GanLoss:
         return torch.stack(losses).mean()
 
     def discriminator_loss(
-        self, critic: Critic, real: Tensor, fake: Tensor, seeds: Sequence[int]
+        self, critic: Critic, real: Tensor, fake: Tensor, seeds: Sequence[int], step: int = 0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what the discriminator minimises, a scalar, and metrics.
+
+        ``discriminator_right`` among these is the share of scores on the right side of the line
+        that the loss draws between real and made.
 
         Args:
             critic: the discriminator.
@@ -50,6 +53,7 @@ class GanLoss:
             fake: detached samples of the generator's, the same shape.
             seeds: one for each sample, uniform integers; they decide its instance noise and
                 where between real and made the gradient penalty is taken.
+            step: of the training, which decides whether a lazy R1 penalty is due.
         """
         recipe = self.recipe
         real, fake = self.noisy(real, seeds, 1), self.noisy(fake.float(), seeds, 2)
@@ -62,23 +66,29 @@ class GanLoss:
                 for of_real, of_fake in pairs
             ]
         ).mean()
-        right = torch.stack(
-            [
-                0.5 * ((of_real > 0).float().mean() + (of_fake < 0).float().mean())
-                for of_real, of_fake in pairs
-            ]
-        ).mean()
+        right = torch.stack([self._right(*pair) for pair in pairs]).mean()
         metrics = {"discriminator": loss.detach(), "discriminator_right": right.detach()}
         if recipe.gradient_penalty:
             share = torch.tensor([seed % 65536 / 65536 for seed in seeds], device=real.device)
             penalty = gradient_penalty(critic, real, fake, share)
             loss = loss + recipe.gradient_penalty * penalty
             metrics["gradient_penalty"] = penalty.detach()
-        if recipe.r1:
+        if recipe.r1 and step % recipe.r1_every == 0:
             penalty = r1_penalty(critic, real)
-            loss = loss + 0.5 * recipe.r1 * penalty
+            loss = loss + 0.5 * recipe.r1 * recipe.r1_every * penalty
             metrics["r1"] = penalty.detach()
         return loss, metrics
+
+    @torch.no_grad()
+    def _right(self, real: Tensor, fake: Tensor) -> Tensor:
+        kind = self.recipe.loss
+        line: Tensor | float = 0.0
+        if kind == "least_squares":
+            line = (1 - self.recipe.label_smoothing) / 2
+        elif kind == "wasserstein":
+            # Scores of a critic have no zero: what tells real from made is the middle of both.
+            line = (real.float().mean() + fake.float().mean()) / 2
+        return 0.5 * ((real > line).float().mean() + (fake < line).float().mean())
 
     def noisy(self, samples: Tensor, seeds: Sequence[int], turn: int) -> Tensor:
         """Return ``samples`` as the discriminator sees them, changed otherwise in each turn.

@@ -210,17 +210,25 @@ class UnpairedRecipe(Section):
     output keeps every place recognisable (CUT), at half the cost."""
     cycle: Weight = 10.0
     """Weight of the mean absolute error after going there and back, both ways."""
-    identity: Weight = 5.0
+    identity: Weight | None = None
     """Weight of leaving alone what is in the right domain already: the mean absolute change
-    (cycle), or the contrastive loss (contrastive)."""
+    (cycle), or the contrastive loss (contrastive). Left out: as published, half of ``cycle``, or
+    ``contrastive``."""
     contrastive: Weight = 1.0
     """Weight of the contrastive loss."""
     temperature: float = Field(default=0.07, gt=0, le=10)
     """Divides the cosines of the contrastive loss."""
-    places: int = Field(default=64, ge=2, le=4096)
+    places: int = Field(default=256, ge=2, le=4096)
     """Places of a picture that are compared, in each layer."""
-    embedding: int = Field(default=64, ge=4, le=1024)
+    embedding: int = Field(default=256, ge=4, le=1024)
     """Length that features are brought to before they are compared."""
+
+    @property
+    def identity_weight(self) -> float:
+        """``identity``, or what was published for this form."""
+        if self.identity is not None:
+            return self.identity
+        return self.cycle / 2 if self.form == "cycle" else self.contrastive
 
 
 class GenerateRecipe(Section):

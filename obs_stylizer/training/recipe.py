@@ -248,6 +248,27 @@ class Recipe(Section):
     temporal: TemporalRecipe = TemporalRecipe()
     schedule: ScheduleRecipe
 
+    @model_validator(mode="before")
+    @classmethod
+    def _published_defaults(cls, given: Any) -> Any:
+        """Fill in what CycleGAN and CUT were published with where a recipe says nothing."""
+        if not isinstance(given, dict) or given.get("objective") != "unpaired":
+            return given
+        published: dict[str, Any] = {
+            "loss": "least_squares",
+            "weight": 1.0,
+            "learning_rate": 2e-4,
+            "betas": (0.5, 0.999),
+            "instance_noise": 0.0,
+        }
+        section = given.get("unpaired")
+        if isinstance(section, dict) and section.get("form", "cycle") == "cycle":
+            published["pool"] = 50
+        adversarial = given.get("adversarial", {})
+        if isinstance(adversarial, dict):
+            given = {**given, "adversarial": {**published, **adversarial}}
+        return given
+
     @model_validator(mode="after")
     def _has_the_section_of_its_objective(self) -> Self:
         if getattr(self, self.objective) is None:

@@ -119,7 +119,8 @@ def test_the_digests_of_recipes_of_long_ago() -> None:
     known = {
         "ink": "00797705754d",
         "living-paint": "30e79cc52406",
-        "photo-to-paint": "87b40af3b797",
+        # Trained otherwise since its defaults are those that were published.
+        "photo-to-paint": "e42ecf77e69f",
         "webcam-clean": "b98ae8ac2777",
     }
     old = Path(__file__).parent / "old_recipes"

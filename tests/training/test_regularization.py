@@ -221,3 +221,46 @@ def test_with_a_remedy_the_whole_ring_is_covered(remedy: dict[str, Any], updates
 def test_spectral_normalisation_covers_the_ring_with_least_squares() -> None:
     remedy = {**PLAIN, "loss": "least_squares", "learning_rate": 2e-3, "steps": 3}
     assert modes_covered(AdversarialRecipe(**remedy), 300, spectral=True) == MODES
+
+
+def test_penalties_are_those_of_the_sum_of_patch_scores() -> None:
+    def patches(samples: torch.Tensor) -> list[torch.Tensor]:
+        return [samples.repeat_interleave(4, dim=1)]  # every value is seen by four patches
+
+    real = torch.rand(3, 2)
+    assert float(r1_penalty(patches, real)) == pytest.approx(2 * 4**2)
+
+
+def test_a_lazy_penalty_is_rarer_and_as_much_heavier() -> None:
+    lazy = GanLoss(AdversarialRecipe(r1=2.0, r1_every=4, instance_noise=0))
+    real, fake = torch.rand(2, 2), torch.rand(2, 2)
+
+    def critic(samples: torch.Tensor) -> list[torch.Tensor]:
+        return [samples * 3]
+
+    losses = [lazy.discriminator_loss(critic, real, fake, (1, 2), step) for step in range(5)]
+    assert ["r1" in metrics for _, metrics in losses] == [True, False, False, False, True]
+    plain = float(losses[1][0])
+    assert float(losses[0][0]) == pytest.approx(plain + 0.5 * 2.0 * 4 * 2 * 9)
+
+
+@pytest.mark.parametrize(
+    ("loss", "real", "fake", "right"),
+    [
+        ("hinge", 0.2, -0.2, 1.0),
+        ("hinge", 0.2, 0.1, 0.5),
+        ("least_squares", 0.7, 0.3, 1.0),
+        ("least_squares", 0.4, 0.3, 0.5),
+        ("wasserstein", 9.0, 8.0, 1.0),
+    ],
+)
+def test_right_is_counted_from_the_line_that_the_loss_draws(
+    loss: str, real: float, fake: float, right: float
+) -> None:
+    recipe = AdversarialRecipe.model_validate({"loss": loss, "instance_noise": 0})
+    scores = iter([[torch.full((2, 1, 3, 3), real)], [torch.full((2, 1, 3, 3), fake)]])
+    pictures = torch.zeros(2, 3, 8, 8)
+    _, metrics = GanLoss(recipe).discriminator_loss(
+        lambda _: next(scores), pictures, pictures, (1, 2)
+    )
+    assert float(metrics["discriminator_right"]) == pytest.approx(right)

@@ -31,7 +31,9 @@ unpaired: {{second: ["{folder}/second"], form: cycle, cycle: 1, identity: 0, pla
 data: {{content: ["{folder}/content"], hold_out: 1, crop: 32, short_side: [48, 80], exposure: 0}}
 generator: {{kind: residual, channels: 4, blocks: 1, normalise: no, correction: yes}}
 discriminator: {{channels: [8, 8]}}
-adversarial: {{loss: least_squares, weight: 1, pool: 4}}
+adversarial:
+  {{loss: least_squares, weight: 1, pool: 4, learning_rate: 0.0004, betas: [0.5, 0.99],
+    instance_noise: 0.02}}
 temporal: {{weight: 0}}
 schedule: {{steps: 300, batch: 4, warm_up: 5, learning_rate: 0.002, moving_average: 0.9}}
 """

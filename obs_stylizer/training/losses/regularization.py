@@ -18,8 +18,9 @@ Critic = Callable[[Tensor], Sequence[Tensor]]
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, share: Tensor) -> Tensor:
     """Return the mean of (|gradient| - 1)² between real and made samples, a scalar.
 
-    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs". The gradient is that of a
-    sample's mean score; with several scales the penalties are averaged.
+    Gulrajani et al. 2017, "Improved Training of Wasserstein GANs". The gradient is that of the
+    sum of a sample's scores, as it is published for patches: that of their mean would be weaker
+    by the square of their number. With several scales the penalties are averaged.
 
     Args:
         critic: the discriminator.
@@ -55,16 +56,14 @@ def clip_weights(network: nn.Module, limit: float) -> None:
 
 
 def _score_gradients(critic: Critic, samples: Tensor) -> list[Tensor]:
-    """Return the gradient (B, N) of each sample's mean score, for every scale.
+    """Return the gradient (B, N) of the sum of each sample's scores, for every scale.
 
     In float32, whatever the training computes in: these gradients are small, and the penalty is
     differentiated once more.
     """
     samples = samples.requires_grad_(True)
     with torch.autocast(samples.device.type, enabled=False):
-        totals = [
-            score.float().reshape(len(samples), -1).mean(1).sum() for score in critic(samples)
-        ]
+        totals = [score.float().sum() for score in critic(samples)]
         return [
             torch.autograd.grad(total, samples, create_graph=True)[0].flatten(1) for total in totals
         ]

@@ -60,6 +60,7 @@ class GenerateObjective(Objective):
         randoms = [sample_random(self.recipe.seed, step, number, turn) for number in samples]
         latent = self.recipe.generator.latent
         return {
+            "step": step,
             "real": to_tensor([self.content.crop(self.recipe.data, random) for random in randoms]),
             "latent": torch.from_numpy(
                 np.stack([random.standard_normal(latent, np.float32) for random in randoms])
@@ -94,7 +95,7 @@ class GenerateObjective(Objective):
         seeds = batch["noise_seeds"]
         made = self.pool.exchange(fakes["made"].float(), seeds)
         return self.gan_loss.discriminator_loss(
-            self.discriminators["pictures"], batch["real"], made, seeds
+            self.discriminators["pictures"], batch["real"], made, seeds, batch["step"]
         )
 
     @torch.no_grad()

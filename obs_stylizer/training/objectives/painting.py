@@ -132,6 +132,7 @@ class PaintingObjective(Objective):
             "content": to_tensor(content),
             "real": to_tensor(real),
             "style": style,
+            "step": step,
             "noise_seeds": tuple(int(random.integers(2**31)) for random in randoms),
         }
 
@@ -190,7 +191,7 @@ class PaintingObjective(Objective):
                 whole = self.generators["painter"](batch["content"], batch["style"])
                 fakes = {"made": self._inner(whole)}
         return self.gan_loss.discriminator_loss(
-            self._critic(batch), batch["real"], fakes["made"], batch["noise_seeds"]
+            self._critic(batch), batch["real"], fakes["made"], batch["noise_seeds"], batch["step"]
         )
 
     @torch.no_grad()

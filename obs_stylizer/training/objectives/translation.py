@@ -96,6 +96,7 @@ class TranslationObjective(Objective):
         moving = self.clips.batch(self.recipe, step, samples) if self.clips and not turn else {}
         return {
             **moving,
+            "step": step,
             "source": to_tensor([source for source, _ in pairs]),
             "target": to_tensor([target for _, target in pairs]),
             "motion": draw_motion(self.recipe.temporal, randoms, self.recipe.data.crop),
@@ -153,7 +154,9 @@ class TranslationObjective(Objective):
         seeds = batch["noise_seeds"]
         made = self.pool.exchange(torch.cat([source, fakes["made"].float()], 1), seeds)
         real = torch.cat([source, batch["target"]], 1)
-        return self.gan_loss.discriminator_loss(self.discriminators["pairs"], real, made, seeds)
+        return self.gan_loss.discriminator_loss(
+            self.discriminators["pairs"], real, made, seeds, batch["step"]
+        )
 
     @torch.no_grad()
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:

@@ -79,6 +79,7 @@ class UnpairedObjective(Objective):
         moving = self.clips.batch(self.recipe, step, samples) if self.clips and not turn else {}
         return {
             **moving,
+            "step": step,
             "first": to_tensor([self.content.crop(data, random) for random in randoms]),
             "second": to_tensor([self.second.crop(data, random) for random in randoms]),
             "motion": draw_motion(self.recipe.temporal, randoms, data.crop),
@@ -102,18 +103,18 @@ class UnpairedObjective(Objective):
             back_and_there = (forth(fakes["first"]).float() - second).abs().mean()
             metrics["cycle"] = there_and_back + back_and_there
             loss = weights.cycle * metrics["cycle"]
-            if weights.identity:
+            if weights.identity_weight:
                 metrics["identity"] = (forth(second).float() - second).abs().mean() + (
                     back(first).float() - first
                 ).abs().mean()
-                loss = loss + weights.identity * metrics["identity"]
+                loss = loss + weights.identity_weight * metrics["identity"]
         else:
             metrics["contrastive"] = self._contrast(made, first, batch["places"])
             loss = weights.contrastive * metrics["contrastive"]
-            if weights.identity:
+            if weights.identity_weight:
                 same: Tensor = forth(second)
                 metrics["identity"] = self._contrast(same, second, batch["places"])
-                loss = loss + weights.identity * metrics["identity"]
+                loss = loss + weights.identity_weight * metrics["identity"]
         metrics["adversarial"] = torch.stack(
             [
                 self.gan_loss.generator_loss(
@@ -152,7 +153,9 @@ class UnpairedObjective(Objective):
         metrics: dict[str, Tensor] = {}
         for name, discriminator in self.discriminators.items():
             fake = self.pools[name].exchange(fakes[name].float(), seeds)
-            loss, found = self.gan_loss.discriminator_loss(discriminator, batch[name], fake, seeds)
+            loss, found = self.gan_loss.discriminator_loss(
+                discriminator, batch[name], fake, seeds, batch["step"]
+            )
             losses.append(loss)
             metrics |= {f"{key}_{name}": value for key, value in found.items()}
         return torch.stack(losses).sum(), metrics
