@@ -94,7 +94,8 @@ def after(on_air: OnAir, event: Event) -> OnAir:
         state = "lost" if isinstance(event, messages.SourceLost) else "failed"
         return replace(on_air, source_state=state, source_trouble=event.error.message)
     if isinstance(event, messages.SleepChanged):
-        return replace(on_air, asleep=event.asleep)
+        state = "asleep" if event.asleep else "opening"
+        return replace(on_air, asleep=event.asleep, source_state=state, source_trouble="")
     if isinstance(event, messages.SourceEnded):
         return replace(on_air, source_state="ended", source_trouble="the source has ended")
     if isinstance(event, messages.WorkerLost):

@@ -169,11 +169,13 @@ def test_the_stream_wakes_it_and_its_end_lets_it_sleep(folder: Path) -> None:
     port = free_port()
     with on_air(folder, f"http:{port}") as daemon:
         until(lambda: is_asleep(daemon))
+        until(lambda: daemon.controller.on_air.source_state == "asleep")
         assert daemon.controller.on_air.asleep
         until(lambda: stands_still(daemon))
         viewer = Viewer(port)
         until(lambda: daemon.presenter and daemon.presenter.picture == "styled")
         assert not daemon.controller.on_air.asleep
+        assert daemon.controller.on_air.source_state == "open"
         viewer.close()
         until(lambda: is_asleep(daemon))
 

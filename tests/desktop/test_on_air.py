@@ -107,7 +107,14 @@ def is_painted(pixels: np.ndarray) -> bool:
     return left[0] > left[1] + 60 and right[1] > right[0] + 60
 
 
-@pytest.mark.parametrize("part", ["portal", "pipewire", "sway"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param("portal", marks=pytest.mark.slow),
+        pytest.param("pipewire", marks=pytest.mark.slow),
+        "sway",
+    ],
+)
 def test_it_stays_on_air_while_a_part_is_away(
     desktop: WaylandDesktop, painter: Painter, tmp_path: Path, part: str
 ) -> None:

@@ -27,6 +27,7 @@ _LONGEST_WAIT: Final = 5.0
 _STOP_SECONDS: Final = 3.0
 _SETTLE_SECONDS: Final = 0.1
 
+_AWAY: Final = "the desktop's portal is not there; waiting for it"
 _ASKING: Final = "the desktop asks you which hotkeys it may give"
 _REFUSED: Final = "you allowed no hotkeys; it is asked again when obs-stylizer starts again"
 _NO_KEYS: Final = "the desktop has given it no keys yet: choose some in its keyboard settings"
@@ -92,7 +93,7 @@ class PortalKeyboard:
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
-        self._refused = False
+        self._refused = self._worked = False
         self._down: dict[str, Combination] = {}
         self._told: object = None
         self._thread = threading.Thread(target=self._run, name="hotkeys-portal", daemon=True)
@@ -144,7 +145,6 @@ class PortalKeyboard:
         shortcuts.listen(bus)
         portal = bus.owner()
         if not shortcuts.has_shortcuts(bus):
-            self._tell({}, BIND_BY_HAND)
             self._wait_for_another_portal(bus, portal)
             return
         session, asked = "", None
@@ -158,7 +158,7 @@ class PortalKeyboard:
             while (signal := bus.next_signal()) is not None:
                 member, body = signal
                 if member == "NameOwnerChanged" and body[2] != portal:
-                    raise PortalError("the desktop's portal is not there; waiting for it")
+                    raise PortalError(_AWAY)
                 if body[0] != session and member != "Closed":
                     continue
                 if member == "Closed":
@@ -186,6 +186,7 @@ class PortalKeyboard:
             self._refused = True
             self._tell({}, _REFUSED)
             return session, by_ident
+        self._worked = True
         self._tell_bound(by_ident, bound)
         return session, by_ident
 
@@ -208,6 +209,9 @@ class PortalKeyboard:
             self._listener.released(combination)
 
     def _wait_for_another_portal(self, bus: PortalBus, portal: str) -> None:
+        # One that gave keys before, and is away, comes back as a rule.
+        trouble = _AWAY if self._worked and not portal else BIND_BY_HAND
+        self._tell({}, trouble)
         while not self._stopping.is_set():
             while (signal := bus.next_signal()) is not None:
                 member, body = signal
@@ -216,7 +220,7 @@ class PortalKeyboard:
             self._rest(bus)
             # What is wanted may have changed, and with it the lines to bind by hand.
             self._told = None
-            self._tell({}, BIND_BY_HAND)
+            self._tell({}, trouble)
 
     def _rest(self, bus: PortalBus) -> None:
         """Sleep until the bus has something, or somebody rings."""

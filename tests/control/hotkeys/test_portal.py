@@ -107,8 +107,7 @@ def test_combinations_as_the_portal_writes_them(keys: str, trigger: str) -> None
 
 
 def test_every_key_has_the_name_that_x11_gives_it() -> None:
-    from Xlib import XK
-
+    XK = pytest.importorskip("Xlib.XK")  # noqa: N806
     XK.load_keysym_group("xf86")
     for key in KEYS.values():
         name = trigger_of(Combination(frozenset(), key))
@@ -203,10 +202,18 @@ def test_a_portal_that_ends_and_comes_back(portal: FakePortal) -> None:
         ear.hears("pressed ctrl+alt+1")
         portal.end()
         ear.hears("released ctrl+alt+1")
+        ear.state_with(lambda state: "waiting for it" in state[1])
+        time.sleep(0.7)
+        assert all(BIND_BY_HAND not in state[1] for state in drained(ear))
         portal.start()
         ear.state_with(works)
         portal.press("next")
         ear.hears("pressed ctrl+alt+1")
+
+
+def drained(ear: Ear) -> Iterator[State]:
+    while not ear.states.empty():
+        yield ear.states.get()
 
 
 def test_a_desktop_without_it(portal: FakePortal) -> None:
