@@ -28,7 +28,7 @@ from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageE
 from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.presets import NamedPreset, PresetLibrary
 from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.governor import FULL, Governor, QualityLevel
+from obs_stylizer.realtime.governor import FULL, QUALITY_LEVELS, Governor, QualityLevel
 from obs_stylizer.realtime.messages import Request
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,7 @@ class PresetChanges:
         self._library = library
         self._state = state
         self._governor = governor
+        self._governed_from: tuple[str, QualityLevel] | None = None
         self._now = now
         self._event_bus = event_bus or EventBus()
         self.machine = PresetStateMachine(limits)
@@ -191,10 +192,12 @@ class PresetChanges:
         if self._governor is None or shown is None or self.machine.is_busy:
             return
         named = shown.named
+        before = self._quality_for(named)
         quality = self._governor.observe(
             self._now(), _governed(named), load.busy, load.wanted_fps, _has_lite(named)
         )
         if quality is not None:
+            self._governed_from = (named.name, before)
             log.info(
                 "%s takes %.0f ms a frame, wanted are %.0f fps: it goes over to %s of its size",
                 named.name,
@@ -257,6 +260,7 @@ class PresetChanges:
             log.debug("preset %s of request %d is old news", event.name, event.request_id)
             return
         _log_shown(event)
+        self._check_governing(choice.named, event)
         runs_on = event.runs_on
         preset = choice.named.preset
         self._state.change(
@@ -277,6 +281,24 @@ class PresetChanges:
         on_gpu = runs_on is not None and not runs_on.on_cpu
         number, now = event.request_id, self._now()
         self._carry_out(self.machine.preset_shown(number, now, on_gpu=on_gpu))
+
+    def _check_governing(self, named: NamedPreset, event: messages.PresetShown) -> None:
+        """Stop asking for smaller frames where the generator takes none."""
+        asked, self._governed_from = self._governed_from, None
+        on_air, size = self._state.on_air, str(event.process_size)
+        if self._governor is None or asked is None or asked[0] != event.name:
+            return
+        quality = self._quality_for(named)
+        same_work = (on_air.generator, on_air.process_size) == (event.generator, size)
+        # Between two levels a size may be rounded to the same; below the last there is none.
+        is_last = quality.scale == QUALITY_LEVELS[-1].scale
+        if same_work and is_last and asked[1].lite == quality.lite:
+            self._governor.keep(_governed(named), asked[1])
+            log.warning(
+                "%s works at %s and no smaller, which is more than this machine can do live",
+                event.generator,
+                size,
+            )
 
     def take_failed(self, event: messages.PresetFailed) -> None:
         """Take in that a preset cannot be loaded; what is on air stays."""

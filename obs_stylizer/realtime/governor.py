@@ -64,6 +64,7 @@ class Governor:
     def __init__(self) -> None:
         self._qualities: dict[str, QualityLevel] = {}
         self._backoff: dict[str, float] = {}
+        self._unshrinkable: set[str] = set()
         self._generator = ""
         self._slow_since: float | None = None
         self._headroom_since: float | None = None
@@ -71,6 +72,11 @@ class Governor:
     def quality_for(self, generator: str) -> QualityLevel:
         """Return the quality with which that generator is to start, as last found out."""
         return self._qualities.get(generator, FULL)
+
+    def keep(self, generator: str, quality: QualityLevel) -> None:
+        """Take in that less than ``quality`` is not to be had: the generator works at one size."""
+        self._qualities[generator] = quality
+        self._unshrinkable.add(generator)
 
     def observe(
         self, now: float, generator: str, busy: float, wanted_fps: float, has_lite: bool = False
@@ -90,7 +96,7 @@ class Governor:
         if generator != self._generator:
             self._generator = generator
             self._slow_since = self._headroom_since = None
-        if busy <= 0 or wanted_fps <= 0:
+        if busy <= 0 or wanted_fps <= 0 or generator in self._unshrinkable:
             return None
         ladder = LITE_QUALITY_LEVELS if has_lite else QUALITY_LEVELS
         quality = self.quality_for(generator)

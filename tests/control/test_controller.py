@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from obs_stylizer.clock import ManualClock
 from obs_stylizer.control import commands
 from obs_stylizer.control import controller as controller_module
 from obs_stylizer.control.commands import (
@@ -44,6 +45,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
+from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.messages import Request
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
@@ -522,3 +524,28 @@ def test_nothing_ends_the_controller(
 def deep(depth: int) -> set[str]:
     """What a file that refers to itself does to a reader."""
     return deep(depth + 1)
+
+
+def test_a_generator_that_takes_no_smaller_frames_is_let_be(
+    folder: Path, pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    hand = ManualClock()
+    library = PresetLibrary([folder])
+    controller = Controller(
+        pipeline, library, PATTERN, preload=False, governor=Governor(), clock=hand
+    )
+    pipeline.controller = controller
+    controller.start()
+    try:
+        controller.tell(messages.WorkerStarted(1, 0))
+        apply(controller, "wave")
+        for _ in range(12):
+            hand.advance(1.5)
+            # Whatever is asked for, it is shown at 640x360.
+            controller.tell(messages.LoadMeasured(0.2, 30))
+            settled(controller)
+    finally:
+        controller.stop()
+    asked = [r for r in pipeline.requests if isinstance(r, messages.ShowPreset)]
+    assert len(asked) == 2
+    assert "at 640x360 and no smaller, which is more than this machine can do" in caplog.text

@@ -106,3 +106,13 @@ def test_a_lite_variant_that_is_deleted_leaves_the_smaller_sizes() -> None:
     # The worker, without the file, runs the full one.
     found = [governor.observe(float(now), "g", 0.045, 30) for now in range(10, 14)]
     assert QualityLevel(0.65) in found
+
+
+def test_a_generator_of_one_size_is_let_be() -> None:
+    governor = Governor()
+    assert run(governor, 0.1, 30, 4)[-1] == QUALITY_LEVELS[-1].scale
+    governor.keep("g", QUALITY_LEVELS[1])
+    assert governor.quality_for("g") == QUALITY_LEVELS[1]
+    assert set(run(governor, 0.1, 30, 60, start=10)) == {QUALITY_LEVELS[1].scale}
+    assert governor.observe(100.0, "other", 1.0, 30) is None
+    assert governor.observe(103.0, "other", 1.0, 30) == QUALITY_LEVELS[-1]
