@@ -26,13 +26,14 @@ def ensure_home() -> None:
 def _own_temporary_folder() -> Path:
     """Return a folder in the temporary one that only this user may enter, the same each time."""
     user = os.getuid() if sys.platform != "win32" else 0
-    folder = Path(tempfile.gettempdir()) / f"obs-stylizer-home-{user}"
     try:
+        folder = Path(tempfile.gettempdir()) / f"obs-stylizer-home-{user}"
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
+        # Somebody else may have made it, or a link to elsewhere.
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077:
+            return folder
+        return Path(tempfile.mkdtemp(prefix="obs-stylizer-home-"))
     except OSError:
-        return folder  # Nothing can be kept there; what needs a folder says so.
-    # Somebody else may have made it, or a link to elsewhere.
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077:
-        return folder
-    return Path(tempfile.mkdtemp(prefix="obs-stylizer-home-"))
+        # Nothing can be kept anywhere; what needs a folder says so.
+        return Path("/nonexistent")

@@ -119,6 +119,21 @@ def test_a_temporary_home_that_others_can_enter_is_not_taken(
     assert os.environ["HOME"] != str(planted)
 
 
+@POSIX_ONLY
+def test_without_any_folder_the_program_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none_usable() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(home.Path, "home", _no_home)
+    monkeypatch.setattr(home.tempfile, "gettempdir", none_usable)
+    home.ensure_home()
+    assert os.environ["HOME"] == "/nonexistent"
+    assert "set HOME" in capsys.readouterr().err
+
+
 def test_who_has_a_home_hears_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     home.ensure_home()
     assert capsys.readouterr().err == ""
