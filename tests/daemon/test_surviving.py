@@ -42,7 +42,12 @@ KILLERS = (
     killer_presets.HANGS_RUNNING,
     killer_presets.FAILS_RUNNING,
 )
-LIMITS = WorkerSettings(hang_seconds=1.0, load_seconds=3.0)
+LIMITS = WorkerSettings(hang_seconds=5.0, load_seconds=30.0)
+SHORT = {
+    killer_presets.HANGS_LOADING: WorkerSettings(hang_seconds=5.0, load_seconds=4.0),
+    killer_presets.HANGS_RUNNING: WorkerSettings(hang_seconds=1.5, load_seconds=30.0),
+}
+"""Where a hang is waited for."""
 
 
 @pytest.fixture
@@ -58,7 +63,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(folder: Path, preset: str = "invert") -> Iterator[Daemon]:
+def running(
+    folder: Path, preset: str = "invert", limits: WorkerSettings = LIMITS
+) -> Iterator[Daemon]:
     options = DaemonOptions(
         source=SourceSpec.parse(f"image:{folder / 'grey.png'}"),
         sinks=(SinkSpec.parse("null"),),
@@ -67,7 +74,7 @@ def running(folder: Path, preset: str = "invert") -> Iterator[Daemon]:
         fps=30.0,
         session=SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1),
         preload=False,
-        worker=LIMITS,
+        worker=limits,
     )
     with Daemon(options, PresetLibrary([folder])) as daemon:
         yield daemon
@@ -103,7 +110,7 @@ def goes_on(daemon: Daemon) -> bool:
 def test_preset_that_takes_two_workers_with_it_is_set_aside(
     folder: Path, name: str, log_errors: list[str]
 ) -> None:
-    with running(folder) as daemon:
+    with running(folder, limits=SHORT.get(name, LIMITS)) as daemon:
         until(lambda: level(daemon) == 205)
         answer = daemon.controller.send(ApplyPreset(name))
         until(lambda: name in daemon.controller.on_air.quarantined)
