@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -154,6 +156,27 @@ def test_a_heic_of_many_tiles_is_read_whole(tmp_path: Path) -> None:
     assert picture.count == 1
     assert near(picture.pixels, 8, 24, (200, 40, 40), 10)
     assert near(picture.pixels, 88, 24, (40, 40, 200), 10)
+
+
+def test_where_heic_is_not_read_it_is_said_so(tmp_path: Path) -> None:
+    path = write_heic(tmp_path / "IMG_1.HEIC")
+    script = (
+        "import sys; sys.modules['pi_heif'] = None\n"
+        "from pathlib import Path\n"
+        "from obs_stylizer.errors import SourceError\n"
+        "from obs_stylizer.pictures import read_picture\n"
+        "try: read_picture(Path(sys.argv[1]))\n"
+        "except SourceError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert "IMG_1.HEIC is a HEIC picture, which is not read on this system" in done.stdout
+    assert "save it as PNG or JPEG" in done.stdout
 
 
 def test_a_heic_under_the_name_of_a_jpeg(tmp_path: Path) -> None:

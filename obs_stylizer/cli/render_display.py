@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.progress import (
@@ -95,8 +97,8 @@ class Display:
     def _line(self, event: str, request: Request, **values: Any) -> None:
         head = {
             "event": event,
-            "input": str(request.source or "-"),
-            "output": str(request.target or "-"),
+            "input": _written(request.source),
+            "output": _written(request.target),
         }
         self._write({**head, **values})
 
@@ -105,6 +107,11 @@ class Display:
             line = f"{json.dumps(values, ensure_ascii=False)}\n"
             # The odd bytes of a name that is no UTF-8 become escapes, which read back as they were.
             _write_bytes(self._stream, line.encode(errors="backslashreplace"))
+
+
+def _written(path: Path | None) -> str:
+    """Return a path as UTF-8 has it, whatever encoding the terminal says that names are in."""
+    return "-" if path is None else os.fsencode(path).decode("utf-8", "surrogateescape")
 
 
 def _write_bytes(stream: IO[str], data: bytes) -> None:

@@ -12,9 +12,10 @@ from av.packet import Packet
 
 # AVFMT_TS_DISCONT, in FFmpeg's flags of a container.
 _TS_DISCONT: Final = 0x0200
-# By as much may a clock go back, and go ahead, without having jumped, in seconds; as in FFmpeg.
+# By as much may a clock go back, and go ahead, without having jumped, in seconds. A picture may
+# stand for long, so going ahead means little.
 _BACK: Final = Fraction(1, 10)
-_AHEAD: Final = Fraction(10)
+_AHEAD: Final = Fraction(60)
 
 
 @dataclass(slots=True)
