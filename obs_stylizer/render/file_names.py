@@ -20,6 +20,14 @@ def sibling(path: Path, before: str, after: str) -> Path:
     return path.with_name(name)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; a name that cannot be one is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def exists(path: Path) -> bool:
     """Whether there is such a file; a name that cannot be one is none."""
     try:

@@ -44,7 +44,12 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         SourceError: there is none.
     """
-    entries = sorted((path for path in folder.iterdir() if not is_leftover(path)), key=_counted)
+    try:
+        entries = sorted((p for p in folder.iterdir() if not is_leftover(p)), key=_counted)
+    except OSError as error:
+        raise SourceError(
+            f"cannot read the folder {folder}: {error.strerror}", "check that you may read it"
+        ) from error
     found = [path for path in entries if path.is_file() and is_picture(path)]
     others = [path.name for path in entries if path not in set(found)]
     if not found:

@@ -12,7 +12,7 @@ from typing import Final
 from obs_stylizer.errors import SourceError, UsageError
 from obs_stylizer.pictures import is_picture
 from obs_stylizer.render.encoders import CONTAINERS, Codec
-from obs_stylizer.render.file_names import exists
+from obs_stylizer.render.file_names import exists, is_folder
 from obs_stylizer.render.pictures import WRITTEN, pictures_in, written_name
 
 STREAM: Final = "-"
@@ -107,7 +107,7 @@ def _stream_request(sources: Sequence[str], target: str, codec: Codec, suffix: s
     source = None if sources[0] == STREAM else Path(sources[0])
     if source is not None and not exists(source):
         raise SourceError(f"there is no file {source}", "check the path")
-    if source is not None and (source.is_dir() or is_picture(source)):
+    if source is not None and (is_folder(source) or is_picture(source)):
         raise UsageError(f"{source} cannot be streamed", "name a video, or a file after -o")
     if target == STREAM:
         return Request(Kind.STREAM, source, None)
@@ -117,7 +117,7 @@ def _stream_request(sources: Sequence[str], target: str, codec: Codec, suffix: s
 def _as_folder(target: str, paths: Sequence[Path]) -> Path | None:
     """Return the folder that ``target`` means, or None if it means a file."""
     path = Path(target)
-    if path.is_dir() or target.endswith(("/", "\\")):
+    if is_folder(path) or target.endswith(("/", "\\")):
         return path
     if len(paths) > 1 or not path.suffix:
         if path.suffix:
@@ -131,10 +131,8 @@ def _as_folder(target: str, paths: Sequence[Path]) -> Path | None:
 def _into_folder(paths: Sequence[Path], folder: Path, codec: Codec, suffix: str) -> list[Request]:
     requests = []
     for path in paths:
-        if path.is_dir():
-            # One folder goes into the folder itself, several into folders of their names.
-            inner = folder if len(paths) == 1 else folder / path.name
-            requests += _pictures(pictures_in(path), inner)
+        if is_folder(path):
+            requests += _of_folder(path, folder, is_only=len(paths) == 1)
         elif is_picture(path):
             names = {other.name for other in paths if other is not path}
             requests.append(Request(Kind.PICTURE, path, folder / written_name(path, names)))
@@ -142,6 +140,17 @@ def _into_folder(paths: Sequence[Path], folder: Path, codec: Codec, suffix: str)
             name = f"{path.stem}{container_for(path, codec, suffix)}"
             requests.append(Request(Kind.CLIP, path, folder / name))
     return requests
+
+
+def _of_folder(path: Path, folder: Path, *, is_only: bool) -> list[Request]:
+    """One folder goes into the folder itself, several into folders of their names."""
+    try:
+        return _pictures(pictures_in(path), folder if is_only else folder / path.name)
+    except SourceError:
+        if is_only:
+            raise
+    # Told at its turn, so that it keeps no other from being rendered.
+    return [Request(Kind.FILM, path, folder / path.name)]
 
 
 def _pictures(pictures: Sequence[Path], folder: Path) -> list[Request]:
@@ -153,7 +162,7 @@ def _pictures(pictures: Sequence[Path], folder: Path) -> list[Request]:
 
 
 def _single(path: Path, target: Path, codec: Codec, suffix: str) -> Request:
-    if path.is_dir():
+    if is_folder(path):
         return Request(Kind.FILM, path, _video_target(target, codec, suffix))
     if is_picture(path):
         if target.suffix.lower() in WRITTEN:

@@ -96,10 +96,16 @@ def decoded_frames(
 def _open_container(source: Path | IO[bytes], name: str, form: str | None) -> InputContainer:
     opened: Any = source
     if isinstance(source, Path):
-        if not source.exists():
-            raise SourceError(f"there is no file {source}", "check the path")
-        if source.is_dir():
-            raise SourceError(f"{source} is a folder", "name one video in it")
+        try:
+            if not source.exists():
+                raise SourceError(f"there is no file {source}", "check the path")
+            if source.is_dir():
+                raise SourceError(f"{source} is a folder", "name one video in it")
+        except OSError as error:
+            # A name that is too long, or in a folder that may not be entered.
+            raise SourceError(
+                f"cannot read {source}: {error.strerror}", "check the path"
+            ) from error
         # Absolute, since FFmpeg takes "a:b.mp4" for the protocol "a".
         opened = os.path.abspath(source)  # noqa: PTH100
     try:

@@ -64,18 +64,20 @@ def folder(tmp_path: Path) -> Path:
 def test_a_batch_of_odd_names_and_broken_files(folder: Path, tmp_path: Path) -> None:
     names = [f"./{name}" for name in (*GOOD[:4], *BROKEN, "gone.mp4", *GOOD[4:])]
     (folder / "loop.mp4").symlink_to("loop.mp4")
-    done = run(folder, *names, "loop.mp4", "-o", f"{tmp_path / 'out'}/")
+    (folder / "empty").mkdir()
+    bad = ("loop.mp4", "empty", "y" * 300 + ".mp4")
+    done = run(folder, *names, *bad, "-o", f"{tmp_path / 'out'}/")
     told = done.stderr.decode(errors="surrogateescape")
     assert done.returncode == 1
     assert "Traceback" not in told
     assert "unexpected" not in told
     made = {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()}
     assert made == {os.fsencode(Path(name).name) for name in GOOD}
-    for name in (*BROKEN, "gone.mp4", "loop.mp4"):
+    for name in (*BROKEN, "gone.mp4", *bad):
         (line,) = [line for line in told.splitlines() if line.startswith(f"error: {name}: ")]
         assert line
-    assert told.count("error:") == len(BROKEN) + 3
-    assert "4 of 13 could not be rendered" in told
+    assert told.count("error:") == len(BROKEN) + 5
+    assert "6 of 15 could not be rendered" in told
     assert "[red]Show :smile: [1080p].mp4: 5 frames" in told
 
 
