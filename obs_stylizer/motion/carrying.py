@@ -31,6 +31,13 @@ class Carrier:
         wide: Field = cv2.resize(back * ratios, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(self._grid, wide, wide))
 
+    def carry_softly(self, picture: Pixels, places: Field) -> Pixels:
+        """Return the same as :meth:`carry`, a little softer in half the time."""
+        carried: Pixels = cv2.remap(
+            picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return carried
+
     def carry(self, picture: Pixels, places: Field) -> Pixels:
         """Return what ``picture`` shows at ``places``; cubic, so that it stays sharp.
 

@@ -20,6 +20,9 @@ from obs_stylizer.motion.flow import Motion, Share
 
 DEFAULT_COHERENCE: Final = 0.85
 """For a generator that does not say what suits it."""
+FADE_IN: Final = (0.6, 0.45, 0.3)
+"""Shares of what was shown before in the first frames of a new key picture, so that nothing pops.
+Between key pictures there is no flicker to be calmed."""
 MOST: Final = 0.95
 """Share of the last picture that is kept at most, so that nothing stays for good."""
 _MOST_GAIN: Final = 3.0
@@ -70,29 +73,54 @@ class Coherence:
         if self._relief is not None:
             self._last, self._relief = self._relief._last, None
 
-    def __call__(self, motion: Motion, styled: Pixels, share: float | None = None) -> Pixels:
+    def show(self, styled: Pixels) -> Pixels:
+        """Take a picture as it is for the past; it must not be written to any more."""
+        self._last = styled
+        return styled
+
+    def fade(self, motion: Motion, styled: Pixels, share: float) -> Pixels:
+        """Return ``styled`` with the carried picture before in it: for a few frames at most.
+
+        It is quicker than calming and gives no contrast back.
+
+        Args:
+            motion: that led to the frame.
+            styled: uint8 (height, width, 3).
+            share: of the picture before, 0 to 1.
+        """
+        last = self._last
+        if last is None or motion.cut or last.shape != styled.shape:
+            return self.show(styled.copy())
+        if motion.still:
+            return self.show(cv2.addWeighted(last, share, styled, 1 - share, 0))
+        carrier = self._carrier_for(styled)
+        carried = carrier.carry_softly(last, carrier.places(motion.back))
+        kept = carrier.widen(motion.confidence * np.float32(share))
+        return self.show(cv2.blendLinear(carried, styled, kept, 1 - kept))
+
+    def _carrier_for(self, picture: Pixels) -> Carrier:
+        size = size_of(picture)
+        if self._carrier.size != size:
+            self._carrier = Carrier(size)
+        return self._carrier
+
+    def __call__(self, motion: Motion, styled: Pixels) -> Pixels:
         """Return ``styled``, calmed: another array of its shape, to be read only.
 
         Args:
             motion: that led to the frame of which ``styled`` was made.
             styled: uint8 (height, width, 3).
-            share: in place of :attr:`share`, this time.
         """
         if self._relief is not None:
-            self._relief(motion, styled, share)
+            self._relief(motion, styled)
         last = self._last
-        share = min(self.share if share is None else share, MOST)
+        share = min(self.share, MOST)
         if last is None or motion.cut or share <= 0 or last.shape != styled.shape:
             self._last = styled.copy()
             return self._last
-        size = size_of(styled)
-        if self._carrier.size != size:
-            self._carrier = Carrier(size)
-        if motion.still:
-            carried = last
-        else:
-            carried = self._carrier.carry(last, self._carrier.places(motion.back))
-        kept = self._carrier.widen(motion.confidence * np.float32(share))
+        carrier = self._carrier_for(styled)
+        carried = last if motion.still else carrier.carry(last, carrier.places(motion.back))
+        kept = carrier.widen(motion.confidence * np.float32(share))
         mixed: Pixels = cv2.blendLinear(carried, styled, kept, 1 - kept)
         self._last = as_sharp_as(styled, mixed)
         return self._last

@@ -21,7 +21,7 @@ Field = NDArray[np.float32]
 Share = NDArray[np.float32]
 """float32 (height, width), 0 to 1."""
 
-LARGEST_WIDTH: Final = 320
+LARGEST_WIDTH: Final = 256
 """Of the frames that the flow is found on."""
 _LEAST_SIDE: Final = 32
 """DIS needs a few patches each way."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from obs_stylizer.frames import Pixels, size_of
-from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, Coherence
+from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, FADE_IN, Coherence
 from obs_stylizer.motion.flow import Field, MotionEstimator, grid
 from obs_stylizer.motion.reprojection import Reprojector
 
@@ -45,18 +45,15 @@ def on_air(
     ]
 
 
-def reprojected(
-    frames: Sequence[Pixels], styled: Sequence[Pixels], every: int, share: float = 0.5
-) -> list[Pixels]:
+def reprojected(frames: Sequence[Pixels], styled: Sequence[Pixels], every: int) -> list[Pixels]:
     """Return the pictures of a clip where only every so manieth frame is styled.
 
     Args:
         frames: consecutive plain frames, uint8 (height, width, 3).
         styled: what a generator made of each; those between are not looked at.
         every: frames from one key picture to the next.
-        share: of the picture before that each is mixed with, as on air.
     """
-    estimator, coherence, reprojector = MotionEstimator(), Coherence(share), Reprojector()
+    estimator, coherence, reprojector = MotionEstimator(), Coherence(0.0), Reprojector()
     made = []
     for number, (frame, true) in enumerate(zip(frames, styled, strict=True)):
         motion = estimator.observe(frame)
@@ -67,7 +64,9 @@ def reprojected(
             reprojector.take(true)
         picture = reprojector.picture()
         assert picture is not None
-        made.append(coherence(motion, picture))
+        age = number % every
+        share = FADE_IN[age] if age < len(FADE_IN) else 0.0
+        made.append(coherence.fade(motion, picture, share) if share else coherence.show(picture))
     return made
 
 

@@ -13,14 +13,12 @@ from typing import Final
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.coherence import FADE_IN
 from obs_stylizer.motion.flow import Motion
 from obs_stylizer.realtime.key_thread import KeyPicture, KeyThread
 from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
 from obs_stylizer.styling.stylizer import Stylizer
 
-_CARRIED_COHERENCE: Final = 0.5
-"""Between pictures that are carried: a new key picture comes in over a few frames, and no slower,
-as there is little flicker left to calm."""
 _AT_REST_SECONDS: Final = 1.0
 """Between key pictures of a frame that does not change."""
 _HANGS_AFTER: Final = 1.5
@@ -70,6 +68,7 @@ class LiveStylizer(Stylizer):
         self._own_seconds = 0.0
         self._waits = False
         self._shown: Pixels | None = None
+        self._key_age = 0
 
     @property
     def is_carrying(self) -> bool:
@@ -157,7 +156,9 @@ class LiveStylizer(Stylizer):
         if motion.still and picture is shown and last is not None:
             return last
         if self._is_carrying:
-            return loaded.calm(motion, picture, _CARRIED_COHERENCE)
+            share = FADE_IN[self._key_age] if self._key_age < len(FADE_IN) else 0.0
+            self._key_age += loaded is self._loaded
+            return loaded.fade_in(motion, picture, share)
         return loaded.calm(motion, picture) if loaded.coherence > 0 else picture
 
     def _picture(
@@ -207,6 +208,7 @@ class LiveStylizer(Stylizer):
             return
         self.counts.generated += 1
         self._made_last = made
+        self._key_age = 0
         first = self._run_seconds == 0
         self._run_seconds += (1.0 if first else _SMOOTHED) * (made.seconds - self._run_seconds)
         made.loaded.reprojector.take(made.picture)

@@ -134,15 +134,20 @@ class LoadedPreset:
             raise RuntimeError("no frame was followed")
         return self._motion.before
 
-    def calm(self, motion: Motion, styled: Pixels, share: float | None = None) -> Pixels:
+    def calm(self, motion: Motion, styled: Pixels) -> Pixels:
         """Return the picture of a frame with strokes kept from the one before, read only.
 
         Args:
             motion: that led to the frame.
             styled: of the frame, uint8 (height, width, 3).
-            share: in place of the coherence that is set.
         """
-        return self._coherence(motion, styled, share)
+        return self._coherence(motion, styled)
+
+    def fade_in(self, motion: Motion, styled: Pixels, share: float) -> Pixels:
+        """Return the picture of a frame with ``share`` of the one before in it, read only."""
+        return (
+            self._coherence.fade(motion, styled, share) if share else self._coherence.show(styled)
+        )
 
     @property
     def last_calm(self) -> Pixels | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from obs_stylizer.frames import Pixels
 from obs_stylizer.motion.flow import Motion, MotionEstimator
 
-WIDTH, HEIGHT = 320, 192
+WIDTH, HEIGHT = 256, 192
 
 
 def texture(seed: int, width: int = WIDTH, height: int = HEIGHT, coarse: float = 2.5) -> Pixels:

@@ -49,9 +49,9 @@ def test_cuts_flashes_and_other_sizes_carry_nothing() -> None:
     assert estimator.observe(scenes.texture(9)).cut
     assert estimator.observe(np.full((scenes.HEIGHT, scenes.WIDTH, 3), 255, np.uint8)).cut
     assert estimator.observe(scenes.texture(9)).cut
-    assert estimator.observe(scenes.texture(9, 160, 96)).cut
+    assert estimator.observe(scenes.texture(9, 128, 96)).cut
     estimator.reset()
-    assert estimator.observe(scenes.texture(9, 160, 96)).cut
+    assert estimator.observe(scenes.texture(9, 128, 96)).cut
 
 
 def test_where_a_disc_was_nothing_is_believed() -> None:
@@ -80,4 +80,4 @@ def test_flow_is_found_on_small_frames(size: tuple[int, int]) -> None:
 
 
 def test_frames_of_two_sizes_are_not_alike() -> None:
-    assert not alike(scenes.texture(1), scenes.texture(1, 160, 96))
+    assert not alike(scenes.texture(1), scenes.texture(1, 128, 96))

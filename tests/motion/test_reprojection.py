@@ -98,10 +98,10 @@ BAD_CLIPS = {
     "five frames a second": scenes.panning(8, 24),
     "variable rate": [scenes.panning(40, 2)[n] for n in (0, 1, 2, 9, 10, 22, 23, 24, 39)],
     "jumps back": [scenes.panning(30, 3)[n] for n in (20, 21, 22, 23, 0, 1, 2, 3)],
-    "sizes that change": [scenes.texture(1, *size) for size in ((320, 192), (160, 96)) * 3],
-    "black and white": [np.full((192, 320, 3), 255 * (n // 2 % 2), np.uint8) for n in range(8)],
+    "sizes that change": [scenes.texture(1, *size) for size in ((256, 192), (128, 96)) * 3],
+    "black and white": [np.full((192, 256, 3), 255 * (n // 2 % 2), np.uint8) for n in range(8)],
     "fade from black": [(scenes.texture(2) * (n / 7)).astype(np.uint8) for n in range(8)],
-    "noise only": list(np.random.default_rng(7).integers(0, 256, (6, 192, 320, 3), np.uint8)),
+    "noise only": list(np.random.default_rng(7).integers(0, 256, (6, 192, 256, 3), np.uint8)),
     "interlaced": interlaced(scenes.panning(9, 8)),
     "flashes": [np.clip(scenes.texture(2).astype(int) + 90 * (n % 3 == 1), 0, 255).astype(np.uint8)
                 for n in range(8)],
