@@ -110,7 +110,7 @@ class PresetChanges:
         """Let the generator of a preset be loaded; nothing of it is shown."""
         named = self._library.get(name)
         if name in self.machine.quarantined:
-            raise UsageError(f"preset {name} is set aside", "ask for it by name to try again")
+            raise UsageError(f"preset {name} is set aside", f"try again with: preset {name}")
         self._requests.request(messages.Warm(named, self._quality_for(named)))
         return Answer(f"loading {name}", {"warm": name})
 
@@ -396,7 +396,7 @@ class PresetChanges:
     def _tell_quarantined(self, name: str, reason: str) -> None:
         self._quarantined_files[name] = self._files_of(name)
         text = f"preset {name} is set aside, the worker did not survive it: {reason}"
-        log.error("%s; mend its file, or ask for it by name to try again", text)
+        log.error("%s; mend its file, or try again with: preset %s", text, name)
         self._state.change(style_trouble=f"the style {name} is set aside")
         details = {"preset": name, "reason": reason}
         self._event_bus.publish(ControlEvent(EventKind.PRESET_QUARANTINED, text, details))

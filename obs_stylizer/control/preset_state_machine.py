@@ -366,7 +366,7 @@ class PresetStateMachine:
         return ModelError(
             f"preset {name} is set aside, because the worker did not survive it: "
             f"{self._quarantined[name]}",
-            "mend its file, or ask for it by name to try again",
+            f"mend its file, or try again with: preset {name}",
         )
 
     def _timed_out(self, request: _Request) -> Answered:
