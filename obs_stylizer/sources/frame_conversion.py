@@ -48,6 +48,7 @@ class FrameConverter:
         self._fit = fit
         self._reformatter = VideoReformatter()
         self._tone_map: ToneMap | None = None
+        self._told_transparent = False
 
     def look_at(self, frame: VideoFrame) -> None:
         """Decide by the first frame how brightness is pressed, the same for the whole video."""
@@ -60,8 +61,6 @@ class FrameConverter:
                 name_of(transfer),
                 peak,
             )
-        elif has_transparency(frame):
-            log.info("%s is transparent in parts, which is laid on black", self._name)
 
     def own_size(self, frame: VideoFrame) -> FrameSize:
         """Return the size of a frame that is upright, before it is fitted."""
@@ -95,7 +94,17 @@ class FrameConverter:
             src_color_range=ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG,
             dst_color_range=ColorRange.JPEG,
         )
-        return _on_black(_array(rgb, 4)) if transparent else _array(rgb, 3)
+        return self._on_black(_array(rgb, 4)) if transparent else _array(rgb, 3)
+
+    def _on_black(self, pixels: Pixels) -> Pixels:
+        alpha = pixels[..., 3:]
+        if alpha.min(initial=255) == 255:
+            return np.ascontiguousarray(pixels[..., :3])
+        if not self._told_transparent:
+            self._told_transparent = True
+            log.info("%s is transparent in parts, which is laid on black", self._name)
+        laid: Pixels = ((pixels[..., :3].astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+        return laid
 
 
 def _is_full_range(frame: VideoFrame) -> bool:
@@ -109,11 +118,3 @@ def _array(frame: VideoFrame, channels: int) -> Pixels:
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     pixels = rows[: frame.height, : frame.width * channels]
     return pixels.reshape(frame.height, frame.width, channels)
-
-
-def _on_black(pixels: Pixels) -> Pixels:
-    alpha = pixels[..., 3:]
-    if alpha.min(initial=255) == 255:
-        return np.ascontiguousarray(pixels[..., :3])
-    laid: Pixels = ((pixels[..., :3].astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
-    return laid

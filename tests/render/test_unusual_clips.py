@@ -307,6 +307,23 @@ def test_what_transparency_hides_stays_hidden(
         assert first[24, 16].tolist() == pytest.approx([0, 190, 0], abs=8)
 
 
+@pytest.mark.parametrize("opaque", [True, False])
+def test_only_what_is_transparent_is_called_so(
+    tmp_path: Path, make_style: MakeStyle, caplog: pytest.LogCaptureFixture, opaque: bool
+) -> None:
+    frames = [Image.new("RGBA", (48, 32), (60 * n, 9, 9, 255)) for n in range(3)]
+    if not opaque:
+        frames = [frame.copy() for frame in frames]
+        for frame in frames:
+            frame.paste((0, 0, 0, 0), (0, 0, 8, 8))
+    path = tmp_path / "moving.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, disposal=2)
+    with caplog.at_level(logging.INFO):
+        render(path, tmp_path / "out.mp4", make_style("plain"))
+    told = [r for r in caplog.records if "transparent in parts" in r.getMessage()]
+    assert len(told) == (0 if opaque else 1)
+
+
 # Pictures that look like films -----------------------------------------------------------------
 
 
