@@ -35,7 +35,11 @@ CAMERA_FORMATS: Final = (
     VideoFormat.NV12,
     VideoFormat.I420,
     VideoFormat.BGRX,
+    VideoFormat.BGRA,
+    VideoFormat.RGBX,
+    VideoFormat.RGBA,
     VideoFormat.RGB,
+    VideoFormat.BGR,
 )
 
 _PACKED: Final = {
