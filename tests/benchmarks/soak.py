@@ -4,7 +4,8 @@
 
 A virtual camera (the tests' fake device) is read from outside all the while. At the end it says
 how many faults there were, what the camera showed of them, how quickly requests were answered, and
-whether memory and descriptors stayed flat; the exit code is 1 if any promise was broken.
+whether memory and descriptors stayed flat; the exit code is 1 if any promise was broken. A machine
+that does other work stalls by itself, which the figures show too: run it alone.
 """
 
 from __future__ import annotations
@@ -177,6 +178,8 @@ def _judge(
         "long_gaps": [
             f"{pause:.2f} s at {at - span[0]:.0f} s" for pause, at in sorted(pauses)[-5:]
         ],
+        "longest_stall_of_the_machine_ms": round(1000 * max(running.stalls.seconds), 1),
+        "stalls_over_100_ms": sum(stall > COUNTED_GAP for stall in running.stalls.seconds),
         "last_fault_before_them": dict(in_gaps.most_common()),
         "ticks_missed": status.get("missed_ticks"),
         "workers_lost": restarts,

@@ -125,6 +125,20 @@ class Camera:
                 self.came_at.append(time.monotonic())
 
 
+class Stalls:
+    """How late a thread of this process is that only ever sleeps: what the machine itself costs."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            before = time.monotonic()
+            time.sleep(1 / FPS)
+            self.seconds.append(time.monotonic() - before)
+
+
 class Running:
     """The daemon under test, in a home of its own."""
 
@@ -137,6 +151,7 @@ class Running:
         _fill(self)
         devices = folder / "devices"
         devices.mkdir()
+        self.stalls = Stalls()
         self.camera = Camera(devices / "video40.frames")
         shim.throw_frames_away("/dev/video41", devices)
         self.second_camera = shim.ShimDevice("/dev/video41", devices)
