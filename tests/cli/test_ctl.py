@@ -112,7 +112,7 @@ def test_status(daemon: Running, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines["picture"] == "freeze"
     assert lines["runs"] == "openvino, bf16"
     assert lines["source"] == "pattern open"
-    assert lines["fps"].endswith("sink 30.0")
+    assert lines["fps"].endswith("sent 30.0")
     assert "trouble" not in lines
     assert run_ctl(["status", "--json"]) == 0
     status = json.loads(capsys.readouterr().out)
