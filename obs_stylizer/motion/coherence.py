@@ -18,7 +18,7 @@ from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.motion.carrying import Carrier
 from obs_stylizer.motion.flow import Motion, Share
 
-DEFAULT_COHERENCE: Final = 0.85
+DEFAULT_COHERENCE: Final = 0.9
 """For a generator that does not say what suits it."""
 FADE_IN: Final = (0.6, 0.45, 0.3)
 """Shares of what was shown before in the first frames of a new key picture, so that nothing pops.

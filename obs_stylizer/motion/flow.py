@@ -21,14 +21,14 @@ Field = NDArray[np.float32]
 Share = NDArray[np.float32]
 """float32 (height, width), 0 to 1."""
 
-LARGEST_WIDTH: Final = 256
+LARGEST_WIDTH: Final = 320
 """Of the frames that the flow is found on."""
 _LEAST_SIDE: Final = 32
 """DIS needs a few patches each way."""
 
-_STRIDE: Final = 5
-_STEPS: Final = 4
-_REFINEMENTS: Final = 1
+_STRIDE: Final = 4
+_STEPS: Final = 6
+_REFINEMENTS: Final = 2
 _GOES_HOME: Final = 3.0
 """Pixels by which forward and backward flow may disagree; the forward one is a rough one."""
 _EXPLAINED: Final = 12.0
