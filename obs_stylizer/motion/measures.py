@@ -130,8 +130,8 @@ def sharpness(pictures: Sequence[Pixels]) -> float:
 
 
 def psnr(made: Pixels, true: Pixels) -> float:
-    """Return the peak signal-to-noise ratio in dB."""
-    return float(cv2.PSNR(made, true))
+    """Return the peak signal-to-noise ratio in dB; at most 100, that of equal pictures."""
+    return min(100.0, float(cv2.PSNR(made, true)))
 
 
 def ssim(made: Pixels, true: Pixels) -> float:

@@ -8,6 +8,8 @@
 * ``content_kept``: cosine of the mean-removed conv3_1 features of output and input.
 * ``warp_error``: mean |y_t - warp(y_{t-1})|, 0 to 1, where the optical flow of the source agrees
   forwards and backwards; ``source_warp_error`` is the source's own.
+* ``warp_error_on_air``, ``sharpness_kept``, ``psnr_every_2`` and the like: what is on air, by
+  :mod:`obs_stylizer.motion.measures`.
 * ``psnr``, ``ssim``, ``ms_ssim``: similarity to a known target; with ``_before``, that of the
   source; with ``_cycle``, that of a source to what comes back of it from the other domain.
 * ``noise_error`` and ``source_noise_error``: mean difference of a still picture's outputs, and
@@ -34,6 +36,7 @@ from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.measures import motion_figures
 from obs_stylizer.training.features import Vgg19
 from obs_stylizer.training.flow import warp_error
 from obs_stylizer.training.image_metrics import ms_ssim, psnr, ssim
@@ -45,6 +48,8 @@ from obs_stylizer.training.speed import Speed
 from obs_stylizer.training.tensors import to_tensor
 
 logger = logging.getLogger(__name__)
+
+_LEAST_FRAMES: Final = 6
 
 FRAME_SIZE: Final = FrameSize(640, 360)
 CONTENT_LAYER: Final = "conv3_1"
@@ -168,9 +173,7 @@ def evaluate_styles(
         entry.figures |= _noise_figures(painter, mix, frames[0])
         moving = [(clip, [painter(frame, mix) for frame in clip]) for clip in source_clips]
         if moving:
-            errors = [warp_error(clip, turned) for clip, turned in moving]
-            entry.figures["warp_error"] = float(np.mean([error[0] for error in errors]))
-            entry.figures["source_warp_error"] = float(np.mean([error[1] for error in errors]))
+            entry.figures |= _moving_figures(moving)
         entry.figures["ms_640x360"] = _milliseconds(painter, mix, frames[0])
         logger.info("%s: %s", name, entry.figures)
     return result
@@ -212,11 +215,27 @@ def evaluate_pairs(
     entry.figures |= _noise_figures(painter, None, pairs[0][0])
     if clips:
         frames = [[fit_frame(frame, FRAME_SIZE) for frame in clip] for clip in clips]
-        errors = [warp_error(clip, [painter(frame, None) for frame in clip]) for clip in frames]
-        entry.figures["warp_error"] = float(np.mean([error[0] for error in errors]))
-        entry.figures["source_warp_error"] = float(np.mean([error[1] for error in errors]))
+        moving = [(clip, [painter(frame, None) for frame in clip]) for clip in frames]
+        entry.figures |= _moving_figures(moving)
     entry.figures["ms_640x360"] = _milliseconds(painter, None, pairs[0][0])
     return entry
+
+
+def _moving_figures(
+    clips: Sequence[tuple[Sequence[Pixels], Sequence[Pixels]]],
+) -> dict[str, float]:
+    """Return what is measured on clips and what was made of their frames, as means over them."""
+    errors = [warp_error(clip, made) for clip, made in clips]
+    figures = {
+        "warp_error": float(np.mean([error[0] for error in errors])),
+        "source_warp_error": float(np.mean([error[1] for error in errors])),
+    }
+    # What coherence and reprojection make of them; each needs frames between key pictures.
+    long = [motion_figures(clip, made) for clip, made in clips if len(clip) >= _LEAST_FRAMES]
+    if long:
+        names = [name for name in long[0] if name not in figures]
+        figures |= {name: float(np.mean([found[name] for found in long])) for name in names}
+    return figures
 
 
 def summarise(found: Mapping[str, StyleFigures]) -> dict[str, float]:

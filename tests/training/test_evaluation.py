@@ -78,9 +78,11 @@ def test_the_report(style_metric: StyleMetric, tmp_path: Path) -> None:
         {"same": scene(4)},
         style_metric,
         [scene(1)],
-        [[scene(1), scene(1)]],
+        [[scene(1), scene(1)], [scene(1)] * 6],
     )
     figures = found["same"].figures
+    assert figures["sharpness_kept"] == pytest.approx(1, abs=0.01)
+    assert figures["ssim_every_2"] == pytest.approx(figures["held_ssim_every_2"]) == 1
     assert figures["style_ratio"] == pytest.approx(1, abs=1e-5)
     assert figures["content_kept"] == pytest.approx(1, abs=1e-5)
     assert figures["warp_error"] == figures["source_warp_error"] == 0
