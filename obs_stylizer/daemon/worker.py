@@ -119,8 +119,10 @@ class Worker:
         threading.Thread(target=self._receive_requests, name="requests", daemon=True).start()
         self._loading.start()
         self._capture.start()
-        # After the others, which would inherit it: a frame is due sooner than a key picture.
-        raise_thread_priority()
+        if self._stylizer.motion:
+            # After the others, which would inherit it: a frame is due sooner than a key picture.
+            # Without motion the generator itself runs here, and would hold up the presenter.
+            raise_thread_priority()
         try:
             while not self._stopping.is_set():
                 self._mailbox.beat(time.perf_counter())
