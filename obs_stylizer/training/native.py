@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ from obs_stylizer.training.generators.layers import (
     UpConvNorm,
 )
 from obs_stylizer.training.reparameterization import SplitConvNorm, TransposedConvNorm
+
+_BORDER: Final = 2
+"""Gathered pixels, each of two by two, that the border of a painting takes."""
 
 
 class NativeGenerator(nn.Module):
@@ -62,6 +66,8 @@ class NativeGenerator(nn.Module):
         if near != far and (inner.joins_pixels or isinstance(self.generator, Correction)):
             pixels = _gather(frame, far).float() / 255.0
         made = inner.body(gathered, style, pixels if inner.joins_pixels else None)
+        if self.styles:
+            made = _repeat_inside(made)
         if isinstance(self.generator, Correction):
             made = self.generator.corrected(pixels, made)
         return _spread(_to_bytes(made), far)
@@ -75,6 +81,20 @@ class NativeGenerator(nn.Module):
 def _to_bytes(made: Tensor) -> Tensor:
     # Nothing is above 1, so this stays under 255.5 and the cast, which cuts, also rounds.
     return (made * 255.0 + 0.5).to(torch.uint8)
+
+
+def _repeat_inside(pixels: Tensor) -> Tensor:
+    """Put what is :data:`_BORDER` places inside the picture in the place of its border.
+
+    The zeros beyond the border tell a style where it is, and the losses, which see such zeros as
+    well, hardly mind: the outermost pixels come out in another colour.
+    """
+    made = pixels[..., _BORDER:-_BORDER, _BORDER:-_BORDER]
+    # Not a padding: that exists for bytes and floats alike in later operator sets only.
+    for axis in (-2, -1):
+        first, last = made.narrow(axis, 0, 1), made.narrow(axis, made.shape[axis] - 1, 1)
+        made = torch.cat([*[first] * _BORDER, made, *[last] * _BORDER], axis)
+    return made
 
 
 def _gather(frame: Tensor, factor: int) -> Tensor:
