@@ -90,10 +90,10 @@ def motion_figures(
     for every in (2, 3):
         made = reprojected(frames, styled, every)
         between = [number for number in range(every, len(frames)) if number % every]
-        for name, likeness in (("psnr", psnr), ("ssim", ssim)):
+        for name, metric in (("psnr", psnr), ("ssim", ssim)):
             pairs = [(made[n], styled[n - n % every], styled[n]) for n in between]
-            figures[f"{name}_every_{every}"] = _mean(likeness(p, true) for p, _, true in pairs)
-            figures[f"held_{name}_every_{every}"] = _mean(likeness(h, true) for _, h, true in pairs)
+            figures[f"{name}_every_{every}"] = _mean(metric(p, true) for p, _, true in pairs)
+            figures[f"held_{name}_every_{every}"] = _mean(metric(h, true) for _, h, true in pairs)
     return figures
 
 

@@ -24,10 +24,10 @@ _AT_REST_SECONDS: Final = 1.0
 _HANGS_AFTER: Final = 1.5
 """Seconds after which a generator is waited for, so that one that hangs is noticed."""
 _TOO_BUSY: Final = 0.95
-_ROOMY: Final = 0.7
+_HEADROOM: Final = 0.7
 """Time of a frame's work as a share of the time between frames, to carry pictures and not to."""
 _BUSY_FRAMES: Final = 8
-_ROOMY_FRAMES: Final = 150
+_HEADROOM_FRAMES: Final = 150
 _SMOOTHED: Final = 0.2
 
 
@@ -220,9 +220,9 @@ class LiveStylizer(Stylizer):
             self._is_carrying = False
             return
         busy = (self._run_seconds + self._own_seconds) / self.period
-        wrong = busy < _ROOMY if self._is_carrying else busy > _TOO_BUSY
+        wrong = busy < _HEADROOM if self._is_carrying else busy > _TOO_BUSY
         self._leaning = self._leaning + 1 if wrong else 0
-        if self._leaning >= (_ROOMY_FRAMES if self._is_carrying else _BUSY_FRAMES):
+        if self._leaning >= (_HEADROOM_FRAMES if self._is_carrying else _BUSY_FRAMES):
             self._is_carrying, self._leaning = not self._is_carrying, 0
 
     def reset(self) -> None:
