@@ -37,6 +37,11 @@ _UNEXPLAINED: Final = 30.0
 _BELIEF: Final = np.clip(
     (_UNEXPLAINED - np.arange(256, dtype=np.float32)) / (_UNEXPLAINED - _EXPLAINED), 0, 1
 )
+_STEADY: Final = 2.0
+_FADING: Final = 8.0
+"""Levels of 255 by which the mean of a neighbourhood may change: fully, and no longer, believed.
+Noise and texture leave a mean alone; what changes it is a fade, and a picture kept through a fade
+would come late by as many frames as it is kept."""
 _NEIGHBOURS: Final = np.ones((3, 3), np.uint8)
 _SLOW: Final = 1.5
 """Pixels; only slower flow can be camera noise."""
@@ -159,6 +164,7 @@ class MotionEstimator:
         found = cv2.multiply(
             np.clip(goes_home, 0, 1), explained(last_colour, where, colour), dtype=cv2.CV_32F
         )
+        found = cv2.multiply(found, _steady(last_grey, where, grey))
         found = cv2.copyTo(found, inside)
         # What moves reaches a little beyond its edge, and a border must not be a hard one.
         confidence: Share = cv2.blur(cv2.erode(found, _NEIGHBOURS), (3, 3))
@@ -194,6 +200,14 @@ def explained(picture: Pixels, where: Field, frame: Pixels) -> Share:
     carried = cv2.remap(picture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     red, green, blue = cv2.split(cv2.blur(cv2.absdiff(carried, frame), (3, 3)))
     share: Share = cv2.LUT(cv2.max(cv2.max(red, green), blue), _BELIEF)
+    return share
+
+
+def _steady(last_grey: Pixels, where: Field, grey: Pixels) -> Share:
+    """Return how far each neighbourhood is as bright as where it comes from."""
+    carried = cv2.remap(last_grey, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    change = cv2.boxFilter(cv2.subtract(grey, carried, dtype=cv2.CV_32F), cv2.CV_32F, (15, 15))
+    share: Share = np.clip((_FADING - np.abs(change)) / (_FADING - _STEADY), 0, 1)
     return share
 
 

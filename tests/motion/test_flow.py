@@ -81,3 +81,15 @@ def test_flow_is_found_on_small_frames(size: tuple[int, int]) -> None:
 
 def test_frames_of_two_sizes_are_not_alike() -> None:
     assert not alike(scenes.texture(1), scenes.texture(1, 128, 96))
+
+
+@pytest.mark.parametrize(("step", "least", "most"), [(1, 0.95, 1.0), (8, 0.0, 0.1)])
+def test_a_fade_is_not_carried_through(step: int, least: float, most: float) -> None:
+    random = np.random.default_rng(3)
+    scene = cv2.GaussianBlur(random.integers(40, 120, (180, 320, 3), np.uint8), (0, 0), 3)
+    estimator = MotionEstimator()
+    estimator.observe(scene)
+    brighter = np.asarray(scene + step, np.uint8)
+    motion = estimator.observe(brighter)
+    share = 1.0 if motion.still else float(motion.confidence.mean())
+    assert least <= share <= most
