@@ -16,6 +16,7 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator, open_generator
 from obs_stylizer.inference.native_model import load_native_model
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
+from obs_stylizer.motion.measures import on_air
 
 FOLDER = Path(__file__).parents[2] / "onnx"
 SIZE = FrameSize(320, 176)
@@ -133,12 +134,15 @@ def test_bad_picture_burns_nothing_out(path: Path, style: str, kind: str) -> Non
 
 
 @pytest.mark.parametrize(("path", "style"), PAINTINGS)
-def test_camera_noise_is_not_made_worse(path: Path, style: str) -> None:
-    first, second = (noisy(scene(), 5, seed) for seed in (1, 2))
-    source = np.abs(first.astype(int) - second).mean()
-    made = [stylize(path, style, frame).astype(int) for frame in (first, second)]
+def test_camera_noise_is_not_made_worse_on_air(path: Path, style: str) -> None:
+    frames = [noisy(scene(), 5, seed) for seed in range(6 if style else 2)]
+    source = np.abs(frames[-2].astype(int) - frames[-1]).mean()
+    made = [stylize(path, style, frame) for frame in frames]
+    # Bold strokes may flicker: a painting's calm is the business of coherence.
+    shown = on_air(frames, made) if style else made
     # The bar for a still picture is the source's own change and 0.015 of the range.
-    assert np.abs(made[0] - made[1]).mean() < source + 0.015 * 255
+    change = np.abs(shown[-2].astype(int) - shown[-1]).mean()
+    assert change < source + 0.015 * 255
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (176, 320)])
