@@ -115,7 +115,7 @@ def compare(
         height, width = (side - side % multiple for side in photo.shape[:2])
         if not height or not width:
             raise TrainingError(f"{other.photo} is smaller than {multiple}x{multiple}")
-        photo, theirs = (np.ascontiguousarray(p[:height, :width]) for p in (photo, theirs))
+        photo, theirs = (np.array(p[:height, :width]) for p in (photo, theirs))
         mix = np.eye(len(names), dtype=np.float32)[names.index(other.style)]
         ours = painter(photo, mix)
         figures: dict[str, tuple[float, float]] = {}

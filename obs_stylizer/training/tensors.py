@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +13,8 @@ from obs_stylizer.frames import Pixels
 
 def to_tensor(pictures: Sequence[Pixels]) -> Tensor:
     """Return pictures of one size as float32 (B, 3, H, W), 0 to 1."""
-    stacked = torch.stack([torch.from_numpy(picture) for picture in pictures])
+    # Stacked before torch sees them: pictures as they are read cannot be written to.
+    stacked = torch.from_numpy(np.stack(pictures))
     return stacked.movedim(-1, 1).float() / 255.0
 
 
