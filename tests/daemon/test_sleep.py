@@ -173,10 +173,13 @@ def test_the_stream_wakes_it_and_its_end_lets_it_sleep(folder: Path) -> None:
         assert daemon.controller.on_air.asleep
         until(lambda: stands_still(daemon))
         viewer = Viewer(port)
-        until(lambda: daemon.presenter and daemon.presenter.picture == "styled")
-        assert not daemon.controller.on_air.asleep
-        assert daemon.controller.on_air.source_state == "open"
-        viewer.close()
+        try:
+            until(lambda: daemon.presenter and daemon.presenter.picture == "styled")
+            # The picture is there before the controller has heard of it.
+            until(lambda: daemon.controller.on_air.source_state == "open")
+            assert not daemon.controller.on_air.asleep
+        finally:
+            viewer.close()
         until(lambda: is_asleep(daemon))
 
 
