@@ -87,7 +87,13 @@ def test_a_native_generator_is_the_generator_in_bytes(
         made = native(frame, style)
         wanted = generator(frame.movedim(-1, 1).float() / 255, style).movedim(1, -1) * 255
     assert made.dtype == torch.uint8
-    assert float((made - wanted).abs().max()) <= 0.51
+    difference = (made - wanted).abs()
+    if isinstance(generator, FastGenerator) and not generator.joins_pixels:
+        # A painting's border is what lies inside of it.
+        assert torch.equal(made[:, 4:-4, :2], made[:, 4:-4, 4:6])
+        assert torch.equal(made[:, -2:, 4:-4], made[:, -6:-4, 4:-4])
+        difference = difference[:, 4:-4, 4:-4]
+    assert float(difference.max()) <= 0.51
     assert all(torch.equal(before[name], kept) for name, kept in generator.state_dict().items())
 
     onnx.save(to_onnx(native), tmp_path / "made.onnx")
