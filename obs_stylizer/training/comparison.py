@@ -15,7 +15,7 @@ import numpy as np
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
-from obs_stylizer.training.evaluation import Painter, StyleMetric
+from obs_stylizer.training.evaluation import Impression, Painter, StyleMetric
 from obs_stylizer.training.pictures import find_pictures, read_picture
 from obs_stylizer.training.report import PAGE_STYLE, embedded_picture
 from obs_stylizer.training.run_directory import write_atomically
@@ -106,6 +106,8 @@ def compare(
     """
     names = list(paintings)
     made = []
+    # One photograph is compared in many styles.
+    sources: dict[tuple[str, Path], Impression] = {}
     for other in others:
         photo = read_picture(other.photo)
         theirs = read_picture(other.path)
@@ -120,7 +122,9 @@ def compare(
         ours = painter(photo, mix)
         figures: dict[str, tuple[float, float]] = {}
         for name, metric in metrics.items():
-            source, style = metric.examine(photo), metric.examine(paintings[other.style])
+            if (name, other.photo) not in sources:
+                sources[name, other.photo] = metric.examine(photo)
+            source, style = sources[name, other.photo], metric.examine(paintings[other.style])
             seen = [metric.examine(picture) for picture in (ours, theirs)]
             ratios = [metric.style_ratio(one, source, style) for one in seen]
             figures[name] = (ratios[0], ratios[1])
