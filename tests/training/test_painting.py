@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.features import load_features
+from obs_stylizer.training.features import FeatureNetwork, load_features
 from obs_stylizer.training.losses.differentiable_augmentation import augment
 from obs_stylizer.training.losses.perceptual import gram_matrix, style_distance
 from obs_stylizer.training.losses.style_scales import cut, skin_mask
@@ -159,3 +159,10 @@ def test_augmentation_is_repeatable_and_lets_gradients_through() -> None:
     touched = (pictures.grad != 0).float().mean()
     assert touched > 0.4
     assert not torch.equal(made, pictures)
+
+
+def test_the_network_of_the_losses_can_be_found_to_be_compiled(recipe_of: RecipeWriter) -> None:
+    objective = objective_of(recipe_of())
+    assert isinstance(objective.features, FeatureNetwork)
+    alone = recipe_of(("  style_layers", "  style_weight: 0\n  content_weight: 0\n  style_layers"))
+    assert objective_of(alone).features is None

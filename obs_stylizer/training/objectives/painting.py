@@ -21,7 +21,7 @@ from obs_stylizer.training.augment import BORDER, Motion, draw_motion
 from obs_stylizer.training.clips import ClipPairs
 from obs_stylizer.training.datasets import ContentPictures, cut_crop, sample_random
 from obs_stylizer.training.discriminators import build_discriminator
-from obs_stylizer.training.features import load_features
+from obs_stylizer.training.features import FeatureNetwork, load_features
 from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.losses.perceptual import tone_distance, total_variation
@@ -93,6 +93,11 @@ class PaintingObjective(Objective):
             side = recipe.data.crop - 2 * self.painting.margin
             self.perceptual = StyleScales(network, self.painting, paintings, side, device)
         self._teacher, self._teacher_mixes = self._find_teacher()
+
+    @property
+    def features(self) -> FeatureNetwork | None:
+        """The fixed network of the losses, if there is one, for whoever compiles networks."""
+        return None if self.perceptual is None else self.perceptual.features
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
         """Return ``content`` and ``real`` (B, 3, H, W), ``style`` (B, S) and maybe ``motion``.
