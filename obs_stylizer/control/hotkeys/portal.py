@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import select
-import socket
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -14,6 +12,7 @@ from typing import Final
 
 from obs_stylizer.control.hotkeys.combination import Combination, Modifier
 from obs_stylizer.control.hotkeys.keyboard import BIND_BY_HAND, Listener
+from obs_stylizer.control.hotkeys.wakeup import Wakeup
 from obs_stylizer.errors import PortalCancelledError, PortalError
 from obs_stylizer.portal import shortcuts
 from obs_stylizer.portal.bus import PortalBus
@@ -90,9 +89,7 @@ class PortalKeyboard:
         self._listener = listener
         self._wanted: dict[Combination, str] = {}
         self._stopping = threading.Event()
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
+        self._wakeup = Wakeup()
         self._refused = self._worked = False
         self._down: dict[str, Combination] = {}
         self._told: object = None
@@ -106,21 +103,16 @@ class PortalKeyboard:
         """Ask for these and no others; a mapping says what each is for."""
         known = combinations if isinstance(combinations, Mapping) else {}
         self._wanted = {one: str(known.get(one, one)) for one in combinations}
-        self._ring()
+        self._wakeup.wake()
 
     def stop(self) -> None:
         """End, and give all keys back."""
         self._stopping.set()
-        self._ring()
+        self._wakeup.wake()
         if self._thread.ident is not None:
             self._thread.join(_STOP_SECONDS)
         if not self._thread.is_alive():
-            self._wake.close()
-            self._woken.close()
-
-    def _ring(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake.send(b"\0")
+            self._wakeup.close()
 
     def _run(self) -> None:
         wait = _FIRST_WAIT
@@ -224,10 +216,10 @@ class PortalKeyboard:
 
     def _rest(self, bus: PortalBus) -> None:
         """Sleep until the bus has something, or somebody rings."""
-        bell = self._woken.fileno()
+        bell = self._wakeup.fileno()
         ready, _, _ = select.select([bus.fileno(), bell], [], [])
         if bell in ready:
-            self._woken.recv(4096)
+            self._wakeup.clear()
             # Several changes come together.
             self._stopping.wait(_SETTLE_SECONDS)
 

@@ -16,6 +16,7 @@ from Xlib.display import Display
 
 from obs_stylizer.control.hotkeys.combination import Combination, Modifier
 from obs_stylizer.control.hotkeys.keyboard import TAKEN, Listener
+from obs_stylizer.control.hotkeys.wakeup import Wakeup
 from obs_stylizer.control.hotkeys.x11_extension import tell_repeats_apart
 from obs_stylizer.control.hotkeys.x11_layout import Layout
 
@@ -44,9 +45,7 @@ class X11Keyboard:
         self._name = display
         self._wanted: frozenset[Combination] = frozenset()
         self._stopping = threading.Event()
-        self._wake, self._woken = socket.socketpair()
-        self._wake.setblocking(False)
-        self._woken.setblocking(False)
+        self._wakeup = Wakeup()
         self._server: _Server | None = None
         self._trouble = ""
         self._thread = threading.Thread(target=self._run, name="hotkeys-x11", daemon=True)
@@ -58,12 +57,12 @@ class X11Keyboard:
     def watch(self, combinations: Collection[Combination]) -> None:
         """Grab these and no others."""
         self._wanted = frozenset(combinations)
-        self._ring()
+        self._wakeup.wake()
 
     def stop(self) -> None:
         """End, and let all keys go."""
         self._stopping.set()
-        self._ring()
+        self._wakeup.wake()
         if self._thread.ident is not None:
             self._thread.join(_STOP_SECONDS)
             server = self._server
@@ -72,12 +71,7 @@ class X11Keyboard:
                 server.cut()
                 self._thread.join(_STOP_SECONDS)
         if not self._thread.is_alive():
-            self._wake.close()
-            self._woken.close()
-
-    def _ring(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake.send(b"\0")
+            self._wakeup.close()
 
     def _run(self) -> None:
         wait = _FIRST_WAIT
@@ -105,10 +99,10 @@ class X11Keyboard:
                 server.grab(self._wanted)
                 # What came with the answers to our own requests wakes no select.
                 server.take_events()
-                bell = self._woken.fileno()
+                bell = self._wakeup.fileno()
                 ready, _, _ = select.select([server.fileno(), bell], [], [], server.timeout())
                 if bell in ready:
-                    self._woken.recv(4096)
+                    self._wakeup.clear()
         except (error.ConnectionClosedError, error.XError, OSError) as problem:
             self._lost(problem)
         except Exception as problem:
