@@ -137,6 +137,8 @@ def test_goes_on_air_and_leaves_nothing_behind(folder: Path) -> None:
         name = daemon.mailbox.name
         until(lambda: (folder / "stats.json").exists())
         until(lambda: level(daemon) == 205)
+        # Of a still picture, the generator makes no more than one a second.
+        until(lambda: daemon.statistics().stages_ms["generate"] > 0)
         worker = daemon.supervisor.pid
     assert worker is not None
     assert not psutil.pid_exists(worker)
