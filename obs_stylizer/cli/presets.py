@@ -10,6 +10,7 @@ from rich.progress import track
 from obs_stylizer.cli.console import JSON_OPTION, error_console, print_json, print_table
 from obs_stylizer.errors import PresetError, StylizerError
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.generator import known_styles
 from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.native_model import load_native_model
 from obs_stylizer.inference.session import Precision, SessionOptions
@@ -160,12 +161,13 @@ def check_preset(path: Path) -> None:
     preset = load_preset(path)
     if not preset.model:
         return
-    spec = load_native_model(find_model(preset.model, path.parent)).spec
+    model = load_native_model(find_model(preset.model, path.parent))
+    known = known_styles(model)
     for style in preset.styles:
-        if style not in spec.styles:
+        if style not in known:
             raise PresetError(
-                f"the generator {spec.name} has no style “{style}”",
-                f"it has: {', '.join(spec.styles) or 'none'}",
+                f"the generator {model.spec.name} has no style “{style}”",
+                f"it has: {', '.join(known) or 'none'}",
                 path=path,
                 key=f"styles.{style}",
             )

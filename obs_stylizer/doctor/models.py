@@ -10,6 +10,7 @@ from obs_stylizer.doctor.checksums import Comparison, compare_bundled
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
 from obs_stylizer.errors import ModelError, PresetError, StylizerError
+from obs_stylizer.inference.generator import known_styles
 from obs_stylizer.inference.latent_model import load_latent_model
 from obs_stylizer.inference.locate import find_model, lite_of, model_files, model_folders
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
@@ -131,12 +132,13 @@ def _check_preset(path: Path, models: _Models) -> None:
     preset = load_preset(path)
     if not preset.model:
         return
-    spec = models.load(find_model(preset.model, path.parent)).spec
-    unknown = next((style for style in preset.styles if style not in spec.styles), None)
+    model = models.load(find_model(preset.model, path.parent))
+    known = known_styles(model)
+    unknown = next((style for style in preset.styles if style not in known), None)
     if unknown is not None:
         raise PresetError(
-            f"the generator {spec.name} has no style “{unknown}”",
-            f"it has: {', '.join(spec.styles) or 'none'}",
+            f"the generator {model.spec.name} has no style “{unknown}”",
+            f"it has: {', '.join(known) or 'none'}",
             path=path,
             key=f"styles.{unknown}",
         )

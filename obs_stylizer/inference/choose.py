@@ -272,7 +272,9 @@ def _run_once(session: Session, model: NativeModel) -> float:
     # Noise, because some kernels are quicker on zeros.
     shape = session.frame_size.shape
     frame = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    style = np.eye(1, model.style_count, dtype=np.float32)[0] if model.style_count else None
+    style = model.rows.values[0] if model.rows else None
+    if style is None and model.style_length:
+        style = np.eye(1, model.style_length, dtype=np.float32)[0]
     started = time.perf_counter()
     session.run(frame, style, 1.0)
     return time.perf_counter() - started

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,13 +20,15 @@ from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.model_spec import ModelSpec
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import RunsOn, Session, SessionOptions
+from obs_stylizer.inference.style_packs import installed_packs
 
 log = logging.getLogger(__name__)
 
-StyleWeights = Mapping[str, float] | NDArray[np.float32]
-"""Weight of each style by name, or all weights in the model's order."""
+StyleWeights = Mapping[str, float]
+"""Weight of each style by name, in any proportion."""
 
 _WARM_UP_RUNS: Final = 2
+_AGAIN: Final = "learn the style again: obs-stylizer learn --quick PICTURE"
 
 
 class Generator:
@@ -47,21 +50,21 @@ class Generator:
         self.frame_size: FrameSize = session.frame_size
         self.runs_on: RunsOn = session.runs_on
         self.has_strength: bool = model.has_strength
-        self._style_count = model.style_count
+        self._model = model
         self._session = session
 
     def run(
         self,
         frame: Pixels,
-        style_weights: StyleWeights | None = None,
+        style: StyleWeights | NDArray[np.float32] | None = None,
         strength: float = 1.0,
     ) -> Pixels:
         """Stylize one frame.
 
         Args:
             frame: uint8 (height, width, 3), RGB, of exactly ``frame_size``.
-            style_weights: in any proportion; None or an empty mapping for the first style.
-                Ignored by a generator of one style.
+            style: weights in any proportion, or what :meth:`style_vector` returned; None or an
+                empty mapping for the first style. Ignored by a generator of one style.
             strength: 0 to 1; ignored unless ``has_strength``.
 
         Returns:
@@ -78,16 +81,20 @@ class Generator:
                 f"not {frame.dtype} {frame.shape}",
                 "resize the frame first",
             )
-        weights = self.style_vector(style_weights) if self._style_count else None
-        return self._session.run(frame, weights, strength if self.has_strength else None)
+        vector = None
+        if length := self._model.style_length:
+            vector = style if isinstance(style, np.ndarray) else self.style_vector(style)
+            if vector.shape != (length,):
+                raise ModelError(f"{self.spec.name} takes {length} numbers, not {vector.shape}")
+        return self._session.run(frame, vector, strength if self.has_strength else None)
+
+    def style_weights(self, weights: StyleWeights | None) -> dict[str, float]:
+        """Return the weight of every style there is, of sum 1; see :func:`style_weights`."""
+        return style_weights(self._model, weights)
 
     def style_vector(self, weights: StyleWeights | None) -> NDArray[np.float32]:
-        """Return the weights as the model takes them: float32 (S,), in order, of sum 1.
-
-        Raises:
-            ModelError: a style is unknown, or the weights are negative, not finite, or all zero.
-        """
-        return style_vector(self.spec, weights)
+        """Return a mixture of styles as the model takes it; see :func:`style_vector`."""
+        return style_vector(self._model, weights)
 
     def warm_up(self) -> float:
         """Run a few frames, so that the first one on air is no slower than the next.
@@ -161,36 +168,80 @@ def open_generator(
     return Generator(model, session)
 
 
-def style_vector(spec: ModelSpec, weights: StyleWeights | None) -> NDArray[np.float32]:
-    """Return ``weights`` as ``spec``'s model takes them: float32 (S,), in order, of sum 1.
+def known_styles(model: NativeModel) -> tuple[str, ...]:
+    """Return the names of the styles that ``model`` can mix: its file's, then installed packs'."""
+    own = model.spec.styles
+    if model.rows is None:
+        return own
+    return (
+        *own,
+        *(name for name in installed_packs().rows(model.spec.weights_hash) if name not in own),
+    )
+
+
+def style_weights(model: NativeModel, weights: StyleWeights | None) -> dict[str, float]:
+    """Return the weight of every style that ``model`` can mix, in order, of sum 1.
+
+    Args:
+        model: of the styles.
+        weights: by name, in any proportion; None or empty for the first style alone.
 
     Raises:
         ModelError: a style is unknown, or the weights are negative, not finite, or all zero.
     """
-    known = spec.styles
-    vector = np.zeros(len(known), np.float32)
-    if weights is None or len(weights) == 0:
-        vector[:1] = 1
-        return vector
-    if isinstance(weights, Mapping):
-        for name, weight in weights.items():
-            if name not in known:
-                raise ModelError(
-                    f"{spec.name} has no style “{name}”",
-                    f"it has {', '.join(known)}" if known else "it has only the one",
-                )
-            vector[known.index(name)] = weight
-    elif weights.shape == vector.shape:
-        vector[:] = weights
-    else:
-        raise ModelError(f"{spec.name} takes {len(known)} style weights, not {weights.shape}")
-    total = float(vector.sum())
-    if not np.isfinite(total) or vector.min(initial=0) < 0 or total <= 0:
+    spec, known = model.spec, known_styles(model)
+    if not weights:
+        return {name: float(place == 0) for place, name in enumerate(known)}
+    for name in weights:
+        if name not in known:
+            raise _unknown(spec, name, known)
+    whole = {name: float(weights.get(name, 0.0)) for name in known}
+    total = sum(whole.values())
+    if not math.isfinite(total) or min(whole.values()) < 0 or total <= 0:
         raise ModelError(
-            f"{spec.name}: style weights {vector.tolist()} cannot be mixed",
+            f"{spec.name}: style weights {list(whole.values())} cannot be mixed",
             "give at least one weight above zero, and none below",
         )
-    return vector / np.float32(total)
+    return {name: weight / total for name, weight in whole.items()}
+
+
+def style_vector(model: NativeModel, weights: StyleWeights | None) -> NDArray[np.float32]:
+    """Return a mixture of styles as ``model`` takes it, float32.
+
+    That is the mixture (R,) of their rows for a file with the input ``rows``, and the weights (S,)
+    in the file's order, of sum 1, for an older one.
+
+    Raises:
+        ModelError: as :func:`style_weights`; or a pack of a style has gone.
+    """
+    whole = style_weights(model, weights)
+    if model.rows is None:
+        return np.array(list(whole.values()), np.float32)
+    own = dict(zip(model.spec.styles, model.rows.values, strict=True))
+    rows = {**installed_packs().rows(model.spec.weights_hash), **own}
+    mixed = np.zeros(model.style_length, np.float32)
+    for name, weight in whole.items():
+        if not weight:
+            continue
+        row = rows.get(name)
+        if row is None or row.shape != mixed.shape:
+            raise ModelError(f"the style pack {name} does not fit {model.spec.name}", _AGAIN)
+        mixed += np.float32(weight) * row
+    return mixed
+
+
+def _unknown(spec: ModelSpec, name: str, known: Sequence[str]) -> ModelError:
+    pack = installed_packs().all().get(name)
+    if pack is not None:
+        return ModelError(
+            f"the style pack {name} belongs to {pack.generator} {pack.weights_hash[:8]}, and this "
+            f"is {spec.name} {spec.weights_hash[:8] or 'without rows'}",
+            _AGAIN,
+        )
+    return ModelError(
+        f"{spec.name} has no style “{name}”",
+        f"it has {', '.join(known)}" if known else "it has only the one",
+    )
 
 
 def _chart(size: FrameSize) -> Pixels:

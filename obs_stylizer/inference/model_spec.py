@@ -4,8 +4,10 @@ A native generator is one ONNX file:
 
 * input ``frame``: uint8 (1, H, W, 3), RGB, H and W free, multiples of ``size_multiple`` and at
   least ``least_side``;
-* optional input ``style``: float32 (1, S), weights that mix the styles (they need not sum to 1
-  in a preset; they are normalised before they get here);
+* optional input ``rows``: float32 (1, R), the scales and shifts of the style, or a mixture of
+  those of several (:mod:`obs_stylizer.inference.style_rows`); or, in older files, the input
+  ``style``: float32 (1, S), weights that mix a fixed list of styles (they need not sum to 1 in a
+  preset; they are normalised before they get here);
 * optional input ``strength``: float32 (1,), 0 leaves the frame as it is;
 * output ``stylized``: uint8, the shape of ``frame``.
 
@@ -32,6 +34,7 @@ LATENT_METADATA_KEY: Final = "obs_stylizer.latent_spec"
 
 FRAME_INPUT: Final = "frame"
 STYLE_INPUT: Final = "style"
+ROWS_INPUT: Final = "rows"
 STRENGTH_INPUT: Final = "strength"
 OUTPUT: Final = "stylized"
 
@@ -58,7 +61,10 @@ class ModelSpec(Section):
     least_side: int = Field(default=1, ge=1, le=8192)
     """Width and height must be at least this, in pixels."""
     styles: tuple[str, ...] = ()
-    """Names of the styles the ``style`` input mixes, in order; empty without that input."""
+    """Names of the styles that the file brings, in order; empty where there is no choice."""
+    weights_hash: str = ""
+    """SHA-256 of the weights that all styles share, by which a style pack knows the generator it
+    belongs to; empty where styles are no rows."""
     training_data: str = ""
     """What it was trained on."""
     precision: ModelPrecision = "f32"

@@ -19,12 +19,14 @@ from obs_stylizer.inference.locate import variant_of
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
     OUTPUT,
+    ROWS_INPUT,
     STRENGTH_INPUT,
     STYLE_INPUT,
     ModelSpec,
     spec_of,
 )
 from obs_stylizer.inference.session import Precision
+from obs_stylizer.inference.style_rows import StyleRows, read_rows
 
 MAX_BYTES: Final = 2**31 - 1
 """A protobuf message cannot be larger."""
@@ -43,17 +45,21 @@ class NativeModel:
         path: the file, absolute, as it was named: links are not followed.
         spec: what it says about itself.
         frame: shape of the ``frame`` input, (1, height, width, 3).
-        style_count: length of the ``style`` input; 0 without that input.
+        style_input: name of the input that tells the style, ``rows`` or ``style``; "" without.
+        style_length: how many numbers it takes; 0 without.
         has_strength: whether there is a ``strength`` input.
         opset: version of the standard operators.
+        rows: of the styles that the file brings, where the input is ``rows``.
     """
 
     path: Path
     spec: ModelSpec
     frame: Dimensions
-    style_count: int
+    style_input: str
+    style_length: int
     has_strength: bool
     opset: int
+    rows: StyleRows | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -169,12 +175,14 @@ def load_native_model(path: Path) -> NativeModel:
     _check_names(path, inputs, outputs)
     frame = _check_picture(path, inputs[FRAME_INPUT])
     _check_picture(path, outputs[OUTPUT])
-    style_count = _check_style(path, inputs.get(STYLE_INPUT), spec)
+    style_input, style_length, rows = _check_style(path, inputs, model, spec)
     if STRENGTH_INPUT in inputs:
         _check_tensor(path, inputs[STRENGTH_INPUT], onnx.TensorProto.FLOAT, "float32 (1,)", (1,))
     _check_weights(path, model)
     has_strength = STRENGTH_INPUT in inputs
-    return NativeModel(path, spec, frame, style_count, has_strength, opset_of(model))
+    return NativeModel(
+        path, spec, frame, style_input, style_length, has_strength, opset_of(model), rows
+    )
 
 
 def _by_name(
@@ -196,7 +204,7 @@ def _check_names(
         raise _broken(path, f"has no input “{FRAME_INPUT}”, only {', '.join(inputs) or 'none'}")
     if list(outputs) != [OUTPUT]:
         raise _broken(path, f"must have the one output “{OUTPUT}”, not {', '.join(outputs)}")
-    unknown = inputs.keys() - {FRAME_INPUT, STYLE_INPUT, STRENGTH_INPUT}
+    unknown = inputs.keys() - {FRAME_INPUT, ROWS_INPUT, STYLE_INPUT, STRENGTH_INPUT}
     if unknown:
         raise _broken(path, f"asks for an input “{min(unknown)}” that nothing here can give")
 
@@ -244,11 +252,17 @@ def _check_tensor(
     return given
 
 
-def _check_style(path: Path, value: onnx.ValueInfoProto | None, spec: ModelSpec) -> int:
+def _check_style(
+    path: Path, inputs: dict[str, onnx.ValueInfoProto], model: onnx.ModelProto, spec: ModelSpec
+) -> tuple[str, int, StyleRows | None]:
+    """Return the name and length of the input that tells the style, and the rows of the file."""
+    if ROWS_INPUT in inputs:
+        return ROWS_INPUT, *_check_rows(path, inputs[ROWS_INPUT], read_rows(model, path), spec)
+    value = inputs.get(STYLE_INPUT)
     if value is None:
         if len(spec.styles) > 1:
             raise _broken(path, f"names {len(spec.styles)} styles but has no “{STYLE_INPUT}” input")
-        return 0
+        return "", 0, None
     wanted = f"float32 (1, {len(spec.styles) or 'S'})"
     shape = _check_tensor(path, value, onnx.TensorProto.FLOAT, wanted, (1, None))
     count = shape[1]
@@ -256,7 +270,21 @@ def _check_style(path: Path, value: onnx.ValueInfoProto | None, spec: ModelSpec)
         raise _broken(
             path, f"“{STYLE_INPUT}” takes {count} weights but {len(spec.styles)} styles are named"
         )
-    return count
+    return STYLE_INPUT, count, None
+
+
+def _check_rows(
+    path: Path, value: onnx.ValueInfoProto, rows: StyleRows | None, spec: ModelSpec
+) -> tuple[int, StyleRows]:
+    if rows is None or not spec.weights_hash:
+        raise _broken(path, f"takes “{ROWS_INPUT}” but brings none of any style")
+    if len(rows.values) != len(spec.styles):
+        raise _broken(
+            path, f"has rows of {len(rows.values)} styles but {len(spec.styles)} are named"
+        )
+    length = rows.values.shape[1]
+    _check_tensor(path, value, onnx.TensorProto.FLOAT, f"float32 (1, {length})", (1, length))
+    return length, rows
 
 
 def _check_weights(path: Path, model: onnx.ModelProto) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError, StylizerError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.device_loss import first_line, is_device_lost, is_out_of_memory
-from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT, STYLE_INPUT
+from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT
 from obs_stylizer.inference.native_model import NativeModel
 from obs_stylizer.inference.session import (
     Precision,
@@ -209,13 +209,14 @@ class OnnxRuntimeSession(Session):
         self._frame = make(np.zeros(shape, np.uint8), *device)
         self._result = make(self._array, *device)
         self._style = self._strength = None
+        self._style_input = model.style_input
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(FRAME_INPUT, self._frame)
         self._binding.bind_ortvalue_output(OUTPUT, self._result)
-        if model.style_count:
-            weights = np.full((1, model.style_count), 1 / model.style_count, np.float32)
+        if model.style_length:
+            weights = np.full((1, model.style_length), 1 / model.style_length, np.float32)
             self._style = make(weights, *device)
-            self._binding.bind_ortvalue_input(STYLE_INPUT, self._style)
+            self._binding.bind_ortvalue_input(model.style_input, self._style)
         if model.has_strength:
             self._strength = make(np.ones(1, np.float32), *device)
             self._binding.bind_ortvalue_input(STRENGTH_INPUT, self._strength)
@@ -234,7 +235,7 @@ class OnnxRuntimeSession(Session):
             self._give(FRAME_INPUT, self._frame, np.ascontiguousarray(frame[np.newaxis]))
             if style is not None and self._style is not None:
                 weights = np.asarray(style, np.float32).reshape(1, -1)
-                self._give(STYLE_INPUT, self._style, weights)
+                self._give(self._style_input, self._style, weights)
             if strength is not None and self._strength is not None:
                 self._give(STRENGTH_INPUT, self._strength, np.array([strength], np.float32))
             self._session.run_with_iobinding(self._binding)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.device_loss import first_line, is_device_lost, is_out_of_memory
-from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT, STYLE_INPUT
+from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT
 from obs_stylizer.inference.native_model import NativeModel
 from obs_stylizer.inference.session import (
     Precision,
@@ -125,11 +125,13 @@ class OpenVinoSession(Session):
         # Fixed buffers: OpenVINO writes straight into the array that is handed out.
         self._input: Pixels = np.zeros(shape, np.uint8)
         self._output: Pixels = np.zeros(shape, np.uint8)
-        self._style = np.zeros((1, max(1, model.style_count)), np.float32)
+        self._style = np.zeros((1, max(1, model.style_length)), np.float32)
         self._strength = np.ones(1, np.float32)
         self._request.set_tensor(OUTPUT, self._tensor(self._output, shared_memory=True))
-        if model.style_count:
-            self._request.set_tensor(STYLE_INPUT, self._tensor(self._style, shared_memory=True))
+        if model.style_length:
+            self._request.set_tensor(
+                model.style_input, self._tensor(self._style, shared_memory=True)
+            )
         if model.has_strength:
             self._request.set_tensor(
                 STRENGTH_INPUT, self._tensor(self._strength, shared_memory=True)
@@ -191,8 +193,8 @@ class OpenVinoSession(Session):
 def _shapes(model: NativeModel, frame_size: FrameSize) -> dict[str, list[int]]:
     """Return the shape of every input: all of them fixed, which NPUs demand and GPUs like."""
     shapes = {FRAME_INPUT: [1, *frame_size.shape]}
-    if model.style_count:
-        shapes[STYLE_INPUT] = [1, model.style_count]
+    if model.style_length:
+        shapes[model.style_input] = [1, model.style_length]
     if model.has_strength:
         shapes[STRENGTH_INPUT] = [1]
     return shapes

@@ -94,7 +94,8 @@ class Session(ABC):
 
         Args:
             frame: uint8 (height, width, 3) of exactly ``frame_size``.
-            style: float32 (S,), required if the model has a ``style`` input, else ignored.
+            style: float32, what the model's ``rows`` (R,) or ``style`` (S,) input takes; required
+                if it has one, else ignored.
             strength: 0 to 1, used if the model has a ``strength`` input, else ignored.
 
         Returns:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator
@@ -21,26 +22,30 @@ Past = tuple[Pixels, Pixels]
 """The last small frame and the last styled picture, uint8."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PresetState:
     """What of a loaded preset can move from frame to frame: its strength and its mix of styles.
 
-    ``styles`` is None for a generator without a choice of styles.
+    ``style`` is what the generator takes for the mix, float32, never changed in place; None for a
+    generator without a choice of styles.
     """
 
     strength: float
-    styles: tuple[float, ...] | None
+    style: NDArray[np.float32] | None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PresetState) or self.strength != other.strength:
+            return False
+        if self.style is None or other.style is None:
+            return self.style is other.style
+        return self.style is other.style or np.array_equal(self.style, other.style)
 
     def toward(self, other: PresetState, share: float) -> PresetState:
         """Return the state ``share`` (0 to 1) of the way from here to ``other``."""
-
-        def between(start: float, end: float) -> float:
-            return start + (end - start) * share
-
-        styles = None
-        if self.styles is not None and other.styles is not None:
-            styles = tuple(map(between, self.styles, other.styles))
-        return PresetState(between(self.strength, other.strength), styles)
+        style = None
+        if self.style is not None and other.style is not None:
+            style = self.style + (other.style - self.style) * np.float32(share)
+        return PresetState(self.strength + (other.strength - self.strength) * share, style)
 
 
 class LoadedPreset:
@@ -71,10 +76,12 @@ class LoadedPreset:
         """Carries pictures to frames the generator has not seen; for whoever shows those."""
         self._motion = MotionEstimator()
         self._coherence = Coherence(_coherence_of(preset, generator))
-        styles = None
+        self._weights: dict[str, float] = {}
+        style = None
         if generator is not None and generator.spec.styles:
-            styles = tuple(float(weight) for weight in generator.style_vector(preset.styles))
-        self.state = PresetState(preset.strength, styles)
+            self._weights = generator.style_weights(preset.styles)
+            style = generator.style_vector(preset.styles)
+        self.state = PresetState(preset.strength, style)
 
     @property
     def process_size(self) -> FrameSize:
@@ -87,9 +94,10 @@ class LoadedPreset:
 
     def with_styles(self, styles: Mapping[str, float]) -> None:
         """Change the weights of the styles from the next frame on; no effect without any."""
-        if self.generator is not None and self.state.styles is not None:
-            weights = tuple(float(weight) for weight in self.generator.style_vector(styles))
-            self.state = replace(self.state, styles=weights)
+        if self.generator is not None and self.state.style is not None:
+            style = self.generator.style_vector(styles)
+            self._weights = self.generator.style_weights(styles)
+            self.state = replace(self.state, style=style)
 
     def with_coherence(self, coherence: float) -> None:
         """Change the coherence (0 to 1) from the next frame on."""
@@ -103,9 +111,7 @@ class LoadedPreset:
     @property
     def styles(self) -> dict[str, float]:
         """Weight of each style as it is now; empty for a generator without a choice."""
-        if self.generator is None or self.state.styles is None:
-            return {}
-        return dict(zip(self.generator.spec.styles, self.state.styles, strict=True))
+        return dict(self._weights)
 
     def prepare(self, pixels: Pixels) -> Pixels:
         """Bring a frame to the process size and adjust it: the part before the generator."""
@@ -116,8 +122,7 @@ class LoadedPreset:
         """Run the generator on what :meth:`prepare` returned."""
         if self.generator is None:
             return small
-        styles = None if state.styles is None else np.asarray(state.styles, np.float32)
-        return self.generator.run(small, styles, state.strength)
+        return self.generator.run(small, state.style, state.strength)
 
     def follow(self, small: Pixels) -> Motion:
         """Return the motion that led to what :meth:`prepare` returned."""
@@ -181,7 +186,7 @@ class LoadedPreset:
         return (
             self.generator is not None
             and self.generator is other.generator
-            and (self.state.styles is None) == (other.state.styles is None)
+            and (self.state.style is None) == (other.state.style is None)
             and (mine.mirror, mine.fit, mine.before, mine.after)
             == (its.mirror, its.fit, its.before, its.after)
         )

@@ -11,7 +11,7 @@ from typing import Final
 from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.choose import Trying
-from obs_stylizer.inference.generator import Generator, open_generator
+from obs_stylizer.inference.generator import Generator, known_styles, open_generator
 from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import SessionOptions
@@ -95,7 +95,7 @@ class PresetLoader:
     ) -> tuple[NativeModel, _Key]:
         model = self._native_model(find_model(named.preset.model, named.path.parent))
         if lite:
-            model = self._lite_variant(model)
+            model = self._lite_variant(model, named)
         stat = model.path.stat()
         size = self._size_for(named, model, scale)
         return model, (model.path, stat.st_mtime_ns, stat.st_size, size)
@@ -135,8 +135,11 @@ class PresetLoader:
                 self._models.popitem(last=False)
         return model
 
-    def _lite_variant(self, model: NativeModel) -> NativeModel:
-        """Return the lite variant of ``model``, or itself and a warning if it has no usable one."""
+    def _lite_variant(self, model: NativeModel, named: NamedPreset) -> NativeModel:
+        """Return the lite variant of ``model``, or itself and a warning if it has no usable one.
+
+        A style that a pack brings is the generator's own; its lite variant cannot paint it.
+        """
         path = lite_of(model.path)
         if path is None:
             return model
@@ -147,6 +150,8 @@ class PresetLoader:
             return model
         if lite.spec.styles != model.spec.styles:
             log.warning("%s has other styles than %s and is not used", path, model.path.name)
+            return model
+        if not set(named.preset.styles) <= set(known_styles(lite)):
             return model
         return lite
 

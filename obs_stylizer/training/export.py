@@ -30,7 +30,13 @@ from obs_stylizer.inference.model_spec import (
     ModelSpec,
     write_spec,
 )
-from obs_stylizer.training.exported_weights import HALVED, keep_weights
+from obs_stylizer.inference.style_rows import (
+    hash_weights,
+    style_feed,
+    take_rows_as_input,
+    write_rows,
+)
+from obs_stylizer.training.exported_weights import keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
@@ -124,9 +130,11 @@ def export_run(
     """
     native = trained_generator(run)
     model = to_onnx(native)
-    write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
     keep_weights(model, native)
-    halve_style_rows(model, native.styles)
+    spec = describe(run.recipe, native.size_multiple, quality or {})
+    if native.styles:
+        spec = spec.model_copy(update={"weights_hash": give_rows(model)})
+    write_spec(model, spec)
     onnx.checker.check_model(model)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "exported.onnx"
@@ -188,6 +196,16 @@ def to_onnx(native: NativeGenerator) -> onnx.ModelProto:
     return model
 
 
+def give_rows(model: onnx.ModelProto) -> str:
+    """Have ``model`` take a style's row instead of weights of its styles, and bring their rows.
+
+    Returns:
+        The hash of the weights that the styles share.
+    """
+    write_rows(model, take_rows_as_input(model))
+    return hash_weights(model)
+
+
 def cut_empty_taps(model: onnx.ModelProto) -> None:
     """Leave out the first row and column of every convolution where they are nothing but zeros.
 
@@ -213,38 +231,6 @@ def cut_empty_taps(model: onnx.ModelProto) -> None:
                 entry.ints[:] = cut.shape[2:]
 
 
-def halve_style_rows(model: onnx.ModelProto, styles: int) -> None:
-    """Store what differs between styles in half precision, and compute with it in single.
-
-    Every style brings some 2 400 scales and shifts; in half precision they stay within 0.05 % of
-    what was trained, and a file of many styles stays small. Runtimes cast them once, at loading.
-
-    Args:
-        model: changed in place.
-        styles: how many the generator has; nothing is done for less than two.
-    """
-    if styles < 2:
-        return
-    graph = model.graph
-    rows = [
-        entry
-        for entry in graph.initializer
-        if list(entry.dims)[:1] == [styles]
-        and len(entry.dims) == 2
-        and entry.name.endswith((".weight", ".bias"))
-    ]
-    casts = []
-    for entry in rows:
-        name, stored = entry.name, onnx.numpy_helper.to_array(entry).astype(np.float16)
-        entry.CopyFrom(onnx.numpy_helper.from_array(stored, name + HALVED))
-        casts.append(
-            onnx.helper.make_node("Cast", [name + HALVED], [name], to=onnx.TensorProto.FLOAT)
-        )
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
 def check_parity(
     native: NativeGenerator, path: Path, pictures: Sequence[Pixels], size: FrameSize
 ) -> Parity:
@@ -254,6 +240,7 @@ def check_parity(
         TrainingError: a pixel differs by more than :data:`LARGEST_DIFFERENCE`.
     """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    model = onnx.load(path)
     largest, total = 0, 0.0
     mixes: list[np.ndarray[Any, np.dtype[np.float32]] | None] = [None]
     if native.styles:
@@ -264,7 +251,7 @@ def check_parity(
         feeds: dict[str, Any] = {FRAME_INPUT: frame}
         style = None
         if mix is not None:
-            feeds[STYLE_INPUT] = mix[None]
+            feeds |= style_feed(model, path, mix)
             style = torch.from_numpy(mix[None])
         with torch.no_grad():
             wanted = native(torch.from_numpy(frame), style).numpy()

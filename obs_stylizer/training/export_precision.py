@@ -17,11 +17,11 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
     OUTPUT,
-    STYLE_INPUT,
     ModelSpec,
     spec_of,
     write_spec,
 )
+from obs_stylizer.inference.style_rows import copy_rows, style_feed
 from obs_stylizer.training.pictures import fit_frame
 
 Feeds = dict[str, Any]
@@ -41,11 +41,12 @@ def psnr_by_style(
     Returns:
         By style, or under the generator's name where it has none.
     """
-    spec = spec_of(onnx.load(model), model)
+    loaded = onnx.load(model)
+    spec = spec_of(loaded, model)
     reference = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     errors: dict[str, list[float]] = {}
     for picture in pictures:
-        for name, feeds in feeds_of(picture, spec):
+        for name, feeds in feeds_of(picture, spec, loaded):
             wanted = reference.run([OUTPUT], feeds)[0].astype(np.float32)
             made = variant(feeds).astype(np.float32)
             errors.setdefault(name, []).append(float(np.square(made - wanted).mean()))
@@ -55,13 +56,15 @@ def psnr_by_style(
     }
 
 
-def feeds_of(picture: Pixels, spec: ModelSpec) -> Iterator[tuple[str, Feeds]]:
+def feeds_of(
+    picture: Pixels, spec: ModelSpec, model: onnx.ModelProto
+) -> Iterator[tuple[str, Feeds]]:
     """Give a name and the inputs for ``picture``, uint8 (H, W, 3), once in each style."""
     frame = fit_frame(picture, _SIZE)[None]
     if not spec.styles:
         yield spec.name, {FRAME_INPUT: frame}
     for name, mix in zip(spec.styles, np.eye(len(spec.styles), dtype=np.float32), strict=True):
-        yield name, {FRAME_INPUT: frame, STYLE_INPUT: mix[None]}
+        yield name, {FRAME_INPUT: frame, **style_feed(model, Path(spec.name), mix)}
 
 
 def halve(model: Path, output: Path) -> None:
@@ -83,6 +86,7 @@ def halve(model: Path, output: Path) -> None:
     # The casts at the inputs are put at the end, where no runtime may find them.
     OnnxModel(made).topological_sort()
     write_spec(made, spec.model_copy(update={"precision": "f16"}))
+    copy_rows(loaded, made)
     onnx.checker.check_model(made)
     onnx.save(made, output)
 

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.inference.model_spec import ModelSpec, spec_of
+from obs_stylizer.inference.style_rows import read_rows
 from obs_stylizer.training.generators import (
     Correction,
     FastGenerator,
@@ -80,7 +81,7 @@ def weights_of(path: Path, generator: PictureGenerator) -> dict[str, Tensor]:
     Raises:
         TrainingError: the file's weights have no names, or are another generator's.
     """
-    stored = _stored(onnx.load(path))
+    stored = _stored(onnx.load(path), path)
     native = NativeGenerator(generator)
     shapes = native.generator.state_dict()
     missing = sorted(set(shapes) - set(stored))
@@ -111,12 +112,14 @@ def weights_of(path: Path, generator: PictureGenerator) -> dict[str, Tensor]:
     return {name: state[name].reshape(value.shape) for name, value in wanted.items()}
 
 
-def _stored(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
+def _stored(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[Any]]:
     stored = {
         entry.name.removeprefix(_PREFIX).removesuffix(HALVED): onnx.numpy_helper.to_array(entry)
         for entry in model.graph.initializer
         if entry.name.startswith(_PREFIX)
     }
+    if rows := read_rows(model, path):
+        stored |= {name.removeprefix(_PREFIX): rows.part(name) for name, _ in rows.parts}
     for entry in model.metadata_props:
         if entry.key == _METADATA_KEY:
             for name, text in json.loads(entry.value).items():

@@ -13,6 +13,7 @@ from onnxruntime import quantization
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, ModelSpec, spec_of, write_spec
+from obs_stylizer.inference.style_rows import copy_rows
 from obs_stylizer.training.export_precision import feeds_of, psnr_by_style
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
         quantization.quantize_static(
             str(prepared),
             str(part),
-            _Pictures(pictures, spec),
+            _Pictures(pictures, spec, loaded),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             per_channel=True,
@@ -55,6 +56,7 @@ def quantize(model: Path, output: Path, pictures: Sequence[Pixels]) -> None:
         )
         made = onnx.load(part)
     write_spec(made, spec.model_copy(update={"precision": "int8"}))
+    copy_rows(loaded, made)
     onnx.save(made, output)
 
 
@@ -87,11 +89,11 @@ def _convolutions_of_pixels(model: onnx.ModelProto) -> list[str]:
 class _Pictures(quantization.CalibrationDataReader):  # type: ignore[misc]
     """Feeds every picture, each in the next style."""
 
-    def __init__(self, pictures: Sequence[Pixels], spec: ModelSpec) -> None:
+    def __init__(self, pictures: Sequence[Pixels], spec: ModelSpec, model: onnx.ModelProto) -> None:
         self._feeds = (
             feeds
             for number, picture in enumerate(pictures)
-            for turn, (_, feeds) in enumerate(feeds_of(picture, spec))
+            for turn, (_, feeds) in enumerate(feeds_of(picture, spec, model))
             if not spec.styles or turn == number % len(spec.styles)
         )
 

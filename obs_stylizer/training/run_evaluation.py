@@ -17,10 +17,10 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
     OUTPUT,
-    STYLE_INPUT,
     spec_of,
     write_spec,
 )
+from obs_stylizer.inference.style_rows import style_feed
 from obs_stylizer.training.comparison import (
     Compared,
     compare,
@@ -168,16 +168,14 @@ def _open_model(path: Path) -> tuple[Recipe, int, Painter]:
     """Return the recipe beside a native generator, its size multiple, and what it paints."""
     if not path.is_file():
         raise TrainingError(f"there is no model {path}")
-    spec = spec_of(onnx.load(path), path)
+    model = onnx.load(path)
+    spec = spec_of(model, path)
     recipe = load_recipe(path.with_name(f"{spec.name}.yaml"))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def paint(frame: Pixels, mix: Mix | None) -> Pixels:
-        feeds = {FRAME_INPUT: frame[None]}
-        if mix is not None and spec.styles:
-            made: Pixels = session.run([OUTPUT], {**feeds, STYLE_INPUT: mix[None]})[0][0]
-        else:
-            made = session.run([OUTPUT], feeds)[0][0]
+        style = {} if mix is None else style_feed(model, path, mix)
+        made: Pixels = session.run([OUTPUT], {FRAME_INPUT: frame[None], **style})[0][0]
         return made
 
     return recipe, spec.size_multiple, paint

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
+from numpy.typing import NDArray
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
@@ -48,10 +48,12 @@ class ModelTeacher:
         import onnxruntime
 
         from obs_stylizer.inference.locate import find_model
-        from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STYLE_INPUT, spec_of
+        from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, spec_of
+        from obs_stylizer.inference.style_rows import style_feed
 
         self.path = path = find_model(model)
-        spec = spec_of(onnx.load(path), path)
+        loaded = onnx.load(path)
+        spec = spec_of(loaded, path)
         self.styles: tuple[str, ...] = tuple(spec.styles)
         options = onnxruntime.SessionOptions()
         # It runs beside the training, which has the cores.
@@ -60,7 +62,8 @@ class ModelTeacher:
             str(path), options, providers=["CPUExecutionProvider"]
         )
         self._multiple = spec.size_multiple
-        self._frame, self._style, self._output = FRAME_INPUT, STYLE_INPUT, OUTPUT
+        self._frame, self._output = FRAME_INPUT, OUTPUT
+        self._style = partial(style_feed, loaded, path)
 
     def paint(self, picture: Pixels, mix: Sequence[float] = ()) -> Pixels:
         """Return what the model makes of ``picture``; its sides must suit the model.
@@ -76,9 +79,9 @@ class ModelTeacher:
             raise TrainingError(
                 f"the teacher takes sides that are multiples of {self._multiple}", "set data.crop"
             )
-        feeds = {self._frame: picture[None]}
+        feeds: dict[str, NDArray[Any]] = {self._frame: picture[None]}
         if self.styles:
-            feeds[self._style] = np.array([mix], np.float32)
+            feeds |= self._style(mix)
         made: Pixels = self._session.run([self._output], feeds)[0][0]
         return made
 

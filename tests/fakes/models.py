@@ -20,8 +20,10 @@ from obs_stylizer.inference.model_spec import (
     STRENGTH_INPUT,
     STYLE_INPUT,
     ModelSpec,
+    spec_of,
     write_spec,
 )
+from obs_stylizer.inference.style_rows import hash_weights, take_rows_as_input, write_rows
 
 OPSET = 17
 TINTS = ((60.0, 0.0, 0.0), (0.0, 0.0, 60.0), (0.0, 60.0, 0.0), (40.0, 40.0, 0.0))
@@ -304,3 +306,15 @@ def write_quantized_variant(path: Path) -> Path:
     write_spec(model, _spec(path, multiple=8).model_copy(update={"precision": "int8"}))
     onnx.save(model, variant)
     return variant
+
+
+def write_row_tint_model(path: Path, styles: Sequence[str] = ("red", "blue")) -> Path:
+    """:func:`write_tint_model` with the styles' rows as its input: three numbers each, the tint."""
+    write_tint_model(path, styles)
+    model = onnx.load(path)
+    spec = spec_of(model, path)
+    write_rows(model, take_rows_as_input(model))
+    write_spec(model, spec.model_copy(update={"weights_hash": hash_weights(model)}))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path

@@ -20,7 +20,7 @@ def test_a_native_model_is_described(tmp_path: Path) -> None:
     model = load_native_model(models.write_tint_model(tmp_path / "tint.onnx", ("red", "blue")))
     assert model.spec.name == "tint"
     assert model.spec.styles == ("red", "blue")
-    assert model.style_count == 2
+    assert (model.style_input, model.style_length) == ("style", 2)
     assert not model.has_strength
     assert model.free_dimensions == {"height": "height", "width": "width"}
     assert model.opset == models.OPSET

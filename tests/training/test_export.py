@@ -14,6 +14,7 @@ import torch
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.model_spec import spec_of
+from obs_stylizer.inference.style_rows import hash_weights, read_rows, style_feed
 from obs_stylizer.training.export import (
     Parity,
     check_parity,
@@ -115,11 +116,14 @@ def test_the_exported_file_keeps_the_contract(exported: Exported) -> None:
     session = onnxruntime.InferenceSession(str(output), providers=["CPUExecutionProvider"])
     inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
     assert inputs["frame"] == ("tensor(uint8)", [1, "height", "width", 3])
-    assert inputs["style"] == ("tensor(float)", [1, 2])
+    rows = read_rows(model, output)
+    assert rows is not None
+    assert inputs["rows"] == ("tensor(float)", [1, rows.values.shape[1]])
+    assert spec.weights_hash == hash_weights(model)
     for height, width in ((16, 16), (120, 160), (200, 72)):
         frame = np.zeros((1, height, width, 3), np.uint8)
-        style = np.array([[0.5, 0.5]], np.float32)
-        made = session.run(["stylized"], {"frame": frame, "style": style})[0]
+        style = style_feed(model, output, [0.5, 0.5])
+        made = session.run(["stylized"], {"frame": frame, **style})[0]
         assert made.shape == frame.shape
         assert made.dtype == np.uint8
 
