@@ -228,7 +228,7 @@ class Settings(Section):
 
     source: str = ""
     """camera[:INDEX|:NAME|:pipewire:NODE], screen[:INDEX][@X,Y,WxH], window, file:PATH, image:PATH,
-    pattern or generator:NAME; empty: the first camera, else the pattern."""
+    pattern, generator:NAME or obs-filter[:NAME]; empty: the first camera, else the pattern."""
     sinks: tuple[str, ...] = ()
     """virtual-camera[:DEVICE], pipewire-camera[:NAME], http[:PORT], file:PATH or null;
     empty: the virtual camera, else that of PipeWire, else the stream."""

@@ -62,7 +62,7 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
 
     reasons: list[str] = []
     source = overrides.source or _source(settings, reasons)
-    sinks = overrides.sinks or _sinks(settings, reasons)
+    sinks = overrides.sinks or _sinks(settings, source, reasons)
     wished = overrides.fps or settings.fps
     fps = wished or _fps(source, reasons)
     process = overrides.process_size or (
@@ -122,9 +122,15 @@ def _source(settings: Settings, reasons: list[str]) -> SourceSpec:
     return SourceSpec(SourceKind.PATTERN)
 
 
-def _sinks(settings: Settings, reasons: list[str]) -> tuple[SinkSpec, ...]:
+def _sinks(settings: Settings, source: SourceSpec, reasons: list[str]) -> tuple[SinkSpec, ...]:
     if settings.sinks:
         return tuple(SinkSpec.parse(text) for text in settings.sinks)
+    if source.kind is SourceKind.OBS_FILTER:
+        reasons.append(
+            "sink: the filter in OBS shows the picture itself; the stream shows it too, at "
+            f"http://127.0.0.1:{settings.web.port}/stream.mjpg (others: --sink)"
+        )
+        return (SinkSpec(SinkKind.HTTP, str(settings.web.port)),)
     cameras = list_virtual_cameras()
     if cameras:
         reasons.append(

@@ -43,6 +43,7 @@ from obs_stylizer.realtime.messages import (
     LoadMeasured,
     Request,
     SetAsleep,
+    SetFrozen,
     SleepChanged,
     SourceEnded,
     SourceFailed,
@@ -52,6 +53,7 @@ from obs_stylizer.realtime.messages import (
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
+from obs_stylizer.sources.spec import SourceKind
 from obs_stylizer.web.shared_server import SharedServer
 
 log = logging.getLogger(__name__)
@@ -253,6 +255,7 @@ class Daemon:
         if frozen and self.presenter.newest is None:
             raise UsageError("there is no picture to hold yet", "wait until the style is on air")
         self.presenter.freeze(frozen=frozen)
+        self.request(SetFrozen(frozen))
 
     def start_recording(self) -> Future[Path]:
         """Begin a recording of what is sent."""
@@ -376,7 +379,9 @@ class Daemon:
     # Twenty times a second.
 
     def _is_watched(self) -> bool:
-        return self.presenter is None or self.presenter.is_watched
+        # A filter in OBS that nobody sees gives no frames, so there is nothing to put to sleep.
+        is_answered = self.controller.on_air.source.startswith(SourceKind.OBS_FILTER)
+        return self.presenter is None or is_answered or self.presenter.is_watched
 
     def _change_sleep(self, asleep: bool) -> None:
         assert self.presenter is not None

@@ -25,7 +25,7 @@ from obs_stylizer.realtime.messages import (
     SourceOpened,
 )
 from obs_stylizer.realtime.pacing import Backoff
-from obs_stylizer.sources.base import Source, SourceInfo, SourceOptions
+from obs_stylizer.sources.base import AnsweredSource, Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.open import make_source
 from obs_stylizer.sources.spec import SourceSpec
 
@@ -64,6 +64,12 @@ class Capture:
     def overtaken(self) -> int:
         """Frames that a newer one overtook, in the source itself or in the slot."""
         return self._skipped + self.slot.overwritten
+
+    @property
+    def answered(self) -> AnsweredSource | None:
+        """The source there is, if it shows what is made of its frames."""
+        source = self._source
+        return source if isinstance(source, AnsweredSource) else None
 
     def start(self) -> None:
         """Begin to capture."""

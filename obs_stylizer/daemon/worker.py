@@ -22,7 +22,7 @@ from typing import Final
 from obs_stylizer.daemon.capture import Capture
 from obs_stylizer.daemon.load_thread import LoadThread
 from obs_stylizer.errors import ModelError, StylizerError
-from obs_stylizer.frames import Frame
+from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer, SourcePeriod
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
@@ -39,6 +39,7 @@ from obs_stylizer.realtime.messages import (
     SetAsleep,
     SetBypass,
     SetCoherence,
+    SetFrozen,
     SetStrength,
     SetStyles,
     ShowPreset,
@@ -102,6 +103,7 @@ class Worker:
         self._overwritten = 0
         self._captured = 0
         self._source_changes = 0
+        self._frozen = False
 
     def tell(self, event: Event) -> None:
         """Send an event to the daemon; one that is gone is noticed elsewhere."""
@@ -130,6 +132,7 @@ class Worker:
                 self._count()
                 # After the wait for a frame and not before: this very frame shows the change.
                 self._do_requests()
+                self._attend_to_source()
                 if frame is not None and self._stylizer.loaded is not None:
                     self._style(frame)
         finally:
@@ -152,10 +155,24 @@ class Worker:
         if not self._stylizer.waits_for_first:
             self._shown_id = self._request_id
         self._mailbox.publish(StyledFrame(frame, time.perf_counter(), self._shown_id, times))
+        self._answer(frame, target)
         self._count_keys()
         if self._gives_plain and self._stylizer.loaded is not None:
             self._stylizer.loaded.plain(frame.pixels, self._plain.begin())
             self._plain.publish(StyledFrame(frame, time.perf_counter(), self._shown_id, times))
+
+    def _attend_to_source(self) -> None:
+        """Leave a sign of life where the source shows our pictures itself."""
+        answered, loaded = self._capture.answered, self._stylizer.loaded
+        if answered is not None and loaded is not None:
+            answered.describe("" if self._stylizer.bypass else loaded.preset.title)
+            answered.freeze(frozen=self._frozen)
+            answered.beat()
+
+    def _answer(self, frame: Frame, styled: Pixels) -> None:
+        answered, loaded = self._capture.answered, self._stylizer.loaded
+        if answered is not None and loaded is not None:
+            answered.answer(frame.captured_at, styled, mirrored=loaded.preset.mirror)
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.overtaken
@@ -206,6 +223,8 @@ class Worker:
                 self._to_do.put(partial(self._set, request))
             case SetBypass(bypass):
                 self._to_do.put(partial(setattr, self._stylizer, "bypass", bypass))
+            case SetFrozen(frozen):
+                self._to_do.put(partial(setattr, self, "_frozen", frozen))
             case GivePlain(give):
                 self._to_do.put(partial(setattr, self, "_gives_plain", give))
             case Warm(preset, quality):

@@ -93,6 +93,13 @@ class SetBypass:
 
 
 @dataclass(frozen=True, slots=True)
+class SetFrozen:
+    """Let a source that shows our pictures itself keep the last one, or show new ones again."""
+
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Preload:
     """Load the generators of these presets when there is nothing else to do."""
 
@@ -142,6 +149,7 @@ Request = (
     | SetStyles
     | SetCoherence
     | SetBypass
+    | SetFrozen
     | Preload
     | Warm
     | ChangeSource

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from obs_stylizer.clock import Clock, SystemClock
-from obs_stylizer.frames import Frame, FrameSize
+from obs_stylizer.frames import Frame, FrameSize, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +84,32 @@ class Source(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class AnsweredSource(Source):
+    """A source that shows in the place of its frames what was made of them.
+
+    ``read`` may run on one thread while another calls the rest.
+    """
+
+    @abstractmethod
+    def answer(self, captured_at: float, styled: Pixels, *, mirrored: bool) -> None:
+        """Give back what was made of a frame; one that is too old, or unknown, is left out.
+
+        Args:
+            captured_at: that frame's.
+            styled: uint8 (height, width, 3), RGB, of the shape of the wished frame size; copied.
+            mirrored: left and right were exchanged.
+        """
+
+    @abstractmethod
+    def beat(self) -> None:
+        """Leave a sign of life of whoever answers."""
+
+    @abstractmethod
+    def describe(self, on_air: str) -> None:
+        """Say there what its frames are turned into."""
+
+    @abstractmethod
+    def freeze(self, *, frozen: bool) -> None:
+        """Go on showing the last answer, or show new ones again."""

@@ -53,6 +53,10 @@ def make_source(spec: SourceSpec, options: SourceOptions) -> Source:
             from obs_stylizer.sources.generator import GeneratorSource
 
             return GeneratorSource(spec.target, spec.seed, spec.seconds, options)
+        case SourceKind.OBS_FILTER:
+            from obs_stylizer.sources.obs_filter import ObsFilterSource
+
+            return ObsFilterSource(spec.target, options)
 
 
 def _make_shared(spec: SourceSpec, options: SourceOptions) -> Source:

@@ -11,7 +11,7 @@ from obs_stylizer.errors import UsageError
 
 FORMS = (
     "camera[:INDEX|:NAME|:pipewire:NODE], screen[:INDEX][@X,Y,WxH][?ask], window[@X,Y,WxH][?ask], "
-    "file:PATH[?once], image:PATH, pattern, generator:NAME[?seed=N&seconds=S]"
+    "file:PATH[?once], image:PATH, pattern, generator:NAME[?seed=N&seconds=S], obs-filter[:NAME]"
 )
 PIPEWIRE_PREFIX: Final = "pipewire:"
 """What the target of a camera begins with that is to be read through PipeWire."""
@@ -30,6 +30,7 @@ class SourceKind(StrEnum):
     IMAGE = "image"
     PATTERN = "pattern"
     GENERATOR = "generator"
+    OBS_FILTER = "obs-filter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class SourceSpec:
     """A source as asked for.
 
     Attributes:
-        kind: which of the seven.
-        target: camera name or index, screen index, generator's name, or path; "" for the first
-            or none.
+        kind: which of them.
+        target: camera name or index, screen index, generator's name, path, or the name of an OBS
+            source with a filter; "" for the first or none.
         region: part of a screen or window; None for all of it.
         once: a file ends instead of starting over.
         seed: which walk a generator takes.

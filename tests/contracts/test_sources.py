@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from obs_stylizer.sources.open import make_source
 from obs_stylizer.sources.spec import SourceSpec
 from tests.fakes.camera import FakeDevice, fake_cameras
 from tests.fakes.latent_models import write_latent_model
+from tests.fakes.obs_filter import FakeFilter, drawn_by_obs
 from tests.fakes.videos import numbered_pictures, write_video
 
 SourceFactory = Callable[[SourceOptions], Source]
@@ -28,14 +30,19 @@ KINDS = [
     "file",
     "camera",
     "generator",
+    "obs-filter",
     pytest.param("screen", marks=pytest.mark.screen),
 ]
 
 
 @pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceFactory]:
+def make(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SourceFactory]:
     kind = request.param
-    spec = SourceSpec.parse(kind) if kind in ("pattern", "camera", "screen") else None
+    simple = ("pattern", "camera", "obs-filter", "screen")
+    spec = SourceSpec.parse(kind) if kind in simple else None
+    drawing = ExitStack()
     if kind == "image":
         picture = np.full((30, 40, 3), 90, np.uint8)
         cv2.imwrite(str(tmp_path / "picture.png"), picture)
@@ -46,6 +53,9 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceFacto
     elif kind == "generator":
         path = write_latent_model(tmp_path / "clouds.onnx")
         spec = SourceSpec.parse(f"generator:{path}")
+    elif kind == "obs-filter":
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        drawing.enter_context(drawn_by_obs(FakeFilter(tmp_path / "obs-stylizer")))
     elif kind == "screen":
         request.getfixturevalue("x_display")
     assert spec is not None
@@ -55,7 +65,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SourceFacto
         made.append(make_source(spec, options))
         return made[-1]
 
-    with fake_cameras(Fake=FakeDevice()):
+    with drawing, fake_cameras(Fake=FakeDevice()):
         yield factory
         for source in made:
             source.close()

@@ -83,6 +83,7 @@ class RealObs:
 
     Attributes:
         scripts: of its Tools menu, each with its settings.
+        prefix: put before its command.
         ended_well: for each time it ended, whether it neither crashed nor had to be killed.
     """
 
@@ -93,6 +94,7 @@ class RealObs:
     fps: int = 30
     size: tuple[int, int] = (320, 180)
     scripts: Sequence[tuple[Path, dict[str, Any]]] = ()
+    prefix: Sequence[str] = ()
     process: subprocess.Popen[bytes] | None = None
     ended_well: list[bool] = field(default_factory=list)
 
@@ -161,7 +163,7 @@ class RealObs:
         }
         with (self.home / "obs.log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["obs", "--multi", "--profile", "Test", "--collection", "Test"],
+                [*self.prefix, "obs", "--multi", "--profile", "Test", "--collection", "Test"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
