@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from obs_stylizer.training.compilation import compile_networks, lay_out
 from obs_stylizer.training.distributed import World
 from obs_stylizer.training.losses.regularization import clip_weights
 from obs_stylizer.training.monitoring import Means, MetricsLog, Progress, SilentProgress, StepClock
+from obs_stylizer.training.muon import Muon
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
 from obs_stylizer.training.optimization import MovingAverage, Precision, progress_of, rate_factor
@@ -80,12 +81,17 @@ class Trainer:
         self.world.share_start(self.objective.discriminators)
         self.average = MovingAverage(self.objective.generators, schedule.moving_average)
         self.precision = Precision(self.recipe.precision, device)
-        self.generator_optimizer = _adam(
-            self.objective.generators, schedule.learning_rate, schedule.betas
+        build = Muon if schedule.optimizer == "muon" else _adam
+        self.generator_optimizer: torch.optim.Optimizer = build(
+            self.objective.generators.parameters(), schedule.learning_rate, schedule.betas
         )
         adversarial = self.recipe.adversarial
         self.discriminator_optimizer = (
-            _adam(self.objective.discriminators, adversarial.learning_rate, adversarial.betas)
+            _adam(
+                self.objective.discriminators.parameters(),
+                adversarial.learning_rate,
+                adversarial.betas,
+            )
             if len(self.objective.discriminators)
             else None
         )
@@ -378,8 +384,10 @@ def _interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _adam(networks: nn.Module, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    return torch.optim.Adam(networks.parameters(), lr=rate, betas=betas, eps=1e-8)
+def _adam(
+    parameters: Iterable[nn.Parameter], rate: float, betas: tuple[float, float]
+) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=rate, betas=betas, eps=1e-8)
 
 
 def _on_cpu(state: Any) -> Any:
