@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import platformdirs
 import typer
 from rich.console import Console
@@ -139,15 +140,25 @@ def _compare(target: Path, others: Path, output: Path, features: Path | None) ->
 
 @app.command()
 def export(
-    run: RunArgument,
+    run: Annotated[
+        Path,
+        typer.Argument(help="Run directory, or the recipe of a print, which needs no training."),
+    ],
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: NAME.onnx in the run directory.")
     ] = None,
     int8: Annotated[bool, typer.Option(help="Also write NAME.int8.onnx.")] = True,
     f16: Annotated[bool, typer.Option(help="Also write NAME.f16.onnx, for GPUs.")] = False,
 ) -> None:
-    """Write a run's generator as an ONNX file and check it against torch."""
+    """Write a run's generator as an ONNX file and check it against torch.
+
+    For example: obs-stylizer export runs/paintings --output onnx/paintings.onnx, or
+    obs-stylizer export onnx/pop-art.yaml
+    """
     need_torch()
+    if run.is_file():
+        _export_print(run, output or run.with_suffix(".onnx"))
+        return
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
     from obs_stylizer.training.export_precision import compare_bfloat16
     from obs_stylizer.training.quantization import compare, quantize
@@ -179,6 +190,20 @@ def export(
 
     if f16:
         _export_half(target, held_out)
+
+
+def _export_print(recipe: Path, output: Path) -> None:
+    from obs_stylizer.training.export import PARITY_SIZES
+    from obs_stylizer.training.printing import export_print
+
+    # Two frames that hold every colour and both kinds of areas, even and busy.
+    ramps = np.indices((360, 640)).sum(0)
+    even = np.stack([ramps * share % 256 for share in (1, 2, 3)], -1).astype(np.uint8)
+    busy = np.random.default_rng(0).integers(0, 256, even.shape, np.uint8)
+    shares = export_print(recipe, output, [even, busy])
+    for size, share in zip(PARITY_SIZES, shares, strict=True):
+        typer.echo(f"{size}: {100 * share:.3f} % of the pixels printed otherwise than by torch")
+    typer.echo(f"written: {output} ({output.stat().st_size / 1e6:.2f} MB)")
 
 
 @app.command("fetch-features")

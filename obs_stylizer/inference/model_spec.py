@@ -71,6 +71,8 @@ class ModelSpec(Section):
     """Number format the weights are stored in."""
     coherence: Annotated[float, Field(ge=0, le=1)] | None = None
     """Coherence that suits it where a preset states none; None leaves it to the program."""
+    enlarging: Literal["smooth", "nearest"] = "smooth"
+    """How its pictures are brought to a larger output: interpolated, or with hard pixels."""
     quality: dict[str, float] = Field(default_factory=dict)
     """Figures measured by ``evaluate``, by name."""
     adopted_from: str = ""

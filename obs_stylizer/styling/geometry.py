@@ -10,6 +10,7 @@ import numpy as np
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 
 Fit = Literal["crop", "fit", "stretch"]
+Enlarging = Literal["smooth", "nearest"]
 
 
 def reshape(pixels: Pixels, size: FrameSize, fit: Fit = "crop", *, mirror: bool = False) -> Pixels:
@@ -32,10 +33,19 @@ def reshape(pixels: Pixels, size: FrameSize, fit: Fit = "crop", *, mirror: bool 
     return np.ascontiguousarray(cv2.flip(result, 1) if mirror else result)
 
 
-def scale_into(pixels: Pixels, target: Pixels) -> None:
-    """Scale ``pixels`` to fill ``target`` and write it there: uint8, RGB both."""
+def scale_into(pixels: Pixels, target: Pixels, enlarging: Enlarging = "smooth") -> None:
+    """Scale ``pixels`` to fill ``target`` and write it there: uint8, RGB both.
+
+    Args:
+        pixels: (height, width, 3).
+        target: of any size.
+        enlarging: what becomes of pixels in a larger picture: ``nearest`` leaves them hard.
+    """
     if pixels.shape == target.shape:
         np.copyto(target, pixels)
+    elif enlarging == "nearest":
+        size = size_of(target)
+        cv2.resize(pixels, (size.width, size.height), target, interpolation=cv2.INTER_NEAREST)
     else:
         _resize(pixels, size_of(target), target)
 

@@ -166,14 +166,15 @@ class LoadedPreset:
         """
         styled = self._after(styled)
         on_host = self.generator is None or not self.generator.has_strength
+        enlarging = "smooth" if self.generator is None else self.generator.spec.enlarging
         if not on_host or state.strength >= 1:
-            scale_into(styled, target)
+            scale_into(styled, target, enlarging)
             return
         plain = reshape(pixels, self._size, self._fit, mirror=self.preset.mirror)
         if state.strength <= 0:
             np.copyto(target, plain)
             return
-        scale_into(styled, target)
+        scale_into(styled, target, enlarging)
         cv2.addWeighted(target, state.strength, plain, 1 - state.strength, 0, target)
 
     def plain(self, pixels: Pixels, target: Pixels) -> None:

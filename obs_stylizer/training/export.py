@@ -38,7 +38,7 @@ from obs_stylizer.inference.style_rows import (
 )
 from obs_stylizer.training.exported_weights import keep_weights
 from obs_stylizer.training.generators import build_generator
-from obs_stylizer.training.native import NativeGenerator
+from obs_stylizer.training.native import FrameNetwork, NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.run_directory import RunDirectory
@@ -148,7 +148,7 @@ def export_run(
     return parity
 
 
-def to_onnx(native: NativeGenerator) -> onnx.ModelProto:
+def to_onnx(native: FrameNetwork) -> onnx.ModelProto:
     """Return ``native`` as an ONNX model of :data:`OPSET`, height and width free.
 
     Raises:

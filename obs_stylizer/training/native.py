@@ -26,7 +26,16 @@ _BORDER: Final = 2
 """Gathered pixels, each of two by two, that the border of a painting takes."""
 
 
-class NativeGenerator(nn.Module):
+class FrameNetwork(nn.Module):
+    """What is exported: uint8 (1, H, W, 3), RGB, to the same."""
+
+    size_multiple: int
+    """Sides of a frame are multiples of it."""
+    styles: int
+    """Length of the second input, the style vector; 0 without one."""
+
+
+class NativeGenerator(FrameNetwork):
     """Takes and gives frames as uint8 (1, H, W, 3), RGB.
 
     Where a generator gathers pixels, that is done while they are still bytes, in the order in
