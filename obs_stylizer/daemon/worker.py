@@ -133,7 +133,9 @@ class Worker:
                 # After the wait for a frame and not before: this very frame shows the change.
                 self._do_requests()
                 self._attend_to_source()
-                if frame is not None and self._stylizer.loaded is not None:
+                if frame is None:
+                    self._stylizer.begin_first()
+                elif self._stylizer.loaded is not None:
                     self._style(frame)
         finally:
             self._stopping.set()
@@ -240,6 +242,8 @@ class Worker:
         later = self._set_since_newest
         if request is self._newest:
             self._to_do.put(partial(self._switch, request, loaded, later))
+            # The last frame will do to begin with: the next may be a thirtieth of a second away.
+            self._capture.slot.wake()
 
     # On the thread that styles, between two frames.
 

@@ -121,6 +121,10 @@ class Generator:
             )
         return seconds
 
+    def cancel(self) -> None:
+        """See :meth:`Session.cancel`. Any thread."""
+        self._session.cancel()
+
     def close(self) -> None:
         """Give the device's memory back. May be called twice."""
         self._session.close()

@@ -113,6 +113,8 @@ class OnnxRuntimeSession(Session):
             ModelError: ONNX Runtime cannot read the model.
         """
         self._session: Any = None
+        self._run_options: Any = None
+        self._can_be_cancelled = provider is Provider.CPU
         self.frame_size = frame_size
         # The options of built-in providers mean nothing to a plug-in.
         plugged = bool(plugin_devices)
@@ -238,7 +240,10 @@ class OnnxRuntimeSession(Session):
                 self._give(self._style_input, self._style, weights)
             if strength is not None and self._strength is not None:
                 self._give(STRENGTH_INPUT, self._strength, np.array([strength], np.float32))
-            self._session.run_with_iobinding(self._binding)
+            if self._can_be_cancelled:
+                # What was once ended stays ended, so each run has its own.
+                self._run_options = onnx_runtime().RunOptions()
+            self._session.run_with_iobinding(self._binding, self._run_options)
             result: Pixels = self._result.numpy() if self._on_device else self._array
         except Exception as cause:
             raise _translate(cause, "ONNX Runtime failed") from cause
@@ -250,6 +255,12 @@ class OnnxRuntimeSession(Session):
         buffer.update_inplace(values)
         if self._copied_when_bound:
             self._binding.bind_ortvalue_input(name, buffer)
+
+    def cancel(self) -> None:
+        """See :meth:`Session.cancel`. Runs on a GPU are short, and their drivers left alone."""
+        options = self._run_options
+        if options is not None:
+            options.terminate = True
 
     def close(self) -> None:
         """See :meth:`Session.close`."""

@@ -7,6 +7,7 @@ The GPU and NPU paths are written from its documentation and have not been run.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from pathlib import Path
@@ -183,6 +184,13 @@ class OpenVinoSession(Session):
             raise _translate(cause, f"OpenVINO failed on {self.runs_on.device}") from cause
         stylized: Pixels = self._output[0]
         return stylized
+
+    def cancel(self) -> None:
+        """See :meth:`Session.cancel`. Runs on a GPU are short, and their drivers left alone."""
+        request = self._request
+        if request is not None and self.runs_on.on_cpu:
+            with contextlib.suppress(RuntimeError):
+                request.cancel()
 
     def close(self) -> None:
         """See :meth:`Session.close`."""

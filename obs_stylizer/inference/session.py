@@ -106,6 +106,14 @@ class Session(ABC):
             ProviderError: the run failed otherwise.
         """
 
+    def cancel(self) -> None:
+        """End the run under way before its time, where that is possible. Any thread.
+
+        A run that was ended raises a ProviderError; one that cannot be ended goes on and gives
+        its picture. Nothing is done where none is under way.
+        """
+        return
+
     @abstractmethod
     def close(self) -> None:
         """Give the device's memory back. May be called twice."""

@@ -120,6 +120,10 @@ class MotionEstimator:
         """Forget the last frame, so that the next one counts as a cut."""
         self._colour = self._grey = None
 
+    def go_on(self, other: MotionEstimator) -> None:
+        """Go on from where another is, which has followed the same frames."""
+        self._colour, self._grey = other._colour, other._grey
+
     def recall(self, before: Pixels | None) -> None:
         """Go on from the last small frame of another."""
         self._grey = None

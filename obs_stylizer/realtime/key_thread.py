@@ -48,6 +48,7 @@ class KeyThread:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._job: _Job | None = None
+        self._running: _Job | None = None
         self._made: KeyPicture | Exception | None = None
         self._thread = threading.Thread(target=self._run, name="generator", daemon=True)
 
@@ -63,8 +64,9 @@ class KeyThread:
 
     @property
     def busy_seconds(self) -> float:
-        """For how long the picture that is being made is; 0 where none is."""
-        job = self._job
+        """For how long the generator has been running; 0 where it is not."""
+        with self._changed:
+            job = self._running or self._job
         return 0.0 if job is None else time.perf_counter() - job.began
 
     def make(self, loaded: LoadedPreset, state: PresetState, moment: float, frame: Pixels) -> None:
@@ -100,11 +102,20 @@ class KeyThread:
             raise made
         return made
 
+    def give_up(self) -> None:
+        """Have no more use for the picture that is being made; another may begin at once."""
+        with self._changed:
+            job, self._job = self._job, None
+            if not isinstance(self._made, Exception):
+                self._made = None
+        if job is not None and job.loaded.generator is not None:
+            job.loaded.generator.cancel()
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._job is not None)
-                job = self._job
+                job = self._running = self._job
             assert job is not None
             made: KeyPicture | Exception
             try:
@@ -114,5 +125,7 @@ class KeyThread:
             except Exception as error:
                 made = error
             with self._changed:
-                self._job, self._made = None, made
-                self._changed.notify_all()
+                self._running = None
+                if self._job is job:
+                    self._job, self._made = None, made
+                    self._changed.notify_all()

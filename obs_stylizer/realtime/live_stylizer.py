@@ -17,7 +17,7 @@ from obs_stylizer.motion.coherence import FADE_IN
 from obs_stylizer.motion.flow import Motion
 from obs_stylizer.realtime.key_thread import KeyPicture, KeyThread
 from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
-from obs_stylizer.styling.stylizer import Stylizer
+from obs_stylizer.styling.stylizer import Crossfade, Stylizer
 
 _AT_REST_SECONDS: Final = 1.0
 """Between key pictures of a frame that does not change."""
@@ -44,6 +44,23 @@ class KeyCounts:
     reprojected: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """What was found of a frame for one preset, and serves others that prepare it alike.
+
+    Attributes:
+        loaded: the preset.
+        before: the small frame that the motion comes from; None at the beginning.
+        small: the frame as prepared.
+        motion: that led to it.
+    """
+
+    loaded: LoadedPreset
+    before: Pixels | None
+    small: Pixels
+    motion: Motion
+
+
 class LiveStylizer(Stylizer):
     """A stylizer whose generators run on a thread of their own. One thread only.
 
@@ -62,6 +79,8 @@ class LiveStylizer(Stylizer):
         self._keys = KeyThread()
         self._keys.start()
         self._made_last: KeyPicture | None = None
+        self._frame: Pixels | None = None
+        self._followed: list[_Followed] = []
         self._is_carrying = False
         self._leaning = 0
         self._run_seconds = 0.0
@@ -81,31 +100,79 @@ class LiveStylizer(Stylizer):
         return self._waits
 
     def switch_to(self, loaded: LoadedPreset, crossfade_ms: float) -> None:
-        """See :meth:`Stylizer.switch_to`."""
+        """See :meth:`Stylizer.switch_to`.
+
+        Where pictures are carried, nobody needs the one of the old preset any more that is being
+        made, and the generator is free at once for the first one of the new preset.
+        """
+        last, fade = self._loaded, self._fade
+        self._expect(loaded)
         # Even a cut is no sooner than the first picture of the new preset.
         super().switch_to(loaded, max(crossfade_ms, 1e-3) if self._is_carrying else crossfade_ms)
+        if self._fade is None or last is None or not self._is_carrying:
+            return
+        if fade is not None and fade.began is None:
+            # What it was to be faded to was never seen.
+            self._fade.previous = fade.previous
+        if not self.bypass and self._is_generated(loaded, loaded.state):
+            self._keys.give_up()
+            last.reprojector.give_up()
 
-    def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
-        """See :meth:`Stylizer.process`."""
-        self._waits = False
-        loaded, fade = self._loaded, self._fade
-        waits = (
+    def _expect(self, loaded: LoadedPreset) -> None:
+        """Foresee from its warm-up whether a generator is too slow for the source."""
+        last = self._loaded
+        if last is None or loaded.generator is None or loaded.frame_seconds <= 0:
+            return
+        if last.generator is not loaded.generator:
+            self._run_seconds = loaded.frame_seconds
+        if self._carries and 0 < _TOO_BUSY * self.period < loaded.frame_seconds:
+            self._is_carrying, self._leaning = True, 0
+
+    def begin_first(self) -> None:
+        """Begin the first picture of a preset with the last frame, in place of the next one.
+
+        To be called after :meth:`switch_to` where no new frame is there yet, and only while the
+        pixels given to :meth:`process` last are as they were. It is for carried pictures: where
+        every frame waits for its own, nothing is done.
+        """
+        loaded, fade, frame, moment = self._loaded, self._fade, self._frame, self._last_moment
+        if loaded is None or fade is None or frame is None or moment is None:
+            return
+        if self._waits_with(loaded, fade) and self._keys.is_idle:
+            small, _ = self._follow(loaded, frame)
+            self._ask(loaded, loaded.state, moment, small)
+
+    def _waits_with(self, loaded: LoadedPreset, fade: Crossfade) -> bool:
+        """Whether a preset that is faded to has to have a picture before the fade begins."""
+        return (
             self._is_carrying
             and not self.bypass
-            and loaded is not None
             and self._is_generated(loaded, loaded.state)
-            and fade is not None
             and fade.began is None
         )
-        if waits and loaded is not None and fade is not None:
-            small = loaded.prepare(pixels)
-            self._observe(loaded, small)
+
+    def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
+        """See :meth:`Stylizer.process`.
+
+        Args:
+            pixels: see there; :meth:`begin_first` looks at them again.
+            moment: see there.
+            target: see there.
+        """
+        self._waits = False
+        self._frame, self._followed = pixels, []
+        loaded, fade = self._loaded, self._fade
+        if loaded is not None and fade is not None and self._waits_with(loaded, fade):
+            previous = fade.previous
+            if previous.prepares_like(loaded) and self._is_generated(previous, previous.state):
+                # It has a frame to come from, and the other goes on from where it is.
+                self._follow(previous, pixels)
+            small, _ = self._follow(loaded, pixels)
             self._collect()
             if not loaded.reprojector.has_picture:
                 self._ask(loaded, loaded.state, moment, small)
                 self._waits = True
                 self._last_moment = moment
-                previous = fade.previous
                 self._apply(previous, previous, 1.0, pixels, target)
                 return
         super().process(pixels, moment, target)
@@ -132,8 +199,7 @@ class LiveStylizer(Stylizer):
             self.counts.generated += loaded.generator is not None and state.strength > 0
             return
         began = self.clock()
-        small = loaded.prepare(pixels)
-        motion = self._observe(loaded, small)
+        small, motion = self._follow(loaded, pixels)
         prepared = self.clock()
         picture, waited = self._picture(loaded, state, small)
         finishing = self.clock()
@@ -145,10 +211,26 @@ class LiveStylizer(Stylizer):
         self.stages.generate += self._run_seconds if self._is_carrying else waited
         self.stages.finish += self.clock() - finishing
 
-    def _observe(self, loaded: LoadedPreset, small: Pixels) -> Motion:
-        motion = loaded.follow(small)
+    def _follow(self, loaded: LoadedPreset, pixels: Pixels) -> tuple[Pixels, Motion]:
+        """Return a frame as ``loaded`` prepares it, and the motion that led to it.
+
+        In a crossfade both presets follow each frame; where they prepare it alike, once will do.
+        """
+        before = loaded.followed
+        for done in self._followed:
+            if done.loaded is loaded:
+                return done.small, done.motion
+        for done in self._followed:
+            if (before is None or before is done.before) and loaded.prepares_like(done.loaded):
+                loaded.follow_as(done.loaded)
+                small, motion = done.small, done.motion
+                break
+        else:
+            small = loaded.prepare(pixels)
+            motion = loaded.follow(small)
+        self._followed.append(_Followed(loaded, before, small, motion))
         loaded.reprojector.advance(motion, loaded.last_small)
-        return motion
+        return small, motion
 
     def _calmed(self, loaded: LoadedPreset, motion: Motion, picture: Pixels) -> Pixels:
         last, shown = loaded.last_calm, self._shown
@@ -228,6 +310,7 @@ class LiveStylizer(Stylizer):
     def reset(self) -> None:
         """See :meth:`Stylizer.reset`."""
         super().reset()
+        self._frame, self._followed = None, []
         if self._fade is not None:
             self._fade.previous.reset()
 

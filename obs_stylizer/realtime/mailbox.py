@@ -60,6 +60,7 @@ class FrameSlot:
         self._spare: list[Pixels] = []
         self._newest: Frame | None = None
         self._taken: Frame | None = None
+        self._woken = False
         self.overwritten = 0
 
     def put(self, frame: Frame) -> None:
@@ -76,10 +77,14 @@ class FrameSlot:
             self._changed.notify_all()
 
     def take(self, timeout: float) -> Frame | None:
-        """Return the newest frame that was not taken yet, or None after ``timeout`` seconds."""
+        """Return the newest frame that was not taken yet.
+
+        Returns:
+            None where there is none after ``timeout`` seconds, or when :meth:`wake` was called.
+        """
         with self._changed:
-            if self._newest is None:
-                self._changed.wait(timeout)
+            self._changed.wait_for(lambda: self._newest is not None or self._woken, timeout)
+            self._woken = False
             if self._newest is None:
                 return None
             if self._taken is not None:
@@ -87,6 +92,12 @@ class FrameSlot:
             self._taken, self._newest = self._newest, None
             self._changed.notify_all()
             return self._taken
+
+    def wake(self) -> None:
+        """Let whoever waits in :meth:`take`, or comes next, go on without a frame."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def wait_until_taken(self, timeout: float) -> None:
         """Return when the newest frame was taken, or after ``timeout`` seconds.

@@ -60,7 +60,9 @@ def raise_thread_priority() -> bool:
 
 def _lower_nice_value() -> bool:
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        thread = threading.get_native_id()
+        # Whoever started us with a yet lower one meant it.
+        os.setpriority(os.PRIO_PROCESS, thread, min(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
     except OSError as error:
         log.debug("no lower nice value for %s: %s", threading.current_thread().name, error)
         return False

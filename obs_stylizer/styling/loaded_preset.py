@@ -124,9 +124,25 @@ class LoadedPreset:
             return small
         return self.generator.run(small, state.style, state.strength)
 
+    def prepares_like(self, other: LoadedPreset) -> bool:
+        """Whether :meth:`prepare` gives the same for both."""
+        mine, its = self.preset, other.preset
+        return self.process_size == other.process_size and (
+            (mine.mirror, mine.fit, mine.before) == (its.mirror, its.fit, its.before)
+        )
+
     def follow(self, small: Pixels) -> Motion:
         """Return the motion that led to what :meth:`prepare` returned."""
         return self._motion.observe(small)
+
+    def follow_as(self, other: LoadedPreset) -> None:
+        """Be where ``other`` is, which :meth:`prepares_like` this and followed the same frames."""
+        self._motion.go_on(other._motion)
+
+    @property
+    def followed(self) -> Pixels | None:
+        """The small frame that was followed last; None at the beginning and after a cut."""
+        return self._motion.before
 
     @property
     def last_small(self) -> Pixels:
@@ -183,13 +199,12 @@ class LoadedPreset:
 
     def mixes_with(self, other: LoadedPreset) -> bool:
         """Whether a crossfade to ``other`` can go through the style weights alone."""
-        mine, its = self.preset, other.preset
         return (
             self.generator is not None
             and self.generator is other.generator
             and (self.state.style is None) == (other.state.style is None)
-            and (mine.mirror, mine.fit, mine.before, mine.after)
-            == (its.mirror, its.fit, its.before, its.after)
+            and self.prepares_like(other)
+            and self.preset.after == other.preset.after
         )
 
     def memory(self) -> Past | None:

@@ -27,7 +27,9 @@ class StageSeconds:
 
 
 @dataclass(slots=True)
-class _Crossfade:
+class Crossfade:
+    """The way from one preset to another; ``began`` is the moment of its first frame."""
+
     previous: LoadedPreset
     seconds: float
     began: float | None = None
@@ -59,7 +61,7 @@ class Stylizer:
     stages: StageSeconds = field(default_factory=StageSeconds)
     clock: Callable[[], float] = time.perf_counter
     _loaded: LoadedPreset | None = None
-    _fade: _Crossfade | None = None
+    _fade: Crossfade | None = None
     _last_moment: float | None = None
     _scratch: Pixels | None = None
 
@@ -96,7 +98,7 @@ class Stylizer:
         self._fade = None
         if crossfade is not None:
             began, seconds = crossfade
-            self._fade = _Crossfade(loaded_presets[0], seconds, began)
+            self._fade = Crossfade(loaded_presets[0], seconds, began)
         self._last_moment = last_moment
 
     def switch_to(self, loaded: LoadedPreset, crossfade_ms: float) -> None:
@@ -106,7 +108,7 @@ class Stylizer:
         """
         previous, self._loaded = self._loaded, loaded
         fades = previous is not None and crossfade_ms > 0
-        self._fade = _Crossfade(previous, crossfade_ms / 1000) if fades and previous else None
+        self._fade = Crossfade(previous, crossfade_ms / 1000) if fades and previous else None
 
     def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
         """Write the styled picture of a frame into ``target``.

@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,8 @@ class Seen:
 def main() -> int:
     """Run it and say what was seen."""
     arguments = _arguments()
+    # A shell that starts this in the background has it ignored, and so would the daemon.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     dice = random.Random(arguments.seed)
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"seed {arguments.seed}, in {folder}", flush=True)

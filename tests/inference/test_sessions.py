@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.choose import open_session
+from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.native_model import load_native_model
 from obs_stylizer.inference.openvino_runtime import best_precision, precisions_of
 from obs_stylizer.inference.session import Precision, Provider, Session, SessionOptions
@@ -87,6 +89,33 @@ def test_strength_is_passed_on(tmp_path: Path, provider: Provider, frame: Pixels
     np.testing.assert_array_equal(session.run(frame, None, 1.0), 255 - frame)
     half = session.run(frame, None, 0.5).astype(int)
     assert np.abs(half - 127.5).max() <= 1
+
+
+def test_a_run_that_is_cancelled_ends_and_leaves_no_trace(provider: Provider) -> None:
+    size = FrameSize(640, 360)
+    noise = np.random.default_rng(4).integers(0, 256, size.shape, dtype=np.uint8)
+    session = open_session(
+        load_native_model(find_model("paintings")), size, SessionOptions(provider=provider)
+    )
+    session.cancel()
+    expected = session.run(noise).copy()
+    for _ in range(200):
+        cancelling = threading.Timer(0.003, session.cancel)
+        cancelling.start()
+        try:
+            made = session.run(noise)
+        except ProviderError:
+            break
+        finally:
+            cancelling.join()
+        # It came before the run had begun, or after its end.
+        np.testing.assert_array_equal(made, expected)
+    else:
+        pytest.fail("no run was ended")
+    np.testing.assert_array_equal(session.run(noise), expected)
+    session.cancel()
+    session.close()
+    session.cancel()
 
 
 def test_closing_twice_is_allowed_and_running_afterwards_is_not(

@@ -14,6 +14,7 @@ import pytest
 
 from obs_stylizer.errors import ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.flow import MotionEstimator
 from obs_stylizer.presets import Preset
 from obs_stylizer.realtime.live_stylizer import LiveStylizer, SourcePeriod
 from obs_stylizer.styling.loaded_preset import LoadedPreset
@@ -32,13 +33,21 @@ class HandGenerator:
         self.has_strength = False
         self.paint = paint
         self.runs = 0
+        self.cancelled = False
         self.gate = threading.Event()
         self.gate.set()
 
     def run(self, frame: Pixels, styles: Any, strength: float) -> Pixels:
         assert self.gate.wait(20)
+        if self.cancelled:
+            self.cancelled = False
+            raise ProviderError("the run was cancelled")
         self.runs += 1
         return self.paint(frame)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.gate.set()
 
 
 def loaded(generator: HandGenerator, **changes: Any) -> LoadedPreset:
@@ -129,6 +138,92 @@ def test_a_preset_before_is_shown_until_the_new_one_has_its_first_picture(
     settled(stylizer)
     assert np.abs(shown(stylizer, clip[4], 4).astype(int) - 200).max() <= 4
     assert not stylizer.waits_for_first
+
+
+def test_a_new_preset_waits_neither_for_the_old_one_nor_for_a_frame(
+    generator: HandGenerator,
+) -> None:
+    clip = scenes.panning(4, 2)
+    white = HandGenerator(lambda frame: np.full_like(frame, 200))
+    stylizer = carrying(loaded(generator))
+    shown(stylizer, clip[0], 0)
+    settled(stylizer)
+    generator.gate.clear()
+    shown(stylizer, clip[1], 1)
+    stylizer.switch_to(loaded(white), 0)
+    stylizer.begin_first()
+    settled(stylizer)
+    assert generator.runs == 1
+    assert white.runs == 1
+    assert np.abs(shown(stylizer, clip[2], 2).astype(int) - 200).max() <= 4
+    assert not stylizer.waits_for_first
+    settled(stylizer)
+    shown(stylizer, clip[3], 3)
+    assert stylizer.loaded is not None
+    assert stylizer.loaded.generator is white
+
+
+def test_presets_asked_for_in_quick_succession_leave_the_first_on_air(
+    generator: HandGenerator,
+) -> None:
+    clip = scenes.panning(6, 2)
+    never, last = HandGenerator(np.zeros_like), HandGenerator(lambda f: np.full_like(f, 200))
+    stylizer = carrying(loaded(generator))
+    shown(stylizer, clip[0], 0)
+    settled(stylizer)
+    never.gate.clear()
+    last.gate.clear()
+    for number, preset in ((1, loaded(never)), (2, loaded(last))):
+        stylizer.switch_to(preset, 0)
+        picture = shown(stylizer, clip[number], number)
+        assert stylizer.waits_for_first
+        assert cv2.absdiff(picture, 255 - clip[number])[8:-8, 8:-40].mean() < 8
+    last.gate.set()
+    settled(stylizer)
+    assert np.abs(shown(stylizer, clip[3], 3).astype(int) - 200).max() <= 4
+    assert never.runs == 0
+
+
+def test_a_frame_is_followed_once_for_two_presets_that_prepare_it_alike(
+    generator: HandGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = scenes.panning(8, 2)
+    followed = []
+    observe = MotionEstimator.observe
+    monkeypatch.setattr(
+        MotionEstimator, "observe", lambda self, small: followed.append(1) or observe(self, small)
+    )
+    stylizer = carrying(loaded(generator))
+    shown(stylizer, clip[0], 0)
+    settled(stylizer)
+    stylizer.switch_to(loaded(HandGenerator()), 400)
+    for number in range(1, 7):
+        picture = shown(stylizer, clip[number], number)
+        assert cv2.absdiff(picture, 255 - clip[number])[8:-8, 8:-40].mean() < 8
+        settled(stylizer)
+    assert stylizer.crossfade is not None
+    assert len(followed) == 7
+    stylizer.switch_to(loaded(HandGenerator(), mirror=True), 400)
+    shown(stylizer, clip[7], 7)
+    assert len(followed) == 9
+
+
+def test_a_slow_generator_holds_up_no_frame_from_its_first_picture_on() -> None:
+    clip = scenes.panning(3, 2)
+    slow = HandGenerator(lambda frame: np.full_like(frame, 200))
+    stylizer = LiveStylizer(SIZE)
+    stylizer.period = 1 / 30
+    plain = Preset.model_validate({"title": "Plain"})
+    stylizer.switch_to(LoadedPreset(plain, None, SIZE), 0)
+    shown(stylizer, clip[0], 0)
+    slow.gate.clear()
+    preset = Preset.model_validate({"title": "Slow", "coherence": 0.0})
+    stylizer.switch_to(LoadedPreset(preset, slow, SIZE, 0.07), 0)  # type: ignore[arg-type]
+    assert np.array_equal(shown(stylizer, clip[1], 1), clip[1])
+    assert stylizer.waits_for_first
+    slow.gate.set()
+    settled(stylizer)
+    assert np.abs(shown(stylizer, clip[2], 2).astype(int) - 200).max() <= 4
 
 
 def test_a_crossfade_goes_on_from_frame_to_frame(generator: HandGenerator) -> None:

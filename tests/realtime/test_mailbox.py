@@ -189,3 +189,19 @@ def test_take_wakes_when_a_frame_comes() -> None:
     assert got
     assert got[0] is not None
     assert got[0].sequence == 9
+
+
+def test_whoever_waits_for_a_frame_can_be_woken() -> None:
+    slot = FrameSlot()
+    slot.wake()
+    assert slot.take(30.0) is None
+    waker = threading.Timer(0.05, slot.wake)
+    waker.start()
+    assert slot.take(30.0) is None
+    waker.join()
+    slot.wake()
+    slot.put(frame_of(7))
+    taken = slot.take(30.0)
+    assert taken is not None
+    assert taken.pixels[0, 0, 0] == 7
+    assert slot.take(0.0) is None

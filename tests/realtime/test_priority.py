@@ -40,3 +40,23 @@ def test_a_short_slice_is_for_everybody() -> None:
         check=True,
     )
     assert result.stdout.split()[0] == "True"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have nice values")
+def test_a_yet_higher_right_is_kept() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    except PermissionError:
+        pytest.skip("only root may")
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, own)
+    program = (
+        "import os\nfrom obs_stylizer.realtime.priority import raise_thread_priority\n"
+        "os.setpriority(os.PRIO_PROCESS, 0, -15)\nraise_thread_priority()\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["-15"]
