@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.motion.flow import Field, Share, grid
+from obs_stylizer.motion.flow import Field, Share, grid, sampled
 
 
 class Carrier:
@@ -31,23 +31,21 @@ class Carrier:
         wide: Field = cv2.resize(back * ratios, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.add(self._grid, wide, wide))
 
-    def carry_softly(self, picture: Pixels, places: Field) -> Pixels:
-        """Return the same as :meth:`carry`, a little softer in half the time."""
-        carried: Pixels = cv2.remap(
-            picture, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        return carried
+    def carry(self, picture: Pixels, places: Field, *, sharpen: float = 0.0) -> Pixels:
+        """Return what ``picture`` shows at ``places``.
 
-    def carry(self, picture: Pixels, places: Field) -> Pixels:
-        """Return what ``picture`` shows at ``places``; cubic, so that it stays sharp.
+        The weights are bilinear. Cubic ones kept no more of a picture than a little sharpening
+        afterwards does, and took three times as long.
 
         Args:
             picture: uint8 (height, width, 3).
             places: as :meth:`places` gave them.
+            sharpen: how much of the lost detail is given back, 0 to 1.
         """
-        carried: Pixels = cv2.remap(
-            picture, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        carried = sampled(picture, places)
+        if sharpen > 0:
+            soft = cv2.GaussianBlur(carried, (3, 3), 0)
+            cv2.addWeighted(carried, 1 + sharpen, soft, -sharpen, 0, carried)
         return carried
 
     def widen(self, share: Share) -> Share:

@@ -16,7 +16,7 @@ import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.motion.carrying import Carrier
-from obs_stylizer.motion.flow import Motion, Share
+from obs_stylizer.motion.flow import Field, Motion, Share
 
 DEFAULT_COHERENCE: Final = 0.9
 """For a generator that does not say what suits it."""
@@ -26,6 +26,9 @@ Between key pictures there is no flicker to be calmed."""
 MOST: Final = 0.95
 """Share of the last picture that is kept at most, so that nothing stays for good."""
 _MOST_GAIN: Final = 3.0
+_RESAMPLED: Final = 0.6
+"""Gain for what bilinear weights take from a picture that moves by half a pixel and the like. What
+stands still, or moves by whole pixels, gets none of it, or its edges would grow."""
 
 
 _FORGOTTEN: Final = 0.02
@@ -94,7 +97,7 @@ class Coherence:
         if motion.still:
             return self.show(cv2.addWeighted(last, share, styled, 1 - share, 0))
         carrier = self._carrier_for(styled)
-        carried = carrier.carry_softly(last, carrier.places(motion.back))
+        carried = carrier.carry(last, carrier.places(motion.back))
         kept = carrier.widen(motion.confidence * np.float32(share))
         return self.show(cv2.blendLinear(carried, styled, kept, 1 - kept))
 
@@ -119,10 +122,16 @@ class Coherence:
             self._last = styled.copy()
             return self._last
         carrier = self._carrier_for(styled)
-        carried = last if motion.still else carrier.carry(last, carrier.places(motion.back))
-        kept = carrier.widen(motion.confidence * np.float32(share))
-        mixed: Pixels = cv2.blendLinear(carried, styled, kept, 1 - kept)
-        self._last = as_sharp_as(styled, mixed)
+        small = motion.confidence * np.float32(share)
+        kept = carrier.widen(small)
+        if motion.still:
+            mixed: Pixels = cv2.blendLinear(last, styled, kept, 1 - kept)
+            self._last = as_sharp_as(styled, mixed)
+        else:
+            carried = carrier.carry(last, carrier.places(motion.back))
+            mixed = cv2.blendLinear(carried, styled, kept, 1 - kept)
+            lost = _RESAMPLED * small * _between_pixels(motion.back, size_of(styled))
+            self._last = as_sharp_as(styled, mixed, lost)
         return self._last
 
 
@@ -132,22 +141,32 @@ def run_up(share: float) -> int:
     return math.ceil(math.log(_FORGOTTEN) / math.log(kept)) if kept > 0 else 0
 
 
-def as_sharp_as(wanted: Pixels, picture: Pixels) -> Pixels:
+def as_sharp_as(wanted: Pixels, picture: Pixels, lost: Share | None = None) -> Pixels:
     """Return ``picture`` with the local contrast of ``wanted``, where it has less.
 
     Args:
         wanted: uint8 (height, width, 3).
         picture: uint8, the same shape.
+        lost: gain that is added, for what is known to be missing; of any smaller size.
     """
     soft: Pixels = cv2.GaussianBlur(picture, (3, 3), 0)
-    gain = _detail(wanted) / _detail(picture)
-    gain = cv2.resize(
-        np.clip(gain, 1, _MOST_GAIN),
-        (picture.shape[1], picture.shape[0]),
-        interpolation=cv2.INTER_LINEAR,
-    )
+    gain = np.clip(_detail(wanted) / _detail(picture), 1, _MOST_GAIN)
+    if lost is not None:
+        gain += cv2.resize(lost, (gain.shape[1], gain.shape[0]), interpolation=cv2.INTER_AREA)
+    size = (picture.shape[1], picture.shape[0])
+    gain = cv2.resize(gain, size, interpolation=cv2.INTER_LINEAR)
     sharp: Pixels = cv2.blendLinear(picture, soft, gain, 1 - gain)
     return sharp
+
+
+def _between_pixels(back: Field, size: FrameSize) -> Share:
+    """Return how far from whole pixels of a picture each way leads: 0, and 1/2 at the most."""
+    ratios = np.array([size.width / back.shape[1], size.height / back.shape[0]], np.float32)
+    way = back * ratios
+    way -= np.rint(way)
+    way = np.abs(way, out=way)
+    x, y = cv2.split(way * (1 - way))
+    return np.asarray(cv2.add(x, y))
 
 
 def _detail(picture: Pixels) -> Share:

@@ -21,6 +21,7 @@ from obs_stylizer.motion.flow import Field, Motion, Share, alike, explained, gri
 
 _HOLES_FROM: Final = 0.002
 """Share of a frame below which holes are left to what is carried into them."""
+_SHARPEN: Final = 0.15
 _REACH: Final = (15, 15)
 """Window, in pixels of half the small frames, from which a hole takes its shade."""
 
@@ -138,7 +139,7 @@ class Reprojector:
         size = size_of(key.picture)
         if self._carrier.size != size:
             self._carrier = Carrier(size)
-        carried = self._carrier.carry(key.picture, self._carrier.places(key.way))
+        carried = self._carrier.carry(key.picture, self._carrier.places(key.way), sharpen=_SHARPEN)
         seen = cv2.multiply(
             key.belief, explained(key.frame, cv2.add(self._grid, key.way), frame), dtype=cv2.CV_32F
         )

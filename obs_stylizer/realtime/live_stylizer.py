@@ -227,7 +227,7 @@ class LiveStylizer(Stylizer):
                 break
         else:
             small = loaded.prepare(pixels)
-            motion = loaded.follow(small)
+            motion = loaded.follow(small, refines=not self._is_carrying)
         self._followed.append(_Followed(loaded, before, small, motion))
         loaded.reprojector.advance(motion, loaded.last_small)
         return small, motion

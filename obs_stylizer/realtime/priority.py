@@ -16,7 +16,8 @@ SWITCH_SECONDS: Final = 0.0005
 """How long Python lets one thread run before another that waits gets its turn. The usual five
 milliseconds would make a tick late by as much."""
 
-_NICE: Final = -11
+_NICER: Final = 11
+_LEAST_NICE: Final = -20
 _WINDOWS_TIME_CRITICAL: Final = 15
 
 _SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
@@ -60,9 +61,9 @@ def raise_thread_priority() -> bool:
 
 def _lower_nice_value() -> bool:
     try:
-        thread = threading.get_native_id()
-        # Whoever started us with a yet lower one meant it.
-        os.setpriority(os.PRIO_PROCESS, thread, min(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
+        # Reckoned from the process's own, which whoever started it may have set.
+        own = os.getpriority(os.PRIO_PROCESS, os.getpid())
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(_LEAST_NICE, own - _NICER))
     except OSError as error:
         log.debug("no lower nice value for %s: %s", threading.current_thread().name, error)
         return False

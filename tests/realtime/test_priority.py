@@ -43,20 +43,27 @@ def test_a_short_slice_is_for_everybody() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads have nice values")
-def test_a_yet_higher_right_is_kept() -> None:
+def test_threads_are_raised_above_the_rest_of_their_process() -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     try:
-        os.setpriority(os.PRIO_PROCESS, 0, -15)
+        os.setpriority(os.PRIO_PROCESS, 0, own - 1)
     except PermissionError:
         pytest.skip("only root may")
     finally:
         os.setpriority(os.PRIO_PROCESS, 0, own)
-    program = (
-        "import os\nfrom obs_stylizer.realtime.priority import raise_thread_priority\n"
-        "os.setpriority(os.PRIO_PROCESS, 0, -15)\nraise_thread_priority()\n"
-        "print(os.getpriority(os.PRIO_PROCESS, 0))"
+    program = PROGRAM.replace(
+        "raise_thread_priority()))",
+        "(raise_thread_priority(), os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))))",
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.split() == ["-15"]
+    for nice, raised in ((0, -11), (-5, -16), (-15, -20)):
+        result = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                f"import os\nos.setpriority(os.PRIO_PROCESS, 0, {nice}){program}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert result.stdout.split() == ["(True,", f"{raised})", f"{nice}"]
