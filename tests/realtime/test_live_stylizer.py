@@ -28,7 +28,7 @@ class HandGenerator:
     """A generator whose runs go on until they are let through."""
 
     def __init__(self, paint: Paint = lambda frame: 255 - frame) -> None:
-        self.spec = SimpleNamespace(styles=(), coherence=0.0)
+        self.spec = SimpleNamespace(styles=(), coherence=0.0, enlarging="smooth")
         self.frame_size = SIZE
         self.has_strength = False
         self.paint = paint
