@@ -12,6 +12,8 @@ Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 VGG19_FILE = "${STYLIZER_DATA}/features/vgg19_to_conv3_4_f16.npz"
 VGG16_FILE = "${STYLIZER_DATA}/features/vgg16_to_conv5_1_f16.npz"
 SQUEEZENET_FILE = "${STYLIZER_DATA}/features/squeezenet1_0.npz"
+Share = Annotated[float, Field(ge=0, le=1)]
+MaskSide = Annotated[int, Field(ge=32, le=1024, multiple_of=16)]
 StyleName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
@@ -246,3 +248,42 @@ class GenerateRecipe(Section):
     """Layers whose Gram matrices are compared, and the weight of each."""
     style_features: str = VGG19_FILE
     """Their weights, read only where ``style`` is not 0."""
+
+
+class SegmentationRecipe(Section):
+    """Where in a frame are people: samples are composites; ``data.content`` are the places.
+
+    Of ``data`` only ``content`` and ``hold_out`` count here.
+    """
+
+    people: tuple[str, ...] = Field(min_length=1)
+    """Folders or files: photographs of people, to cut out. None of them serves as a place."""
+    left_out: tuple[str, ...] = ()
+    """Folders or files that serve neither as people nor as places: people too small to cut out,
+    statues, photographs that the teacher fails on."""
+    teacher: str = "${STYLIZER_DATA}/segmentation/selfie_segmentation.onnx"
+    """Published network that cuts people out of their photographs; only training uses it."""
+    sizes: tuple[tuple[MaskSide, MaskSide], ...] = Field(default=((256, 144),), min_length=1)
+    """Width and height of samples; batches take turns."""
+    photographs: Share = 0.2
+    """Share of samples that are photographs as they are, labelled by the teacher."""
+    counts: tuple[Share, Share, Share, Share] = (0.2, 0.55, 0.17, 0.08)
+    """Shares of the other samples with nobody, one, two and three people."""
+    rooms: Share = 0.35
+    """Share of places that are drawn instead of photographed."""
+    headphones: Share = 0.12
+    """Share of pasted people with headphones on."""
+    noise: float = Field(default=0.06, ge=0, le=0.5)
+    """Largest standard deviation of camera noise, of a range of 0 to 1."""
+    edge: Weight = 3.0
+    """How much more cross-entropy counts at an edge of the alpha."""
+    overlap: Weight = 0.5
+    """Weight of the soft intersection over union."""
+    steady: Weight = 1.0
+    """Weight of the difference between the masks of one frame under two draws of noise."""
+
+    @model_validator(mode="after")
+    def _counts_are_all(self) -> Self:
+        if abs(sum(self.counts) - 1) > 1e-6:
+            raise ValueError("counts must add up to 1")
+        return self

@@ -22,6 +22,7 @@ from obs_stylizer.training.objective_recipes import (
     GenerateRecipe,
     PaintingRecipe,
     PairedRecipe,
+    SegmentationRecipe,
     UnpairedRecipe,
     Weight,
 )
@@ -30,7 +31,7 @@ Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # Keys that came after the first recipes. Left at its default each changes nothing, so it must
 # not change the digest of an older recipe either.
-_LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate")
+_LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate", "segmentation")
 _LATER_KEYS = {
     "generator": ("depth", "latent", "normalise", "correction", "detail", "gather"),
     "discriminator": ("kind", "scales"),
@@ -239,12 +240,13 @@ class Recipe(Section):
     compile: Literal["auto"] | bool = "auto"
     """yes: generators and feature networks go through torch.compile, which takes minutes at the
     start; auto: on a GPU only, because a painting's update was no quicker with it on a CPU."""
-    objective: Literal["painting", "paired", "enhance", "unpaired", "generate"]
+    objective: Literal["painting", "paired", "enhance", "unpaired", "generate", "segmentation"]
     painting: PaintingRecipe | None = None
     paired: PairedRecipe | None = None
     enhance: EnhanceRecipe | None = None
     unpaired: UnpairedRecipe | None = None
     generate: GenerateRecipe | None = None
+    segmentation: SegmentationRecipe | None = None
     data: DataRecipe
     generator: GeneratorRecipe = GeneratorRecipe()
     discriminator: DiscriminatorRecipe = DiscriminatorRecipe()

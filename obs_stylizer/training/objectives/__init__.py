@@ -11,6 +11,7 @@ from obs_stylizer.training.objectives.enhance import EnhanceObjective
 from obs_stylizer.training.objectives.generate import GenerateObjective
 from obs_stylizer.training.objectives.painting import PaintingObjective
 from obs_stylizer.training.objectives.paired import PairedObjective
+from obs_stylizer.training.objectives.segmentation import SegmentationObjective
 from obs_stylizer.training.objectives.unpaired import UnpairedObjective
 from obs_stylizer.training.recipe import Recipe
 
@@ -20,6 +21,7 @@ __all__ = [
     "Objective",
     "PaintingObjective",
     "PairedObjective",
+    "SegmentationObjective",
     "UnpairedObjective",
     "build_objective",
 ]
@@ -29,9 +31,10 @@ _WITH_FEATURES: dict[str, type[PaintingObjective | PairedObjective | EnhanceObje
     "paired": PairedObjective,
     "enhance": EnhanceObjective,
 }
-_WITHOUT: dict[str, type[UnpairedObjective | GenerateObjective]] = {
+_WITHOUT: dict[str, type[UnpairedObjective | GenerateObjective | SegmentationObjective]] = {
     "unpaired": UnpairedObjective,
     "generate": GenerateObjective,
+    "segmentation": SegmentationObjective,
 }
 
 

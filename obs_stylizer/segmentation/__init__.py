@@ -1,0 +1,1 @@
+"""People in a frame, and the room behind them: masks, and two pictures put together by one."""
