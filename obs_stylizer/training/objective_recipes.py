@@ -273,8 +273,9 @@ class SegmentationRecipe(Section):
     """Share of places that are drawn instead of photographed."""
     headphones: Share = 0.12
     """Share of pasted people with headphones on."""
-    noise: float = Field(default=0.06, ge=0, le=0.5)
-    """Largest standard deviation of camera noise, of a range of 0 to 1."""
+    noise: float = Field(default=0.03, ge=0, le=0.5)
+    """Largest standard deviation of camera noise, of a range of 0 to 1; what is left of a
+    camera's own once its frame is as small as a sample."""
     edge: Weight = 3.0
     """How much more cross-entropy counts at an edge of the alpha."""
     overlap: Weight = 0.5

@@ -78,12 +78,24 @@ class SegmentationObjective(Objective):
         return Composites(people, places, self.section)
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
-        """Return ``frame`` (B, 3, H, W) and ``alpha`` (B, 1, H, W), 0 to 1."""
+        """Return ``frame`` (B, 3, H, W) and ``alpha`` (B, 1, H, W), 0 to 1.
+
+        Of two samples the second is the first one mirrored, as another camera sees it: pasting
+        takes longer than the network.
+        """
         seed = self.recipe.seed
         sizes = self.section.sizes
         size = FrameSize(*sizes[step % len(sizes)])
         randoms = [sample_random(seed, step, number, turn) for number in samples]
-        drawn = [self.composites.draw(size, random) for random in randoms]
+        scenes = {
+            pair: self.composites.draw_scene(size, sample_random(seed, step, pair, turn + 1))
+            for pair in sorted({number // 2 for number in samples})
+        }
+        drawn = []
+        for number, random in zip(samples, randoms, strict=True):
+            scene = scenes[number // 2]
+            scene = scene.mirrored() if number % 2 else scene
+            drawn.append(self.composites.through_a_camera(scene, random))
         return {
             "step": step,
             "frame": to_tensor([sample.frame for sample in drawn]),
@@ -95,7 +107,7 @@ class SegmentationObjective(Objective):
         """Return the sum of the losses."""
         frame, alpha = batch["frame"], batch["alpha"]
         masker = self.generators["masker"]
-        again = max(1, len(frame) // 4) if self.section.steady else 0
+        again = max(1, len(frame) // 8) if self.section.steady else 0
         noise = noise_like(frame[:again], batch["noise_seeds"][:again]) * self.section.noise / 2
         both = torch.cat([frame, (frame[:again] + noise).clamp(0, 1)])
         logits: Tensor = masker(both).float()

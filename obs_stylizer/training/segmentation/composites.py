@@ -20,7 +20,7 @@ from obs_stylizer.training.segmentation.rooms import draw_chair, draw_room
 
 Floats = NDArray[np.float32]
 
-_EXPOSURE: Final = 0.35
+_EXPOSURE: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,12 @@ class MaskSample:
 
     frame: Pixels
     alpha: Pixels
+
+    def mirrored(self) -> MaskSample:
+        """Return it with left and right exchanged."""
+        return MaskSample(
+            np.ascontiguousarray(self.frame[:, ::-1]), np.ascontiguousarray(self.alpha[:, ::-1])
+        )
 
 
 class Composites:
@@ -59,6 +65,12 @@ class Composites:
             random: source of all choices.
             people: how many to paste; None draws that, and may leave a photograph as it is.
         """
+        return self.through_a_camera(self.draw_scene(size, random, people), random)
+
+    def draw_scene(
+        self, size: FrameSize, random: np.random.Generator, people: int | None = None
+    ) -> MaskSample:
+        """Return a sample that no camera has spoilt yet; arguments as for :meth:`draw`."""
         kind = random.random()
         if people is None and kind < self._recipe.photographs:
             frame, alpha = self._photograph(size, random)
@@ -67,7 +79,7 @@ class Composites:
             if count is None:
                 count = int(random.choice(4, p=self._recipe.counts))
             frame, alpha = self._composite(size, random, count)
-        return self._through_a_camera(frame, alpha, random)
+        return MaskSample(frame, _rounded(alpha))
 
     def _photograph(self, size: FrameSize, random: np.random.Generator) -> tuple[Pixels, Floats]:
         """Return a window of a photograph of people, with what the teacher sees in it."""
@@ -176,11 +188,10 @@ class Composites:
         covered = self._place(size, random) * share + frame * (1 - share)
         return np.asarray(covered + 0.5, np.uint8), alpha * (1 - share[..., 0])
 
-    def _through_a_camera(
-        self, frame: Pixels, alpha: Floats, random: np.random.Generator
-    ) -> MaskSample:
+    def through_a_camera(self, scene: MaskSample, random: np.random.Generator) -> MaskSample:
         """Return what a camera makes of it: light, blur, noise and compression."""
-        frame = vary_exposure(frame, random, _EXPOSURE)
+        alpha = scene.alpha.astype(np.float32) / 255
+        frame = vary_exposure(scene.frame, random, _EXPOSURE)
         if random.random() < 0.25:
             frame = _relit(frame, random)
         picture = frame.astype(np.float32)
@@ -190,7 +201,7 @@ class Composites:
             alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma))
         if random.random() < 0.15:
             picture = downscale(picture, random.uniform(1, 2))
-        if random.random() < 0.1:
+        if random.random() < 0.06:
             picture[:] = picture.mean(2, keepdims=True)
         if random.random() < 0.7:
             noise = random.standard_normal(picture.shape, dtype=np.float32)
@@ -198,8 +209,12 @@ class Composites:
         made: Pixels = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
         if random.random() < 0.35:
             made = compress(made, int(random.integers(35, 96)))
-        rounded: Pixels = (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
-        return MaskSample(made, rounded)
+        return MaskSample(made, _rounded(alpha))
+
+
+def _rounded(alpha: Floats) -> Pixels:
+    rounded: Pixels = (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return rounded
 
 
 def _halved(people: Pixels, alpha: Pixels, times: int) -> list[tuple[Pixels, Pixels]]:
