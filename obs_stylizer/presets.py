@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -49,6 +49,65 @@ class Adjustments(Section):
         return self == Adjustments()
 
 
+class Side(Section):
+    """What is shown of the person, or of the background: one of the first six.
+
+    Whatever it is, ``strength`` mixes it with the frame as it is.
+    """
+
+    plain: bool = False
+    """The frame as it is; ``person: plain`` says the same."""
+    blur: Unit | None = None
+    """The frame out of focus: 0 hardly to 1 beyond recognition."""
+    picture: str | None = None
+    """A picture file (relative to the preset's)."""
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+    """One colour, as in "#00ff00"."""
+    source: str | None = None
+    """Another source, written as on the command line: a film, or ``generator:living-paint``."""
+    model: str = ""
+    """A generator of its own, as the preset's ``model``."""
+    styles: dict[str, Annotated[float, Field(ge=0, le=10)]] = Field(default_factory=dict)
+    """Weights of that generator's styles; without ``model``, of the preset's generator."""
+    process_size: str | None = None
+    """As the preset's."""
+    strength: Unit = 1.0
+    """0 shows the frame as it is, 1 what is said here alone."""
+    before: Adjustments = Adjustments()
+    """Adjustments before the generator."""
+    after: Adjustments = Adjustments()
+    """Adjustments of what is shown."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_one_word(cls, values: Any) -> Any:
+        return {"plain": True} if values == "plain" else values
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        named = [name for name in SIDE_KINDS if getattr(self, name) not in (None, False, "", {})]
+        if self.has_style:
+            named = [name for name in named if name not in ("model", "styles")] + ["model"]
+        if len(named) != 1:
+            what = f"it names {' and '.join(named)}" if named else "it names nothing to show"
+            raise ValueError(f"{what}; give one of {', '.join(SIDE_KINDS)}")
+        return self
+
+    @field_validator("process_size")
+    @classmethod
+    def _check_size(cls, value: str | None) -> str | None:
+        return _checked_size(value)
+
+    @property
+    def has_style(self) -> bool:
+        """Whether a generator makes it."""
+        return bool(self.model or self.styles)
+
+
+SIDE_KINDS: Final = ("plain", "blur", "picture", "colour", "source", "model", "styles")
+"""Keys of a :class:`Side` that say what is shown."""
+
+
 class Preset(Section):
     """Everything that one style on air needs."""
 
@@ -79,6 +138,14 @@ class Preset(Section):
     coherence: Unit | None = None
     """How much strokes keep from frame to frame, along the motion: 0 crisp and flickering, 1
     calm. None for what suits the generator."""
+    person: Side | None = None
+    """What is shown of people; None the preset's style."""
+    background: Side | None = None
+    """What is shown around people; None the preset's style."""
+    edge: float = Field(default=2.0, ge=0, le=50)
+    """Softness of the edge between person and background, in pixels of the output."""
+    grow: int = Field(default=0, ge=-50, le=50)
+    """Pixels of the output by which the person's side is wider, or narrower where negative."""
     licence: str = "CC0-1.0"
     """Licence of this preset."""
     author: str = ""
@@ -100,10 +167,31 @@ class Preset(Section):
     @field_validator("process_size")
     @classmethod
     def _check_size(cls, value: str | None) -> str | None:
-        try:
-            return value if value is None else str(FrameSize.parse(value))
-        except UsageError as error:
-            raise ValueError(str(error)) from error
+        return _checked_size(value)
+
+    @property
+    def runs_networks(self) -> bool:
+        """Whether anything of it is computed by a network."""
+        return bool(self.model) or self.has_sides
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether person and background are shown differently."""
+        return self.person is not None or self.background is not None
+
+
+def _checked_size(value: str | None) -> str | None:
+    try:
+        return value if value is None else str(FrameSize.parse(value))
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+def models_of(preset: Preset) -> list[str]:
+    """Return the generators that a preset names, each once; none where it only adjusts."""
+    sides = [side for side in (preset.person, preset.background) if side is not None]
+    named = [preset.model, *(side.model for side in sides)]
+    return list(dict.fromkeys(model for model in named if model))
 
 
 @dataclass(frozen=True, slots=True)

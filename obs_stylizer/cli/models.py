@@ -91,7 +91,7 @@ def inspect_model(
     path = find_model(model)
     summary = summarise(path)
     timing: Timing | None = None
-    if summary.spec is not None:
+    if summary.spec is not None and not summary.finds_people:
         options = SessionOptions(provider, device, precision)
         timing = time_model(path, FrameSize.parse(size), options)
     if as_json:

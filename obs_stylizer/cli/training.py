@@ -175,6 +175,14 @@ def export(
         typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
         return
     held_out = held_out_pictures(opened.recipe, 6)
+    if opened.recipe.segmentation is not None:
+        from obs_stylizer.training.segmentation import export as of_masks
+
+        of_each = of_masks.export_mask_run(opened, target, held_out, saved_quality(opened))
+        for size, found in zip(of_masks.PARITY_SIZES, of_each, strict=True):
+            typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")
+        typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
+        return
     parity = export_run(opened, target, held_out, saved_quality(opened))
     for size, found in zip(PARITY_SIZES, parity, strict=True):
         typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")

@@ -72,6 +72,34 @@ class SetCoherence:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPersonStrength:
+    """Change the strength of what is shown of people, 0 to 1."""
+
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetBackgroundStrength:
+    """Change the strength of what is shown around people, 0 to 1."""
+
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwapSides:
+    """Exchange what person and background show, or not; None turns it over."""
+
+    swap: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowMask:
+    """Show who is taken for a person, to set up by, or no more; None turns it over."""
+
+    mask: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetCrossfade:
     """Crossfade every change of preset in so many milliseconds; None: each preset's own."""
 
@@ -136,6 +164,10 @@ Command = (
     | StepStrength
     | MixStyles
     | SetCoherence
+    | SetPersonStrength
+    | SetBackgroundStrength
+    | SwapSides
+    | ShowMask
     | SetCrossfade
     | SetBypass
     | SetFreeze

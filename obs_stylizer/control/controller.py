@@ -19,6 +19,7 @@ from obs_stylizer.control.event_texts import control_event_of, log_event
 from obs_stylizer.control.on_air import OnAir, OnAirState, after
 from obs_stylizer.control.preset_changes import PresetChanges
 from obs_stylizer.control.preset_effects import Limits
+from obs_stylizer.control.side_changes import SideChanges
 from obs_stylizer.errors import (
     SourceError,
     StylizerError,
@@ -115,6 +116,7 @@ class Controller:
         self._preset_changes = PresetChanges(
             pipeline, library, self._state, governor, self._now, limits, self._event_bus
         )
+        self._side_changes = SideChanges(pipeline, self._state, self._preset_changes.machine)
         self._follow_fails = False
         self._preloading = False
         self._new_source: SourceSpec | None = None
@@ -245,6 +247,14 @@ class Controller:
                 return self._preset_changes.mix(styles)
             case commands.SetCoherence(coherence):
                 return self._preset_changes.set_coherence(coherence)
+            case commands.SetPersonStrength(strength):
+                return self._side_changes.set_strength("person", strength)
+            case commands.SetBackgroundStrength(strength):
+                return self._side_changes.set_strength("background", strength)
+            case commands.SwapSides(swap):
+                return self._side_changes.swap(swap)
+            case commands.ShowMask(mask):
+                return self._side_changes.show_mask(mask)
             case commands.SetCrossfade(milliseconds):
                 return self._set_crossfade(milliseconds)
             case commands.SetBypass(bypass):
@@ -374,6 +384,7 @@ class Controller:
         self._preloading = False
         if self.on_air.bypass:
             self._pipeline.request(messages.SetBypass(bypass=True))
+        self._side_changes.greet_worker()
         spec = self._new_source
         if spec is not None and self._source_tries < _SOURCE_TRIES:
             self._source_tries += 1

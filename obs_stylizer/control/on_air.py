@@ -19,6 +19,9 @@ class OnAir:
     Attributes:
         request_id: number of the request that brought the preset.
         styles: weight of each style of the generator, in its order; empty where it has none.
+        sides: strength of person and background; empty where the preset does not tell them apart.
+        swapped: person and background are exchanged.
+        shows_mask: who is taken for a person is shown, to set up by.
         crossfade_ms: of every change of preset; None where each preset has its own.
         quarantined: why each preset that is set aside is, by its name.
         recording: path of the recording that is being made, "" for none.
@@ -31,6 +34,9 @@ class OnAir:
     strength: float = 1.0
     coherence: float = 0.0
     styles: Mapping[str, float] = field(default_factory=dict)
+    sides: Mapping[str, float] = field(default_factory=dict)
+    swapped: bool = False
+    shows_mask: bool = False
     crossfade_ms: float | None = None
     bypass: bool = False
     freeze: bool = False
@@ -59,7 +65,11 @@ class OnAir:
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, and ``trouble``, as plain JSON values."""
-        mappings = {"styles": dict(self.styles), "quarantined": dict(self.quarantined)}
+        mappings = {
+            "styles": dict(self.styles),
+            "sides": dict(self.sides),
+            "quarantined": dict(self.quarantined),
+        }
         return {**asdict(self), **mappings, "trouble": self.trouble}
 
     def changed_since(self, earlier: OnAir) -> list[str]:

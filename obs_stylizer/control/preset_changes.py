@@ -26,7 +26,7 @@ from obs_stylizer.control.preset_state_machine import PresetStateMachine
 from obs_stylizer.control.undo_history import UndoHistory
 from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
 from obs_stylizer.inference.locate import find_model, lite_of
-from obs_stylizer.presets import NamedPreset, PresetLibrary
+from obs_stylizer.presets import NamedPreset, PresetLibrary, models_of
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import FULL, QUALITY_LEVELS, Governor, QualityLevel
 from obs_stylizer.realtime.messages import Request
@@ -133,8 +133,9 @@ class PresetChanges:
         check_strength(strength)
         self._history.remember_gesture("strength", self._as_it_is(), self._now())
         self._requests.request(messages.SetStrength(strength))
-        self._state.change(strength=strength)
-        self.machine.alter(lambda choice: replace(choice, strength=strength))
+        both = dict.fromkeys(self._state.on_air.sides, strength)
+        self._state.change(strength=strength, sides=both)
+        self.machine.alter(lambda choice: _with_strength(choice, strength))
         return Answer(f"strength {strength:g}", {"strength": strength})
 
     def set_coherence(self, coherence: float) -> Answer:
@@ -219,7 +220,10 @@ class PresetChanges:
         else:
             # The mix may have been what was edited.
             self._ask(
-                replace(shown, named=named, styles=None, coherence=None), None, Future(), None
+                replace(shown, named=named, styles=None, coherence=None, sides=None),
+                None,
+                Future(),
+                None,
             )
 
     def release_changed(self) -> None:
@@ -270,6 +274,8 @@ class PresetChanges:
             strength=preset.strength if choice.strength is None else choice.strength,
             styles=dict(event.styles),
             coherence=event.coherence,
+            sides=dict(event.sides),
+            swapped=event.swapped,
             provider=runs_on.provider.value if runs_on else "none",
             device=runs_on.device if runs_on else "",
             precision=runs_on.precision.value if runs_on else "",
@@ -365,6 +371,7 @@ class PresetChanges:
                         quality,
                         choice.styles,
                         choice.coherence,
+                        choice.sides,
                     )
                 )
             case Answered():
@@ -412,8 +419,8 @@ class PresetChanges:
         """Return what is another when the preset's file, or its generator's, is changed."""
         try:
             named = self._library.get(name)
-            model = find_model(named.preset.model, named.path.parent)
-            return _stamp(named.path), _stamp(model)
+            models = [find_model(model, named.path.parent) for model in models_of(named.preset)]
+            return _stamp(named.path), [_stamp(model) for model in models]
         except (StylizerError, OSError):
             return None
 
@@ -426,6 +433,11 @@ class PresetChanges:
         return None if shown is None else replace(shown, strength=self._state.on_air.strength)
 
 
+def _with_strength(choice: PresetChoice, strength: float) -> PresetChoice:
+    sides = choice.sides and replace(choice.sides, person=None, background=None)
+    return replace(choice, strength=strength, sides=sides)
+
+
 def _stamp(path: Path) -> tuple[int, int]:
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
@@ -433,14 +445,16 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _governed(named: NamedPreset) -> str:
     """Return what the governor knows a preset's generator by."""
-    return f"{named.preset.model} {named.preset.process_size}"
+    sides = " and sides" if named.preset.has_sides else ""
+    return f"{' and '.join(models_of(named.preset))} {named.preset.process_size}{sides}"
 
 
 def _has_lite(named: NamedPreset) -> bool:
     try:
-        return lite_of(find_model(named.preset.model, named.path.parent)) is not None
+        found = [find_model(model, named.path.parent) for model in models_of(named.preset)]
     except ModelError:
         return False
+    return any(lite_of(model) is not None for model in found)
 
 
 def _log_shown(event: messages.PresetShown) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.presets import NamedPreset, Preset
+from obs_stylizer.realtime.messages import SideSettings
 
 PLAIN: Final = NamedPreset("plain", Preset(title="Plain"), Path("plain.yaml"), bundled=True)
 """What is shown where nothing else can be: the frame as it is."""
@@ -23,12 +24,14 @@ class PresetChoice:
         strength: 0 to 1.
         styles: weight of each style of the generator.
         coherence: 0 to 1.
+        sides: strengths of person and background, and whether they are swapped.
     """
 
     named: NamedPreset
     strength: float | None = None
     styles: Mapping[str, float] | None = None
     coherence: float | None = None
+    sides: SideSettings | None = None
 
     @property
     def name(self) -> str:

@@ -264,7 +264,7 @@ class PresetStateMachine:
         if overdue:
             name = self._load or (loading.choice.name if loading else "")
             # One without a generator has nothing that could hang.
-            innocent = loading is not None and not loading.choice.named.preset.model
+            innocent = loading is not None and not loading.choice.named.preset.runs_networks
             self._replacing = self._load or ("" if innocent else name)
             reason = f"it has been loading preset {name} for {self.limits.load:g} s"
             effects.append(ReplaceWorker(reason))
@@ -348,7 +348,8 @@ class PresetStateMachine:
         if self._load is not None:
             return self._load
         on_air = self._on_air
-        return on_air.choice.name if on_air and on_air.choice.named.preset.model else None
+        runs = on_air is not None and on_air.choice.named.preset.runs_networks
+        return on_air.choice.name if on_air and runs else None
 
     def _gpu_is_suspect(self, name: str) -> bool:
         return not self._ran_on_gpu - {name}

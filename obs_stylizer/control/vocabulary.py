@@ -46,6 +46,16 @@ WORDS: Final[Mapping[str, Word]] = {
     "strength-step": Word(commands.StepStrength, "strength +0.1", "more or less strength"),
     "mix": Word(commands.MixStyles, "mix great-wave=0.5 scream=0.5", "weights of the styles"),
     "coherence": Word(commands.SetCoherence, "coherence 0.8", "0 crisp and flickering to 1 calm"),
+    "person": Word(commands.SetPersonStrength, "person 0.5", "strength of the person's side"),
+    "background": Word(
+        commands.SetBackgroundStrength, "background 0.5", "strength of the background's side"
+    ),
+    "swap": Word(
+        commands.SwapSides, "swap", "exchange person and background; on, off, or turn over"
+    ),
+    "mask": Word(
+        commands.ShowMask, "mask", "show who is taken for a person; on, off, or turn over"
+    ),
     "crossfade": Word(
         commands.SetCrossfade,
         "crossfade 400",
@@ -64,7 +74,7 @@ WORDS: Final[Mapping[str, Word]] = {
 """Every word, in the order in which people read about them."""
 
 _SWITCH: Final = {"on": True, "off": False, "toggle": None}
-_SWITCHES: Final = ("bypass", "freeze", "record")
+_SWITCHES: Final = ("bypass", "freeze", "record", "swap", "mask")
 """Words whose one argument is on, off or toggle."""
 _TEXTS: Final = ("name", "source")
 """Arguments that are text; all others are numbers."""

@@ -19,6 +19,7 @@ from obs_stylizer.realtime.messages import (
     Preloaded,
     PresetFailed,
     ShowPreset,
+    SideSettings,
 )
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader
@@ -175,6 +176,8 @@ class LoadThread:
             loaded.with_strength(request.strength)
         if request.coherence is not None:
             loaded.with_coherence(request.coherence)
+        if request.sides is not None:
+            set_sides(loaded, request.sides)
         first = not self._shows_something
         if first:
             settle_objects()
@@ -183,3 +186,13 @@ class LoadThread:
             with self._changed:
                 self._shows_something = True
                 self._changed.notify_all()
+
+
+def set_sides(loaded: LoadedPreset, settings: SideSettings) -> None:
+    """Set person and background as somebody did by hand."""
+    if settings.person is not None:
+        loaded.with_side_strength("person", settings.person)
+    if settings.background is not None:
+        loaded.with_side_strength("background", settings.background)
+    if loaded.sides is not None:
+        loaded.sides.swapped = settings.swapped

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from obs_stylizer.daemon.capture import Capture
-from obs_stylizer.daemon.load_thread import LoadThread
+from obs_stylizer.daemon.load_thread import LoadThread, set_sides
 from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
@@ -40,8 +40,10 @@ from obs_stylizer.realtime.messages import (
     SetBypass,
     SetCoherence,
     SetFrozen,
+    SetSides,
     SetStrength,
     SetStyles,
+    ShowMask,
     ShowPreset,
     Stop,
     Warm,
@@ -59,6 +61,9 @@ _TURN_SECONDS: Final = 0.25
 _LONGEST_LINE: Final = 3000
 _FAILED: Final = 3
 _LEAVE_SECONDS: Final = 3.0
+
+
+_Setting = SetStrength | SetStyles | SetCoherence | SetSides
 
 
 class _PipeLog(logging.Handler):
@@ -89,13 +94,15 @@ class Worker:
         self._gives_plain = False
         self._stylizer = LiveStylizer(config.size, motion=config.motion, carries=config.paced)
         self._period = SourcePeriod()
-        loader = PresetLoader(config.size, config.session, config.process_size, self._about_to_try)
+        loader = PresetLoader(
+            config.size, config.session, config.process_size, self._about_to_try, live=True
+        )
         self._loading = LoadThread(loader, self.tell, self._ready, self.fail)
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
         self._to_do: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._newest: ShowPreset | None = None
-        self._set_since_newest: dict[type[Request], SetStrength | SetStyles | SetCoherence] = {}
+        self._set_since_newest: dict[type[Request], _Setting] = {}
         self._stopping = threading.Event()
         self._request_id = -1
         self._shown_id = -1
@@ -219,10 +226,12 @@ class Worker:
             case ShowPreset():
                 self._newest, self._set_since_newest = request, {}
                 self._loading.show(request)
-            case SetStrength() | SetStyles() | SetCoherence():
+            case SetStrength() | SetStyles() | SetCoherence() | SetSides():
                 # A preset that is still being loaded is meant too.
                 self._set_since_newest[type(request)] = request
                 self._to_do.put(partial(self._set, request))
+            case ShowMask(show):
+                self._to_do.put(partial(setattr, self._stylizer, "shows_mask", show))
             case SetBypass(bypass):
                 self._to_do.put(partial(setattr, self._stylizer, "bypass", bypass))
             case SetFrozen(frozen):
@@ -254,7 +263,7 @@ class Worker:
             except queue.Empty:
                 return
 
-    def _set(self, request: SetStrength | SetStyles | SetCoherence) -> None:
+    def _set(self, request: _Setting) -> None:
         if self._stylizer.loaded is not None:
             _adjust(self._stylizer.loaded, request)
 
@@ -262,7 +271,7 @@ class Worker:
         self,
         request: ShowPreset,
         loaded: LoadedPreset,
-        later: Mapping[type[Request], SetStrength | SetStyles | SetCoherence],
+        later: Mapping[type[Request], _Setting],
     ) -> None:
         if request is not self._newest:
             return
@@ -282,6 +291,8 @@ class Worker:
                 loaded.styles,
                 generator.path.stem if generator else "",
                 loaded.coherence,
+                loaded.side_strengths,
+                loaded.sides is not None and loaded.sides.swapped,
             )
         )
 
@@ -293,9 +304,12 @@ class Worker:
         os._exit(_FAILED)
 
 
-def _adjust(loaded: LoadedPreset, request: SetStrength | SetStyles | SetCoherence) -> None:
+def _adjust(loaded: LoadedPreset, request: _Setting) -> None:
     if isinstance(request, SetStrength):
         loaded.with_strength(request.strength)
+        return
+    if isinstance(request, SetSides):
+        set_sides(loaded, request.sides)
         return
     if isinstance(request, SetCoherence):
         loaded.with_coherence(request.coherence)

@@ -13,10 +13,11 @@ from obs_stylizer.errors import ModelError, PresetError, StylizerError
 from obs_stylizer.inference.generator import known_styles
 from obs_stylizer.inference.latent_model import load_latent_model
 from obs_stylizer.inference.locate import find_model, lite_of, model_files, model_folders
-from obs_stylizer.inference.native_model import NativeModel, load_native_model
+from obs_stylizer.inference.native_model import NativeModel, load_mask_model, load_native_model
 from obs_stylizer.inference.session import Precision
 from obs_stylizer.inference.summary import summarise
 from obs_stylizer.presets import load_preset
+from obs_stylizer.segmentation.mask_session import MASK_MODEL
 from obs_stylizer.settings import bundled_folder, preset_folders
 
 
@@ -75,8 +76,12 @@ def _check_model(path: Path, models: _Models) -> None:
     Raises:
         ModelError: one of them cannot be used.
     """
-    if summarise(path).latent is not None:
+    summary = summarise(path)
+    if summary.latent is not None:
         load_latent_model(path)
+        return
+    if summary.finds_people:
+        load_mask_model(path)
         return
     for full in filter(None, (path, lite_of(path))):
         model = models.load(full)
@@ -130,18 +135,26 @@ def _check_preset(path: Path, models: _Models) -> None:
         PresetError: the file is wrong; ModelError: its generator is.
     """
     preset = load_preset(path)
-    if not preset.model:
-        return
-    model = models.load(find_model(preset.model, path.parent))
-    known = known_styles(model)
-    unknown = next((style for style in preset.styles if style not in known), None)
-    if unknown is not None:
-        raise PresetError(
-            f"the generator {model.spec.name} has no style “{unknown}”",
-            f"it has: {', '.join(known) or 'none'}",
-            path=path,
-            key=f"styles.{unknown}",
-        )
+    named = [("", preset.model, preset.styles)]
+    for place in ("person", "background"):
+        side = getattr(preset, place)
+        if side is not None and side.has_style:
+            named.append((f"{place}.", side.model or preset.model, side.styles))
+    for where, name, styles in named:
+        if not name:
+            continue
+        model = models.load(find_model(name, path.parent))
+        known = known_styles(model)
+        unknown = next((style for style in styles if style not in known), None)
+        if unknown is not None:
+            raise PresetError(
+                f"the generator {model.spec.name} has no style “{unknown}”",
+                f"it has: {', '.join(known) or 'none'}",
+                path=path,
+                key=f"{where}styles.{unknown}",
+            )
+    if preset.has_sides:
+        load_mask_model(find_model(MASK_MODEL))
 
 
 def _hashes(notes: Notes, comparison: Comparison, root: Path) -> Iterator[Finding]:

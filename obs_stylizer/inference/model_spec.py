@@ -9,7 +9,8 @@ A native generator is one ONNX file:
   ``style``: float32 (1, S), weights that mix a fixed list of styles (they need not sum to 1 in a
   preset; they are normalised before they get here);
 * optional input ``strength``: float32 (1,), 0 leaves the frame as it is;
-* output ``stylized``: uint8, the shape of ``frame``.
+* output ``stylized``: uint8, the shape of ``frame``; or, of a network that finds people,
+  ``mask``: uint8 (1, H, W, 1), 255 a person.
 
 Scaling, layout, clamping and casting are in the graph. Its ``metadata_props`` hold a
 :class:`ModelSpec` as JSON under :data:`METADATA_KEY`.
@@ -37,6 +38,7 @@ STYLE_INPUT: Final = "style"
 ROWS_INPUT: Final = "rows"
 STRENGTH_INPUT: Final = "strength"
 OUTPUT: Final = "stylized"
+MASK_OUTPUT: Final = "mask"
 
 ModelPrecision = Literal["f32", "f16", "int8"]
 

@@ -18,6 +18,7 @@ from obs_stylizer.inference.external_data import check_external_data
 from obs_stylizer.inference.locate import variant_of
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
+    MASK_OUTPUT,
     OUTPUT,
     ROWS_INPUT,
     STRENGTH_INPUT,
@@ -50,6 +51,7 @@ class NativeModel:
         has_strength: whether there is a ``strength`` input.
         opset: version of the standard operators.
         rows: of the styles that the file brings, where the input is ``rows``.
+        output: name of the output.
     """
 
     path: Path
@@ -60,11 +62,16 @@ class NativeModel:
     has_strength: bool
     opset: int
     rows: StyleRows | None = None
+    output: str = OUTPUT
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the file, by which caches know it."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def made_shape(self, size: FrameSize) -> tuple[int, int, int, int]:
+        """Return the shape of what comes out for a frame of ``size``."""
+        return (1, size.height, size.width, 1 if self.output == MASK_OUTPUT else 3)
 
     @property
     def free_dimensions(self) -> dict[str, str]:
@@ -170,8 +177,12 @@ def load_native_model(path: Path) -> NativeModel:
     path = path.expanduser().absolute()
     model = load_proto(path)
     spec = spec_of(model, path)
-    inputs = _by_name(model.graph.input, {tensor.name for tensor in model.graph.initializer})
-    outputs = _by_name(model.graph.output)
+    inputs, outputs = _inputs_and_outputs(model)
+    if MASK_OUTPUT in outputs:
+        raise ModelError(
+            f"{path} finds people and turns no picture into another",
+            "presets that say person: or background: use it by themselves",
+        )
     _check_names(path, inputs, outputs)
     frame = _check_picture(path, inputs[FRAME_INPUT])
     _check_picture(path, outputs[OUTPUT])
@@ -183,6 +194,36 @@ def load_native_model(path: Path) -> NativeModel:
     return NativeModel(
         path, spec, frame, style_input, style_length, has_strength, opset_of(model), rows
     )
+
+
+def load_mask_model(path: Path) -> NativeModel:
+    """Read and check the file of a network that finds people.
+
+    Raises:
+        ModelError: it cannot be read, or is no such network.
+    """
+    path = path.expanduser().absolute()
+    model = load_proto(path)
+    spec = spec_of(model, path)
+    inputs, outputs = _inputs_and_outputs(model)
+    if list(inputs) != [FRAME_INPUT] or list(outputs) != [MASK_OUTPUT]:
+        raise _broken(
+            path,
+            f"must have the one input “{FRAME_INPUT}” and the one output “{MASK_OUTPUT}”, not "
+            f"{', '.join(inputs) or 'none'} and {', '.join(outputs) or 'none'}",
+        )
+    frame = _check_picture(path, inputs[FRAME_INPUT])
+    wanted = "uint8 (1, height, width, 1)"
+    _check_tensor(path, outputs[MASK_OUTPUT], onnx.TensorProto.UINT8, wanted, (1, None, None, 1))
+    _check_weights(path, model)
+    return NativeModel(path, spec, frame, "", 0, False, opset_of(model), output=MASK_OUTPUT)
+
+
+def _inputs_and_outputs(
+    model: onnx.ModelProto,
+) -> tuple[dict[str, onnx.ValueInfoProto], dict[str, onnx.ValueInfoProto]]:
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return _by_name(model.graph.input, weights), _by_name(model.graph.output)
 
 
 def _by_name(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError, StylizerError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.device_loss import first_line, is_device_lost, is_out_of_memory
-from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT
+from obs_stylizer.inference.model_spec import FRAME_INPUT, STRENGTH_INPUT
 from obs_stylizer.inference.native_model import NativeModel
 from obs_stylizer.inference.session import (
     Precision,
@@ -199,22 +199,22 @@ class OnnxRuntimeSession(Session):
         they are in the device's memory, where fixed addresses also allow a captured graph. Other
         providers copy from and to arrays of ours by themselves.
         """
-        shape = (1, *self.frame_size.shape)
+        shape, wanted = (1, *self.frame_size.shape), model.made_shape(self.frame_size)
         made = session.get_outputs()[0].shape
-        if any(isinstance(m, int) and m != s for m, s in zip(made, shape, strict=True)):
+        if any(isinstance(m, int) and m != s for m, s in zip(made, wanted, strict=True)):
             raise ModelError(
                 f"{path}: a frame of {shape} comes out as {tuple(made)}",
                 "a native generator keeps the size; adopt it again",
             )
         make = runtime.OrtValue.ortvalue_from_numpy
-        self._array: Pixels = np.zeros(shape, np.uint8)
+        self._array: Pixels = np.zeros(wanted, np.uint8)
         self._frame = make(np.zeros(shape, np.uint8), *device)
         self._result = make(self._array, *device)
         self._style = self._strength = None
         self._style_input = model.style_input
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(FRAME_INPUT, self._frame)
-        self._binding.bind_ortvalue_output(OUTPUT, self._result)
+        self._binding.bind_ortvalue_output(model.output, self._result)
         if model.style_length:
             weights = np.full((1, model.style_length), 1 / model.style_length, np.float32)
             self._style = make(weights, *device)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from obs_stylizer.errors import DeviceLostError, ModelError, ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.device_loss import first_line, is_device_lost, is_out_of_memory
-from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, STRENGTH_INPUT
+from obs_stylizer.inference.model_spec import FRAME_INPUT, STRENGTH_INPUT
 from obs_stylizer.inference.native_model import NativeModel
 from obs_stylizer.inference.session import (
     Precision,
@@ -115,9 +115,9 @@ class OpenVinoSession(Session):
             self._request = self._compiled.create_infer_request()
         except RuntimeError as cause:
             raise _translate(cause, f"{path}: OpenVINO cannot compile it for {device}") from cause
-        shape = (1, *frame_size.shape)
-        made = self._compiled.output(OUTPUT)
-        if tuple(made.shape) != shape:
+        shape, wanted = (1, *frame_size.shape), model.made_shape(frame_size)
+        made = self._compiled.output(model.output)
+        if tuple(made.shape) != wanted:
             raise ModelError(
                 f"{path}: a frame of {shape} comes out as {tuple(made.shape)}",
                 "a native generator keeps the size; adopt it again",
@@ -125,10 +125,10 @@ class OpenVinoSession(Session):
         self._tensor = openvino.Tensor
         # Fixed buffers: OpenVINO writes straight into the array that is handed out.
         self._input: Pixels = np.zeros(shape, np.uint8)
-        self._output: Pixels = np.zeros(shape, np.uint8)
+        self._output: Pixels = np.zeros(wanted, np.uint8)
         self._style = np.zeros((1, max(1, model.style_length)), np.float32)
         self._strength = np.ones(1, np.float32)
-        self._request.set_tensor(OUTPUT, self._tensor(self._output, shared_memory=True))
+        self._request.set_tensor(model.output, self._tensor(self._output, shared_memory=True))
         if model.style_length:
             self._request.set_tensor(
                 model.style_input, self._tensor(self._style, shared_memory=True)

@@ -99,7 +99,8 @@ class Session(ABC):
             strength: 0 to 1, used if the model has a ``strength`` input, else ignored.
 
         Returns:
-            uint8 (height, width, 3). The array may be overwritten by the next call.
+            uint8 (height, width, 3), of a network that finds people (height, width, 1). The array
+            may be overwritten by the next call.
 
         Raises:
             DeviceLostError: the device went away; the process must be replaced.

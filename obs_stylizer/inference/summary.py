@@ -13,6 +13,7 @@ from obs_stylizer.inference.latent_model import LatentSpec, latent_spec_of
 from obs_stylizer.inference.locate import VARIANTS, variant_of
 from obs_stylizer.inference.model_spec import (
     LATENT_METADATA_KEY,
+    MASK_OUTPUT,
     METADATA_KEY,
     ModelSpec,
     spec_of,
@@ -62,6 +63,11 @@ class ModelSummary:
     spec: ModelSpec | None
     latent: LatentSpec | None
     variants: tuple[str, ...]
+
+    @property
+    def finds_people(self) -> bool:
+        """Whether it is a network that tells people from the background, and no generator."""
+        return [tensor.name for tensor in self.outputs] == [MASK_OUTPUT]
 
 
 def summarise(path: Path) -> ModelSummary:

@@ -7,15 +7,17 @@ motion (:mod:`obs_stylizer.motion.reprojection`). Where nothing moves, none are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.motion.coherence import FADE_IN
 from obs_stylizer.motion.flow import Motion
-from obs_stylizer.realtime.key_thread import KeyPicture, KeyThread
+from obs_stylizer.realtime.key_thread import KeyThread
 from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
 from obs_stylizer.styling.stylizer import Crossfade, Stylizer
 
@@ -42,6 +44,25 @@ class KeyCounts:
 
     generated: int = 0
     reprojected: int = 0
+
+
+@dataclass(slots=True)
+class _LayerKeys:
+    """What is known of the key pictures of one layer.
+
+    Attributes:
+        last: moment and state of the newest; not the picture, which would keep the layer alive.
+        seconds: that one takes, smoothed.
+        age: frames since it came.
+        asked: moment of the frame of which one was asked for last.
+        shown: what was shown last, before it was calmed.
+    """
+
+    last: tuple[float, PresetState] | None = None
+    seconds: float = 0.0
+    age: int = 0
+    asked: float = float("-inf")
+    shown: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +99,14 @@ class LiveStylizer(Stylizer):
         self._carries = carries
         self._keys = KeyThread()
         self._keys.start()
-        self._made_last: KeyPicture | None = None
+        self._of_layer: WeakKeyDictionary[LoadedPreset, _LayerKeys] = WeakKeyDictionary()
         self._frame: Pixels | None = None
         self._followed: list[_Followed] = []
         self._is_carrying = False
         self._leaning = 0
-        self._run_seconds = 0.0
-        self._own_seconds = 0.0
+        self._own_now = self._own_seconds = 0.0
+        self._newest_seconds = 0.0
         self._waits = False
-        self._shown: Pixels | None = None
-        self._key_age = 0
 
     @property
     def is_carrying(self) -> bool:
@@ -114,9 +133,10 @@ class LiveStylizer(Stylizer):
         if fade is not None and fade.began is None:
             # What it was to be faded to was never seen.
             self._fade.previous = fade.previous
-        if not self.bypass and self._is_generated(loaded, loaded.state):
+        if not self.bypass and self._generated(loaded):
             self._keys.give_up()
-            last.reprojector.give_up()
+            for layer in last.layers:
+                layer.reprojector.give_up()
 
     def _expect(self, loaded: LoadedPreset) -> None:
         """Foresee from its warm-up whether a generator is too slow for the source."""
@@ -124,7 +144,7 @@ class LiveStylizer(Stylizer):
         if last is None or loaded.generator is None or loaded.frame_seconds <= 0:
             return
         if last.generator is not loaded.generator:
-            self._run_seconds = loaded.frame_seconds
+            self._newest_seconds = loaded.frame_seconds / max(1, len(self._generated(loaded)))
         if self._carries and 0 < _TOO_BUSY * self.period < loaded.frame_seconds:
             self._is_carrying, self._leaning = True, 0
 
@@ -139,17 +159,22 @@ class LiveStylizer(Stylizer):
         if loaded is None or fade is None or frame is None or moment is None:
             return
         if self._waits_with(loaded, fade) and self._keys.is_idle:
-            small, _ = self._follow(loaded, frame)
-            self._ask(loaded, loaded.state, moment, small)
+            layer = self._generated(loaded)[0]
+            small, _ = self._follow(layer, frame)
+            self._ask(layer, layer.state, moment, small)
 
     def _waits_with(self, loaded: LoadedPreset, fade: Crossfade) -> bool:
         """Whether a preset that is faded to has to have a picture before the fade begins."""
         return (
             self._is_carrying
             and not self.bypass
-            and self._is_generated(loaded, loaded.state)
+            and bool(self._generated(loaded))
             and fade.began is None
         )
+
+    def _generated(self, loaded: LoadedPreset) -> list[LoadedPreset]:
+        """The layers of a preset that a generator makes."""
+        return [layer for layer in loaded.layers if self._is_generated(layer, layer.state)]
 
     def process(self, pixels: Pixels, moment: float, target: Pixels) -> None:
         """See :meth:`Stylizer.process`.
@@ -167,15 +192,19 @@ class LiveStylizer(Stylizer):
             if previous.prepares_like(loaded) and self._is_generated(previous, previous.state):
                 # It has a frame to come from, and the other goes on from where it is.
                 self._follow(previous, pixels)
-            small, _ = self._follow(loaded, pixels)
+            seen = {layer: self._follow(layer, pixels)[0] for layer in self._generated(loaded)}
             self._collect()
-            if not loaded.reprojector.has_picture:
-                self._ask(loaded, loaded.state, moment, small)
+            missing = [layer for layer in seen if not layer.reprojector.has_picture]
+            if missing:
+                self._ask(missing[0], missing[0].state, moment, seen[missing[0]])
                 self._waits = True
                 self._last_moment = moment
                 self._apply(previous, previous, 1.0, pixels, target)
                 return
+        self._own_now = 0.0
         super().process(pixels, moment, target)
+        if self._own_now > 0:
+            self._own_seconds += _SMOOTHED * (self._own_now - self._own_seconds)
         self._decide()
 
     def _is_generated(self, loaded: LoadedPreset, state: PresetState) -> bool:
@@ -185,19 +214,31 @@ class LiveStylizer(Stylizer):
         # The last picture of the one can be carried while the other's are made.
         return not self._is_carrying and super()._mixes(previous, loaded)
 
-    def _apply(
+    def _put_together(
+        self,
+        loaded: LoadedPreset,
+        pixels: Pixels,
+        pictures: Sequence[Pixels],
+        motion: Motion | None,
+        target: Pixels,
+    ) -> None:
+        began = self.clock()
+        super()._put_together(loaded, pixels, pictures, motion, target)
+        if loaded is self._loaded:
+            self._own_now += self.clock() - began
+
+    def _apply_layer(
         self,
         loaded: LoadedPreset,
         start: LoadedPreset,
         share: float,
         pixels: Pixels,
         target: Pixels,
-    ) -> None:
+    ) -> Motion | None:
         state = loaded.state if share >= 1 else start.state.toward(loaded.state, share)
         if not self._is_generated(loaded, state):
-            super()._apply(loaded, start, share, pixels, target)
             self.counts.generated += loaded.generator is not None and state.strength > 0
-            return
+            return super()._apply_layer(loaded, start, share, pixels, target)
         began = self.clock()
         small, motion = self._follow(loaded, pixels)
         prepared = self.clock()
@@ -205,11 +246,15 @@ class LiveStylizer(Stylizer):
         finishing = self.clock()
         picture = self._calmed(loaded, motion, picture)
         loaded.finish(pixels, picture, state, target)
-        own = self.clock() - began - waited
-        self._own_seconds += _SMOOTHED * (own - self._own_seconds)
+        if self._is_on_air(loaded):
+            self._own_now += self.clock() - began - waited
         self.stages.prepare += prepared - began
-        self.stages.generate += self._run_seconds if self._is_carrying else waited
+        self.stages.generate += self._keys_of(loaded).seconds if self._is_carrying else waited
         self.stages.finish += self.clock() - finishing
+        return motion
+
+    def _keys_of(self, layer: LoadedPreset) -> _LayerKeys:
+        return self._of_layer.setdefault(layer, _LayerKeys(seconds=self._newest_seconds))
 
     def _follow(self, loaded: LoadedPreset, pixels: Pixels) -> tuple[Pixels, Motion]:
         """Return a frame as ``loaded`` prepares it, and the motion that led to it.
@@ -233,15 +278,19 @@ class LiveStylizer(Stylizer):
         return small, motion
 
     def _calmed(self, loaded: LoadedPreset, motion: Motion, picture: Pixels) -> Pixels:
-        last, shown = loaded.last_calm, self._shown
-        self._shown = picture
+        keys = self._keys_of(loaded)
+        last, shown = loaded.last_calm, keys.shown
+        keys.shown = picture
         if motion.still and picture is shown and last is not None:
             return last
         if self._is_carrying:
-            share = FADE_IN[self._key_age] if self._key_age < len(FADE_IN) else 0.0
-            self._key_age += loaded is self._loaded
+            share = FADE_IN[keys.age] if keys.age < len(FADE_IN) else 0.0
+            keys.age += self._is_on_air(loaded)
             return loaded.fade_in(motion, picture, share)
         return loaded.calm(motion, picture) if loaded.coherence > 0 else picture
+
+    def _is_on_air(self, layer: LoadedPreset) -> bool:
+        return self._loaded is not None and layer in self._loaded.layers
 
     def _picture(
         self, loaded: LoadedPreset, state: PresetState, small: Pixels
@@ -251,9 +300,9 @@ class LiveStylizer(Stylizer):
         moment = self._last_moment or 0.0
         reprojector = loaded.reprojector
         waited = 0.0
-        if loaded is self._loaded or not reprojector.has_picture:
+        if self._is_on_air(loaded) or not reprojector.has_picture:
             if self._is_carrying and reprojector.has_picture:
-                if not self._is_at_rest(loaded, state, moment):
+                if self._is_its_turn(loaded, state, moment):
                     self._ask(loaded, state, moment, small)
             elif not self._is_at_rest(loaded, state, moment):
                 began = self.clock()
@@ -267,13 +316,26 @@ class LiveStylizer(Stylizer):
         self.counts.reprojected += not reprojector.is_of_newest_frame
         return picture, waited
 
+    def _is_its_turn(self, layer: LoadedPreset, state: PresetState, moment: float) -> bool:
+        """Whether a key picture of this layer is wanted, and not first one of the other's."""
+        if self._is_at_rest(layer, state, moment) or self._loaded is None:
+            return False
+        asked = self._keys_of(layer).asked
+        return not any(
+            self._keys_of(other).asked < asked
+            for other in self._loaded.layers
+            if other is not layer
+            and self._is_generated(other, other.state)
+            and other.reprojector.has_picture
+            and not self._is_at_rest(other, other.state, moment)
+        )
+
     def _is_at_rest(self, loaded: LoadedPreset, state: PresetState, moment: float) -> bool:
-        last = self._made_last
+        last = self._keys_of(loaded).last
         return (
             last is not None
-            and last.loaded is loaded
-            and last.state == state
-            and abs(moment - last.moment) < _AT_REST_SECONDS
+            and last[1] == state
+            and abs(moment - last[0]) < _AT_REST_SECONDS
             and loaded.reprojector.is_at_rest
         )
 
@@ -281,6 +343,7 @@ class LiveStylizer(Stylizer):
         """Begin a picture of the newest frame unless another is being made."""
         if self._keys.is_idle:
             loaded.reprojector.announce()
+            self._keys_of(loaded).asked = moment
             self._keys.make(loaded, state, moment, small)
 
     def _collect(self, *, wait: bool = False) -> None:
@@ -289,10 +352,12 @@ class LiveStylizer(Stylizer):
         if made is None:
             return
         self.counts.generated += 1
-        self._made_last = made
-        self._key_age = 0
-        first = self._run_seconds == 0
-        self._run_seconds += (1.0 if first else _SMOOTHED) * (made.seconds - self._run_seconds)
+        keys = self._keys_of(made.loaded)
+        keys.age = 0
+        share = 1.0 if keys.last is None else _SMOOTHED
+        keys.seconds += share * (made.seconds - keys.seconds)
+        keys.last = (made.moment, made.state)
+        self._newest_seconds = made.seconds
         made.loaded.reprojector.take(made.picture)
 
     def _decide(self) -> None:
@@ -301,7 +366,8 @@ class LiveStylizer(Stylizer):
         if not self._carries or self.period <= 0 or loaded is None or loaded.generator is None:
             self._is_carrying = False
             return
-        busy = (self._run_seconds + self._own_seconds) / self.period
+        making = sum(self._keys_of(layer).seconds for layer in loaded.layers)
+        busy = (making + self._own_seconds) / self.period
         wrong = busy < _HEADROOM if self._is_carrying else busy > _TOO_BUSY
         self._leaning = self._leaning + 1 if wrong else 0
         if self._leaning >= (_HEADROOM_FRAMES if self._is_carrying else _BUSY_FRAMES):

@@ -44,6 +44,21 @@ class WorkerConfig:
     motion: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class SideSettings:
+    """What of person and background was set by hand; None leaves what the preset says.
+
+    Attributes:
+        person: strength of the person's side, 0 to 1.
+        background: that of the background's.
+        swapped: exchange the two.
+    """
+
+    person: float | None = None
+    background: float | None = None
+    swapped: bool = False
+
+
 # From the daemon to the worker.
 
 
@@ -62,6 +77,7 @@ class ShowPreset:
     quality: QualityLevel = FULL
     styles: Mapping[str, float] | None = None
     coherence: float | None = None
+    sides: SideSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,20 @@ class SetCoherence:
     """Change the coherence of the preset on air, 0 to 1."""
 
     coherence: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetSides:
+    """Change person and background of the preset on air."""
+
+    sides: SideSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ShowMask:
+    """Show who is taken for a person, or the picture again."""
+
+    show: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,8 @@ Request = (
     | SetStrength
     | SetStyles
     | SetCoherence
+    | SetSides
+    | ShowMask
     | SetBypass
     | SetFrozen
     | Preload
@@ -182,7 +214,8 @@ class PresetShown:
 
     ``frame_seconds`` is what one frame took in warm-up, 0 where there is no generator;
     ``styles`` are the weights of the generator's styles, empty where it has none; ``generator``
-    is its file's name without the suffix.
+    is its file's name without the suffix; ``sides`` are the strengths of person and background,
+    empty where the preset does not tell them apart.
     """
 
     request_id: int
@@ -193,6 +226,8 @@ class PresetShown:
     styles: Mapping[str, float] = field(default_factory=dict)
     generator: str = ""
     coherence: float = 0.0
+    sides: Mapping[str, float] = field(default_factory=dict)
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

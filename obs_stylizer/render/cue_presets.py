@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psutil
 
@@ -15,6 +16,8 @@ from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import NamedPreset, Preset, PresetLibrary
 from obs_stylizer.render.cues import Cue, is_bypass
+from obs_stylizer.segmentation.mask_session import MASK_MODEL
+from obs_stylizer.segmentation.person_mask import KEPT
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import DEFAULT_PROCESS_SIZE, PresetLoader
 
@@ -42,12 +45,7 @@ class Style:
     @property
     def coherences(self) -> list[float]:
         """Coherence of every preset, at most."""
-        presets = [named.preset for named in self.presets.values()]
-        # Without one of its own it has that of its generator, which is not known here.
-        return [
-            float(bool(preset.model)) if preset.coherence is None else preset.coherence
-            for preset in presets
-        ]
+        return [_coherence_at_most(named.preset) for named in self.presets.values()]
 
     @property
     def crossfades(self) -> list[int]:
@@ -62,7 +60,7 @@ class Style:
         return {
             "cues": [[cue.seconds, cue.preset, cue.strength] for cue in self.cues],
             "presets": {name: p.preset.model_dump() for name, p in self.presets.items()},
-            "models": {name: _model_hash(p) for name, p in self.presets.items()},
+            "models": {name: _files_hash(p) for name, p in self.presets.items()},
             "process_size": str(self.process_size),
             "threads": self.session.threads,
         }
@@ -78,11 +76,29 @@ class Style:
         return replace(self, session=replace(self.session, threads=count))
 
 
-def _model_hash(named: NamedPreset) -> str:
-    if not named.preset.model:
+def _coherence_at_most(preset: Preset) -> float:
+    kept = [] if preset.coherence is None else [preset.coherence]
+    sides = [side for side in (preset.person, preset.background) if side is not None]
+    if preset.coherence is None and (preset.model or any(side.model for side in sides)):
+        # Without one of its own it has that of its generator, which is not known here.
+        kept.append(1.0)
+    return max([*kept, KEPT] if sides else kept, default=0.0)
+
+
+def _files_hash(named: NamedPreset) -> str:
+    """Return a hash of the files that a preset's pictures are made with, or "" without any."""
+    preset, beside = named.preset, named.path.parent
+    sides = [side for side in (preset.person, preset.background) if side is not None]
+    models = [model for model in (preset.model, *(side.model for side in sides)) if model]
+    files = [find_model(model, beside) for model in models]
+    files += [find_model(MASK_MODEL)] if sides else []
+    files += [beside / Path(side.picture).expanduser() for side in sides if side.picture]
+    if not files:
         return ""
-    path = find_model(named.preset.model, named.path.parent)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    if len(files) == 1:
+        return hashlib.sha256(files[0].read_bytes()).hexdigest()
+    hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def find_presets(cues: Sequence[Cue], library: PresetLibrary) -> dict[str, NamedPreset]:

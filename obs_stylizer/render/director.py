@@ -56,7 +56,7 @@ class Director:
         target: Pixels = np.empty(self._stylizer.size.shape, np.uint8)
         left = SEGMENT_FRAMES - ordinal % SEGMENT_FRAMES
         for loaded in self._loaded.values():
-            if left == min(run_up(loaded.coherence), SEGMENT_FRAMES - 1):
+            if left == min(loaded.run_up, SEGMENT_FRAMES - 1):
                 loaded.begin_anew()
         self._stylizer.process(pixels, seconds, target)
         if left == 1:

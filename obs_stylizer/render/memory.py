@@ -49,16 +49,16 @@ class Memory:
             "fade": self.fade,
             "last_seconds": self.last_seconds,
             "shapes": {
-                number: [list(part.shape) for part in pair]
-                for number, pair in sorted(self.pictures.items())
+                number: [list(part.shape) for part in past]
+                for number, past in sorted(self.pictures.items())
             },
         }
         text = json.dumps(head, sort_keys=True).encode()
         out = BytesIO()
         out.write(len(text).to_bytes(8, "little"))
         out.write(text)
-        for _, pair in sorted(self.pictures.items()):
-            for part in pair:
+        for _, past in sorted(self.pictures.items()):
+            for part in past:
                 out.write(part.tobytes())
         return out.getvalue()
 
@@ -79,7 +79,7 @@ class Memory:
                 size = int(np.prod(shape))
                 parts.append(np.frombuffer(data, np.uint8, size, at).reshape(shape).copy())
                 at += size
-            pictures[int(number)] = (parts[0], parts[1])
+            pictures[int(number)] = tuple(parts)
         return cls(
             shown=head["shown"],
             order=tuple(head["order"]),

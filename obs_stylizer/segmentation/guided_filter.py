@@ -61,7 +61,7 @@ def guided_mask(guide: Pixels, mask: Floats, radius: int, smoothing: float = SMO
     """
     maps = guided_coefficients(guide, mask, radius, smoothing)
     found = np.einsum("hwc,hwc->hw", maps[..., :3], guide.astype(np.float32)) / np.float32(255)
-    return np.clip(found + maps[..., 3], 0, 1).astype(np.float32)
+    return np.asarray(np.clip(found + maps[..., 3], 0, 1), np.float32)
 
 
 def _solve(own: Floats, crossed: Floats, wanted: Floats) -> Floats:

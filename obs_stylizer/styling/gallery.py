@@ -15,6 +15,7 @@ from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset
 from obs_stylizer.styling.geometry import reshape
 from obs_stylizer.styling.preset_loader import PresetLoader
+from obs_stylizer.styling.stylizer import Stylizer
 
 THUMBNAIL: Final = FrameSize(320, 180)
 _QUALITY: Final = 88
@@ -48,10 +49,13 @@ def stylized_stills(
         for named in presets:
             loaded = loader.load(named)
             made = []
+            stylizer = Stylizer(size, motion=False)
+            stylizer.switch_to(loaded, 0)
             for picture in pictures:
                 target = np.empty(size.shape, np.uint8)
-                styled = loaded.generate(loaded.prepare(picture), loaded.state)
-                loaded.finish(picture, styled, loaded.state, target)
+                # No picture has anything to do with the one before.
+                stylizer.reset()
+                stylizer.process(picture, 0.0, target)
                 made.append(target)
             yield named, made
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import cv2
 import numpy as np
@@ -11,15 +12,22 @@ from numpy.typing import NDArray
 
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.generator import Generator
-from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, Coherence
+from obs_stylizer.motion.coherence import DEFAULT_COHERENCE, Coherence, run_up
 from obs_stylizer.motion.flow import Motion, MotionEstimator
 from obs_stylizer.motion.reprojection import Reprojector
 from obs_stylizer.presets import Preset
+from obs_stylizer.segmentation.person_mask import KEPT
 from obs_stylizer.styling.adjustments import Adjuster
 from obs_stylizer.styling.geometry import Fit, reshape, scale_into
+from obs_stylizer.styling.sides import SIDES, SideName, Sides
 
-Past = tuple[Pixels, Pixels]
-"""The last small frame and the last styled picture, uint8."""
+Past = tuple[Pixels, ...]
+"""What is kept of earlier frames, uint8: the last small frame and the last styled picture; of a
+preset with a person's mask, the mask and the small frame it was found in go before them."""
+
+
+_NOTHING: Final = (np.zeros(1, np.uint8),) * 2
+"""Stands for what a layer without a past would keep."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +82,10 @@ class LoadedPreset:
         self._after = Adjuster(preset.after)
         self.reprojector = Reprojector()
         """Carries pictures to frames the generator has not seen; for whoever shows those."""
+        self.sides: Sides | None = None
+        """Puts person and background together, where the preset shows them differently."""
+        self.second: LoadedPreset | None = None
+        """Makes the other side's picture, where that has a style of its own."""
         self._motion = MotionEstimator()
         self._coherence = Coherence(_coherence_of(preset, generator))
         self._weights: dict[str, float] = {}
@@ -88,9 +100,47 @@ class LoadedPreset:
         """Size at which the work is done."""
         return self._size if self.generator is None else self.generator.frame_size
 
+    @property
+    def layers(self) -> tuple[LoadedPreset, ...]:
+        """This one, and the second where there is one."""
+        return (self,) if self.second is None else (self, self.second)
+
     def with_strength(self, strength: float) -> None:
-        """Change the strength (0 to 1) from the next frame on."""
+        """Change the strength (0 to 1) from the next frame on, of both sides where there are."""
         self.state = replace(self.state, strength=strength)
+        for side in SIDES if self.sides is not None else ():
+            self.with_side_strength(side, strength)
+
+    def with_side_strength(self, side: SideName, strength: float) -> None:
+        """Change the strength (0 to 1) of one side; no effect on a preset without sides."""
+        if self.sides is None:
+            return
+        picture, layer = self.sides.picture_of(side), self.sides.layer_of(side)
+        if picture is not None:
+            picture.strength = strength
+        if layer is not None:
+            shown = self.layers[layer]
+            shown.state = replace(shown.state, strength=strength)
+
+    @property
+    def side_strengths(self) -> dict[str, float]:
+        """Strength of person and background; empty for a preset without sides."""
+        if self.sides is None:
+            return {}
+        found: dict[str, float] = {}
+        for side in SIDES:
+            picture, layer = self.sides.picture_of(side), self.sides.layer_of(side)
+            if picture is not None:
+                found[side] = picture.strength
+            elif layer is not None:
+                found[side] = self.layers[layer].state.strength
+        return found
+
+    @property
+    def run_up(self) -> int:
+        """Frames after which earlier ones no longer matter."""
+        kept = [layer.coherence for layer in self.layers]
+        return max(run_up(share) for share in ([*kept, KEPT] if self.sides else kept))
 
     def with_styles(self, styles: Mapping[str, float]) -> None:
         """Change the weights of the styles from the next frame on; no effect without any."""
@@ -101,7 +151,8 @@ class LoadedPreset:
 
     def with_coherence(self, coherence: float) -> None:
         """Change the coherence (0 to 1) from the next frame on."""
-        self._coherence.share = coherence
+        for layer in self.layers:
+            layer._coherence.share = coherence
 
     @property
     def coherence(self) -> float:
@@ -199,15 +250,21 @@ class LoadedPreset:
         scale_into(styled, target, enlarging)
         cv2.addWeighted(target, state.strength, plain, 1 - state.strength, 0, target)
 
+    def frame(self, pixels: Pixels) -> Pixels:
+        """Return the frame without any style, in the preset's geometry, to be read only."""
+        return reshape(pixels, self._size, self._fit, mirror=self.preset.mirror)
+
     def plain(self, pixels: Pixels, target: Pixels) -> None:
         """Write the frame without any style, in the preset's geometry."""
-        np.copyto(target, reshape(pixels, self._size, self._fit, mirror=self.preset.mirror))
+        np.copyto(target, self.frame(pixels))
 
     def mixes_with(self, other: LoadedPreset) -> bool:
         """Whether a crossfade to ``other`` can go through the style weights alone."""
         return (
             self.generator is not None
             and self.generator is other.generator
+            and self.sides is None
+            and other.sides is None
             and (self.state.style is None) == (other.state.style is None)
             and self.prepares_like(other)
             and self.preset.after == other.preset.after
@@ -216,26 +273,50 @@ class LoadedPreset:
     def memory(self) -> Past | None:
         """Return what is kept of earlier frames, if anything is."""
         before, last = self._motion.before, self._coherence.last
-        return None if before is None or last is None else (before.copy(), last.copy())
+        own = None if before is None or last is None else (before.copy(), last.copy())
+        if self.sides is None:
+            return own
+        mask = self.sides.mask.memory()
+        second = _NOTHING if self.second is None else self.second.memory() or _NOTHING
+        return None if mask is None else (*mask, *(own or _NOTHING), *second)
 
     def recall(self, past: Past) -> None:
         """Go on from the memory of another one of the same preset."""
-        self._motion.recall(past[0])
-        self._coherence.recall(past[1])
+        if self.sides is not None:
+            self.sides.mask.recall((past[0], past[1]))
+            past = past[2:]
+        for layer in self.layers:
+            kept, past = past[:2], past[2:]
+            if kept[0].ndim > 1:
+                layer._motion.recall(kept[0])
+                layer._coherence.recall(kept[1])
 
     def reset(self) -> None:
         """Forget earlier frames, after a cut in the source."""
+        for layer in self.layers:
+            layer.forget()
+        if self.sides is not None:
+            self.sides.reset()
+
+    def forget(self) -> None:
+        """Forget earlier frames of this layer alone."""
         self._motion.reset()
         self._coherence.reset()
         self.reprojector.reset()
 
     def begin_anew(self) -> None:
         """See :meth:`~obs_stylizer.motion.coherence.Coherence.begin_anew`."""
-        self._coherence.begin_anew()
+        for layer in self.layers:
+            layer._coherence.begin_anew()
+        if self.sides is not None:
+            self.sides.mask.begin_anew()
 
     def change_over(self) -> None:
         """See :meth:`~obs_stylizer.motion.coherence.Coherence.change_over`."""
-        self._coherence.change_over()
+        for layer in self.layers:
+            layer._coherence.change_over()
+        if self.sides is not None:
+            self.sides.mask.change_over()
 
 
 def _coherence_of(preset: Preset, generator: Generator | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,12 @@ from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.segmentation.mask_session import MaskSession, open_mask
+from obs_stylizer.segmentation.person_mask import PersonMask
+from obs_stylizer.styling.division import Division, divide
 from obs_stylizer.styling.loaded_preset import LoadedPreset
+from obs_stylizer.styling.side_pictures import make_side_picture
+from obs_stylizer.styling.sides import Sides
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +40,7 @@ class PresetLoader:
         options: provider, device, precision, threads.
         process_size: overrides that of every preset; None leaves them theirs.
         trying: hears of each adapter before it is tried.
+        live: films behind a person play at their own time, and not by the frames' times.
     """
 
     def __init__(
@@ -42,11 +49,15 @@ class PresetLoader:
         options: SessionOptions,
         process_size: FrameSize | None = None,
         trying: Trying | None = None,
+        *,
+        live: bool = False,
     ) -> None:
         self._size = size
         self._options = options
         self._process_size = process_size
         self._trying = trying
+        self._live = live
+        self._mask: MaskSession | None = None
         self._generators: OrderedDict[_Key, tuple[Generator, float]] = OrderedDict()
         self._models: OrderedDict[Path, tuple[tuple[int, int], NativeModel]] = OrderedDict()
         self._told: set[tuple[str, FrameSize, FrameSize]] = set()
@@ -64,6 +75,15 @@ class PresetLoader:
             ModelError: the model is missing, broken or of the wrong shape.
             ProviderError: the provider asked for cannot run it.
         """
+        if not named.preset.has_sides:
+            return self._load_layer(named, scale, lite)
+        division = divide(named)
+        layers = [self._load_layer(layer, scale, lite) for layer in division.layers]
+        if self._mask is None:
+            self._mask = open_mask(self._size, self._options, self._trying)
+        return self._assembled(named, division, layers, self._mask)
+
+    def _load_layer(self, named: NamedPreset, scale: float, lite: bool) -> LoadedPreset:
         preset = named.preset
         if not preset.model:
             return LoadedPreset(preset, None, self._size)
@@ -72,6 +92,26 @@ class PresetLoader:
         if loaded is None:
             loaded = self._open(model, key)
         return LoadedPreset(preset, loaded[0], self._size, loaded[1])
+
+    def _assembled(
+        self,
+        named: NamedPreset,
+        division: Division,
+        layers: Sequence[LoadedPreset],
+        mask: MaskSession,
+    ) -> LoadedPreset:
+        """Return the first layer, with the second and the sides in it."""
+        preset, loaded = named.preset, layers[0]
+        pictures = {
+            side: make_side_picture(shown, named, self._size, self._live)
+            for side, shown in division.pictures.items()
+        }
+        person = PersonMask(mask, preset.edge, preset.grow)
+        loaded.sides = Sides(person, pictures, division.layer_of)
+        if len(layers) > 1:
+            loaded.second = layers[1]
+            loaded.frame_seconds += layers[1].frame_seconds
+        return loaded
 
     def load_if_known(
         self, named: NamedPreset, scale: float = 1.0, lite: bool = False
@@ -83,6 +123,16 @@ class PresetLoader:
         Raises:
             ModelError: as :meth:`load`.
         """
+        if not named.preset.has_sides:
+            return self._layer_if_known(named, scale, lite)
+        division, mask = divide(named), self._mask
+        if mask is None or division.reads_files:
+            return None
+        layers = [self._layer_if_known(layer, scale, lite) for layer in division.layers]
+        known = [layer for layer in layers if layer is not None]
+        return self._assembled(named, division, known, mask) if len(known) == len(layers) else None
+
+    def _layer_if_known(self, named: NamedPreset, scale: float, lite: bool) -> LoadedPreset | None:
         preset = named.preset
         if not preset.model:
             return LoadedPreset(preset, None, self._size)
@@ -175,3 +225,5 @@ class PresetLoader:
             for generator, _ in self._generators.values():
                 generator.close()
             self._generators.clear()
+        if self._mask is not None:
+            self._mask.close()

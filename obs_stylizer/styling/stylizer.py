@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.motion.flow import Motion
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 
 
@@ -51,12 +52,15 @@ class Stylizer:
     Attributes:
         size: of the pictures made.
         bypass: show frames without any style; the preset stays loaded.
+        shows_mask: show who is taken for a person, of presets that tell person and background
+            apart.
         motion: follow the motion of the frames, so that pictures are coherent.
         stages: times of the last frame.
     """
 
     size: FrameSize
     bypass: bool = False
+    shows_mask: bool = False
     motion: bool = True
     stages: StageSeconds = field(default_factory=StageSeconds)
     clock: Callable[[], float] = time.perf_counter
@@ -64,6 +68,7 @@ class Stylizer:
     _fade: Crossfade | None = None
     _last_moment: float | None = None
     _scratch: Pixels | None = None
+    _second: Pixels | None = None
 
     @property
     def loaded(self) -> LoadedPreset | None:
@@ -168,20 +173,62 @@ class Stylizer:
         target: Pixels,
     ) -> None:
         """Run ``loaded`` with its state ``share`` of the way from that of ``start``."""
+        sides = loaded.sides
+        if sides is None:
+            self._apply_layer(loaded, start, share, pixels, target)
+            return
+        if self._second is None:
+            self._second = np.empty(self.size.shape, np.uint8)
+        pictures = (target, self._second)
+        motion: Motion | None = None
+        for number in sides.layers:
+            layer = loaded.layers[number]
+            found = self._apply_layer(layer, layer, 1.0, pixels, pictures[number])
+            motion = found or motion
+        self._put_together(loaded, pixels, pictures, motion, target)
+
+    def _put_together(
+        self,
+        loaded: LoadedPreset,
+        pixels: Pixels,
+        pictures: Sequence[Pixels],
+        motion: Motion | None,
+        target: Pixels,
+    ) -> None:
+        """Put the pictures of a preset's layers together by who is in the frame."""
+        assert loaded.sides is not None
+        began = self.clock()
+        moment = self._last_moment or 0.0
+        loaded.sides.shows_mask = self.shows_mask
+        loaded.sides.put_together(loaded.frame(pixels), pictures, motion, moment, target)
+        self.stages.finish += self.clock() - began
+
+    def _apply_layer(
+        self,
+        loaded: LoadedPreset,
+        start: LoadedPreset,
+        share: float,
+        pixels: Pixels,
+        target: Pixels,
+    ) -> Motion | None:
+        """Make the picture of one layer; return the motion that led to the frame, if found."""
         state = loaded.state if share >= 1 else start.state.toward(loaded.state, share)
         began = self.clock()
         small = loaded.prepare(pixels)
         prepared = self.clock()
         styled = small if state.strength <= 0 else loaded.generate(small, state)
         generated = self.clock()
+        motion: Motion | None = None
         if state.strength <= 0:
-            loaded.reset()
+            loaded.forget()
         elif self.motion and loaded.coherence > 0:
-            styled = loaded.calm(loaded.follow(small), styled)
+            motion = loaded.follow(small)
+            styled = loaded.calm(motion, styled)
         loaded.finish(pixels, styled, state, target)
         self.stages.prepare += prepared - began
         self.stages.generate += generated - prepared
         self.stages.finish += self.clock() - generated
+        return motion
 
     def reset(self) -> None:
         """Forget earlier frames, after a change of source."""

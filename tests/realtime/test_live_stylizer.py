@@ -59,7 +59,7 @@ def carrying(first: LoadedPreset) -> LiveStylizer:
     """A stylizer that has found its generator too slow."""
     stylizer = LiveStylizer(SIZE)
     stylizer._is_carrying = True
-    stylizer._run_seconds = 1.0
+    stylizer._newest_seconds = 1.0
     stylizer.period = 1 / 30
     stylizer.switch_to(first, 0)
     return stylizer

@@ -20,7 +20,7 @@ from obs_stylizer.training.segmentation.rooms import draw_chair, draw_room
 
 Floats = NDArray[np.float32]
 
-_EXPOSURE: Final = 0.3
+_EXPOSURE: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,9 @@ class Composites:
         height, width = frame.shape[:2]
         levels = self._halved[int(random.integers(len(self._halved)))]
         full = levels[0][1].shape[0]
-        largest = 1.7 if count == 1 else 1.2
-        wanted = height * math.exp(random.uniform(math.log(0.45), math.log(largest)))
+        # Somebody alone sits at a desk; several sit further away.
+        least, largest = (0.6, 1.8) if count == 1 else (0.45, 1.3)
+        wanted = height * math.exp(random.uniform(math.log(least), math.log(largest)))
         scale = wanted / full
         level = min(len(levels) - 1, max(0, int(-math.log2(max(scale, 1e-3)))))
         people, own = levels[level]
@@ -160,9 +161,9 @@ class Composites:
         cosine, sine = math.cos(turn) * scale, math.sin(turn) * scale
         # The lower edge of a cut-out, where the photograph ended, lies below the frame.
         bottom = height + random.uniform(0, 0.35) * wanted + abs(sine) * columns / 2
-        matrix = np.float32([[cosine * flip, -sine, 0], [sine * flip, cosine, 0]])
-        anchor = matrix[:, :2] @ np.float32([columns / 2, rows])
-        matrix[:, 2] = np.float32([across * width, bottom]) - anchor
+        matrix = np.array([[cosine * flip, -sine, 0], [sine * flip, cosine, 0]], np.float32)
+        anchor = matrix[:, :2] @ np.array([columns / 2, rows], np.float32)
+        matrix[:, 2] = np.array([across * width, bottom], np.float32) - anchor
         to = (width, height)
         moved = cv2.warpAffine(people, matrix, to, flags=cv2.INTER_LINEAR)
         covered = cv2.warpAffine(own, matrix, to, flags=cv2.INTER_LINEAR).astype(np.float32) / 255
@@ -183,14 +184,14 @@ class Composites:
         place = random.uniform((0.1, 0.6), (0.8, 0.95))
         outline = ((points + place) * (width, height)).astype(np.int32)
         cv2.fillPoly(shape, [cv2.convexHull(outline)], 255, cv2.LINE_AA)
-        share = shape.astype(np.float32)[..., None] / 255
+        share = shape.astype(np.float32)[..., None] / np.float32(255)
         size = FrameSize(width, height)
         covered = self._place(size, random) * share + frame * (1 - share)
-        return np.asarray(covered + 0.5, np.uint8), alpha * (1 - share[..., 0])
+        return np.asarray(covered + 0.5, np.uint8), np.asarray(alpha * (1 - share[..., 0]))
 
     def through_a_camera(self, scene: MaskSample, random: np.random.Generator) -> MaskSample:
         """Return what a camera makes of it: light, blur, noise and compression."""
-        alpha = scene.alpha.astype(np.float32) / 255
+        alpha = scene.alpha.astype(np.float32) / np.float32(255)
         frame = vary_exposure(scene.frame, random, _EXPOSURE)
         if random.random() < 0.25:
             frame = _relit(frame, random)
@@ -198,7 +199,7 @@ class Composites:
         if random.random() < 0.35:
             sigma = random.uniform(0.3, 1.3)
             picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma))
-            alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma))
+            alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), sigma), np.float32)
         if random.random() < 0.15:
             picture = downscale(picture, random.uniform(1, 2))
         if random.random() < 0.06:
@@ -232,10 +233,10 @@ def _halved(people: Pixels, alpha: Pixels, times: int) -> list[tuple[Pixels, Pix
 def _relit(picture: Pixels, random: np.random.Generator) -> Pixels:
     """Return ``picture`` in light of another colour, stronger on one side."""
     height, width = picture.shape[:2]
-    corners = random.uniform(0.65, 1.25, (2, 2)).astype(np.float32)
+    corners = random.uniform(0.75, 1.2, (2, 2)).astype(np.float32)
     light = cv2.resize(corners, (width, height), interpolation=cv2.INTER_LINEAR)
-    tint = np.exp(random.normal(0, 0.1, 3)).astype(np.float32)
-    gamma = math.exp(random.uniform(-0.3, 0.3))
+    tint = np.exp(random.normal(0, 0.07, 3)).astype(np.float32)
+    gamma = math.exp(random.uniform(-0.2, 0.2))
     levels = ((np.arange(256) / 255) ** gamma * 255).astype(np.float32)
     lit: Pixels = np.clip(levels[picture] * light[..., None] * tint, 0, 255).astype(np.uint8)
     return lit

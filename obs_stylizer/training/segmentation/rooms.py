@@ -111,7 +111,7 @@ def _shaded(size: FrameSize, colour: tuple[int, int, int], random: np.random.Gen
     """Return an evenly coloured field, lit from somewhere."""
     corners = random.uniform(0.55, 1.2, (2, 2)).astype(np.float32)
     light = cv2.resize(corners, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
-    lit: Pixels = np.clip(light[..., None] * np.float32(colour), 0, 255).astype(np.uint8)
+    lit: Pixels = np.clip(light[..., None] * np.array(colour, np.float32), 0, 255).astype(np.uint8)
     return lit
 
 

@@ -1,0 +1,204 @@
+"""Export of a mask network: native ONNX, batch norms folded in, weights in half precision."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import onnxruntime
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, ModelSpec, write_spec
+from obs_stylizer.training.export import OPSET, Parity, quiet_exporter
+from obs_stylizer.training.pictures import fit_frame
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork
+
+PARITY_SIZES: Final = (FrameSize(256, 144), FrameSize(192, 144))
+_LARGEST_DIFFERENCE: Final = 3
+"""Levels of 255; half-precision weights alone make one or two."""
+_LEAST_HALVED: Final = 256
+"""Numbers that a tensor must hold for its half precision to be worth a node."""
+_HALVED: Final = ".half"
+
+
+class NativeMaskNetwork(nn.Module):
+    """Takes frames as uint8 (1, H, W, 3) and gives masks as uint8 (1, H, W, 1).
+
+    Args:
+        network: it is copied, its batch norms folded in, its weights rounded to half precision.
+    """
+
+    def __init__(self, network: MaskNetwork) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        for module in list(self.network.modules()):
+            if isinstance(module, ConvNormReLU):
+                convolution, norm = module[0], module[1]
+                assert isinstance(convolution, nn.Conv2d)
+                assert isinstance(norm, nn.BatchNorm2d)
+                module[0] = fuse_conv_bn_eval(convolution, norm)
+                module[1] = nn.Identity()
+        for weights in self.network.parameters():
+            weights.data = weights.data.half().float()
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Find people: uint8 (1, H, W, 3) to uint8 (1, H, W, 1), 255 a person."""
+        logits = self.network(frame.permute(0, 3, 1, 2).float() / 255.0)
+        # Nothing is above 1, so this stays under 256 and the cast, which cuts, also rounds.
+        mask = (torch.sigmoid(logits) * 255.0 + 0.5).to(torch.uint8)
+        return mask.permute(0, 2, 3, 1)
+
+
+def trained_mask_network(run: RunDirectory) -> NativeMaskNetwork:
+    """Return the moving-average network of a run's newest checkpoint.
+
+    Raises:
+        TrainingError: there is no checkpoint that fits the recipe.
+    """
+    network = MaskNetwork()
+    state = run.load_checkpoint(torch.device("cpu"))["average"]
+    prefix = "masker."
+    network.load_state_dict({key.removeprefix(prefix): value for key, value in state.items()})
+    return NativeMaskNetwork(network)
+
+
+def export_mask_run(
+    run: RunDirectory,
+    output: Path,
+    pictures: Sequence[Pixels],
+    quality: dict[str, float] | None = None,
+) -> list[Parity]:
+    """Write the mask network of ``run`` to ``output`` and its recipe beside it.
+
+    Args:
+        run: with a checkpoint.
+        output: ends in ``.onnx``.
+        pictures: real ones, uint8 (height, width, 3), to compare ONNX Runtime with torch on.
+        quality: measured figures to put into the file.
+
+    Returns:
+        The parity at each of :data:`PARITY_SIZES`.
+
+    Raises:
+        TrainingError: the run has no checkpoint, the graph cannot be exported, or ONNX Runtime
+            and torch disagree.
+    """
+    native, recipe = trained_mask_network(run), run.recipe
+    model = to_onnx(native)
+    spec = ModelSpec(
+        name=recipe.name,
+        title=recipe.title,
+        licence=recipe.licence,
+        author=recipe.author,
+        recipe_hash=recipe.digest,
+        size_multiple=MaskNetwork.size_multiple,
+        training_data=recipe.training_data,
+        quality=quality or {},
+    )
+    write_spec(model, spec)
+    halve_weights(model)
+    onnx.checker.check_model(model)
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "exported.onnx"
+        onnx.save(model, part)
+        parity = [_check_parity(native, part, pictures, size) for size in PARITY_SIZES]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(part, output)
+    beside, own = output.with_suffix(".yaml"), run.path / "recipe.yaml"
+    if not beside.exists() or beside.read_bytes() != own.read_bytes():
+        shutil.copyfile(own, beside)
+    return parity
+
+
+def to_onnx(native: NativeMaskNetwork) -> onnx.ModelProto:
+    """Return ``native`` as an ONNX model, height and width free.
+
+    Raises:
+        TrainingError: torch cannot export it.
+    """
+    multiple = MaskNetwork.size_multiple
+    height, width = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
+    shapes: dict[str, Any] = {"frame": {1: multiple * height, 2: multiple * width}}
+    with quiet_exporter():
+        program = torch.onnx.export(
+            native,
+            (torch.zeros(1, 9 * multiple, 16 * multiple, 3, dtype=torch.uint8),),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            input_names=[FRAME_INPUT],
+            output_names=[MASK_OUTPUT],
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch exported no graph")
+    model: onnx.ModelProto = program.model_proto
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[1].dim_param = "height"
+        value.type.tensor_type.shape.dim[2].dim_param = "width"
+    # Shapes inferred for the example's symbols, and notes on torch's sources, help nobody.
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    return model
+
+
+def halve_weights(model: onnx.ModelProto) -> None:
+    """Store large weights in half precision, and compute with them in single.
+
+    Runtimes cast them once, at loading.
+    """
+    casts = []
+    for tensor in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if tensor.data_type != onnx.TensorProto.FLOAT or values.size < _LEAST_HALVED:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + _HALVED))
+        cast = onnx.helper.make_node("Cast", [name + _HALVED], [name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _check_parity(
+    native: NativeMaskNetwork, path: Path, pictures: Sequence[Pixels], size: FrameSize
+) -> Parity:
+    """Compare the file at ``path`` in ONNX Runtime with torch.
+
+    Raises:
+        TrainingError: a pixel differs by more than :data:`_LARGEST_DIFFERENCE`.
+    """
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    largest, means = 0, []
+    for picture in pictures:
+        frame = fit_frame(picture, size)[None]
+        with torch.no_grad():
+            wanted = native(torch.from_numpy(frame)).numpy()
+        made = session.run([MASK_OUTPUT], {FRAME_INPUT: frame})[0]
+        difference = np.abs(made.astype(np.int16) - wanted.astype(np.int16))
+        largest = max(largest, int(difference.max()))
+        means.append(float(difference.mean()))
+    if largest > _LARGEST_DIFFERENCE:
+        raise TrainingError(
+            f"ONNX Runtime and torch differ by {largest} of 255 at {size}",
+            "the exported graph does not do what was trained",
+        )
+    return Parity(largest, float(np.mean(means)))
