@@ -127,6 +127,7 @@ class FakeControlApi:
                 request.request_id, name, ModelError("model is gone", "fetch it")
             )
         styles = dict(request.styles or STYLES)
+        preset = request.preset.preset
         return messages.PresetShown(
             request.request_id,
             name,
@@ -134,6 +135,8 @@ class FakeControlApi:
             FrameSize(640, 360),
             0.0,
             {} if name == "plain" else styles,
+            sides={"person": 1.0, "background": 1.0} if preset.has_sides else {},
+            swapped=request.sides is not None and request.sides.swapped,
         )
 
     def replace_worker(self, reason: str) -> None:

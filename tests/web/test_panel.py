@@ -191,6 +191,30 @@ def test_strength(page: Page, panel: Running) -> None:
     expect(slider).to_have_value("60")
 
 
+def test_person_and_background(page: Page, panel: Running, folder: Path) -> None:
+    sides = page.locator("#sides")
+    expect(sides).to_be_hidden()
+    text = "title: Room\nperson: plain\nbackground: {blur: 0.5}\n"
+    (folder / "room.yaml").write_text(text, "utf-8")
+    panel.client.post("/api/preset", json={"name": "room"})
+    expect(sides).to_be_visible()
+    slider = page.get_by_role("slider", name="Background")
+    expect(slider).to_have_value("100")
+    slider.fill("40")
+    becomes(panel, sides={"person": 1.0, "background": 0.4})
+    swap = page.get_by_role("button", name="Swap")
+    swap.click()
+    becomes(panel, swapped=True)
+    expect(swap).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Show mask").click()
+    becomes(panel, shows_mask=True)
+    panel.client.post("/api/preset", json={"name": "ink"})
+    becomes(panel, preset="ink", sides={}, swapped=False)
+    page.get_by_role("button", name="Show mask").click()
+    becomes(panel, shows_mask=False)
+    expect(sides).to_be_hidden()
+
+
 def test_a_dragged_slider_sends_the_last_value(page: Page, panel: Running) -> None:
     slider = page.get_by_role("slider", name="Strength", exact=True)
     box = slider.bounding_box()

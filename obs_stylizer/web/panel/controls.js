@@ -73,7 +73,7 @@ export function showControls(onAir) {
 }
 
 /** Send the newest value, never two at once, so that a slow daemon is not flooded. */
-function sender(send) {
+export function sender(send) {
   let waiting = null, busy = false;
   async function go() {
     busy = true;
@@ -91,13 +91,13 @@ function sender(send) {
   };
 }
 
-function moved(range) {
+export function moved(range) {
   fillRange(range);
   movedAt.set(range, Date.now());
 }
 
 /** While somebody drags it, a slider does not jump to what was true a moment ago. */
-function isMoving(range) {
+export function isMoving(range) {
   return Date.now() - (movedAt.get(range) || 0) < SETTLE_MS;
 }
 

@@ -9,6 +9,7 @@ import { loadObs, refillObs, startObs } from "./obs.js";
 import { byId, isVisible } from "./page.js";
 import { explainNoPicture, startPicture } from "./picture.js";
 import { loadPresets, mark, markQuarantined, refreshThumbnails, startPresets, wasAppliedHere } from "./presets.js";
+import { showSides, startSides } from "./sides.js";
 
 const OBS_MS = 4_000;
 const WARNINGS = ["source-lost", "source-failed", "source-ended", "worker-lost", "gpu-given-up", "preset-quarantined"];
@@ -21,6 +22,7 @@ let hasAsked = false;
 
 startPicture();
 startControls();
+startSides();
 startPresets();
 startChart();
 startCards();
@@ -84,6 +86,7 @@ function takeState(state) {
   mark(state.preset);
   markQuarantined(state.quarantined || {});
   showControls(state);
+  showSides(state);
   showSource(state);
   showBanner();
 }
