@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from obs_stylizer.inference.model_spec import (
     FRAME_INPUT,
+    MASK_OUTPUT,
     OUTPUT,
     STRENGTH_INPUT,
     STYLE_INPUT,
@@ -139,6 +140,20 @@ def write_tint_model(path: Path, styles: Sequence[str] = ("red", "blue")) -> Pat
     tint = graph.add("Reshape", tint, graph.constant([1, 1, 1, 3], np.int64))
     _to_bytes(graph, graph.add("Add", frame, tint))
     return _save_native(path, graph, styles=styles)
+
+
+def write_mask_model(path: Path, multiple: int = 16) -> Path:
+    """Finds a person wherever a frame is brighter than the middle."""
+    graph = Graph()
+    level = graph.add("Cast", FRAME_INPUT, to=TensorProto.FLOAT)
+    level = graph.add("ReduceMean", level, axes=[3], keepdims=1)
+    steep = graph.add("Mul", graph.add("Sub", level, graph.constant(128.0)), graph.constant(50.0))
+    bounded = graph.add("Clip", steep, graph.constant(0.0), graph.constant(255.0))
+    graph.add("Cast", bounded, to=TensorProto.UINT8, output=MASK_OUTPUT)
+    shape = [1, "height", "width", 1]
+    made = helper.make_tensor_value_info(MASK_OUTPUT, TensorProto.UINT8, shape)
+    spec = _spec(path, multiple=multiple)
+    return save_graph(path, graph, [_frame_info(FRAME_INPUT)], [made], spec)
 
 
 def write_nan_model(path: Path) -> Path:
