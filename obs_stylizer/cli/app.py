@@ -21,6 +21,7 @@ from obs_stylizer.cli import (
     presets,
     render,
     run,
+    styles,
     training,
 )
 from obs_stylizer.cli.console import error_console, print_error
@@ -47,6 +48,7 @@ app.command("doctor")(doctor.doctor)
 app.command("panel")(panel.panel)
 app.command("hotkeys")(hotkeys.hotkeys)
 app.add_typer(presets.app, name="presets")
+app.add_typer(styles.app, name="styles")
 app.add_typer(models.app, name="models")
 app.add_typer(obs.app, name="obs")
 app.command("bench")(bench.bench)

@@ -140,6 +140,32 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnStyle:
+    """Learn the style of a picture, and go over to it; ``name`` "" takes that of its file."""
+
+    picture: str
+    name: str = ""
+    seconds: float = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnMore:
+    """Go on with the style that was learnt last."""
+
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLearnt:
+    """Take the style that is being learnt as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetLearnt:
+    """Stop learning a style, and keep nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Read the preset files again now, instead of within a second."""
 
@@ -174,6 +200,10 @@ Command = (
     | ChangeSource
     | Record
     | TakeSnapshot
+    | LearnStyle
+    | LearnMore
+    | KeepLearnt
+    | ForgetLearnt
     | Reload
     | GetStatus
     | Quit

@@ -63,6 +63,22 @@ class Pipeline(Protocol):
         """End everything; returns at once."""
 
 
+class StyleLearning(Protocol):
+    """What the controller needs to have styles learnt; see the daemon's own."""
+
+    def learn(self, picture: str, name: str, seconds: float) -> str:
+        """Begin to learn the style of a picture; returns its name."""
+
+    def more(self, seconds: float) -> str:
+        """Go on with the style learnt last; returns its name."""
+
+    def keep(self) -> str:
+        """Take the style as it is; returns its name."""
+
+    def forget(self) -> str:
+        """Stop, and keep nothing; returns its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Made:
     """Something that took its time is there, and ``future`` can be answered."""
@@ -90,6 +106,7 @@ class Controller:
         limits: how long loading a preset may take.
         on_event: hears every event after the state has taken it in; must not block.
         event_bus: tells control surfaces what happens.
+        learning: learns styles; None where nothing does.
     """
 
     def __init__(
@@ -103,8 +120,10 @@ class Controller:
         limits: Limits | None = None,
         on_event: Callable[[Event], None] | None = None,
         event_bus: EventBus | None = None,
+        learning: StyleLearning | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self._learning = learning
         self._pipeline = pipeline
         self._library = library
         self._preload = preload
@@ -267,6 +286,13 @@ class Controller:
                 return self._record(not self.on_air.recording if record is None else record, future)
             case commands.TakeSnapshot():
                 self._snapshot(future)
+            case (
+                commands.LearnStyle()
+                | commands.LearnMore()
+                | commands.KeepLearnt()
+                | commands.ForgetLearnt()
+            ):
+                return self._learn(command)
             case commands.Reload():
                 changed = self._follow_files()
                 return Answer(
@@ -278,6 +304,37 @@ class Controller:
                 self._pipeline.quit()
                 return Answer("ending")
         return None
+
+    def _learn(
+        self,
+        command: commands.LearnStyle
+        | commands.LearnMore
+        | commands.KeepLearnt
+        | commands.ForgetLearnt,
+    ) -> Answer:
+        if self._learning is None:
+            raise UsageError("no styles are learnt here")
+        match command:
+            case commands.LearnStyle(picture, name, seconds):
+                style, does = self._learning.learn(picture, name, seconds), "learning"
+            case commands.LearnMore(seconds):
+                style, does = self._learning.more(seconds), "learning more of"
+            case commands.KeepLearnt():
+                style, does = self._learning.keep(), "keeping"
+            case commands.ForgetLearnt():
+                style, does = self._learning.forget(), "forgetting"
+        return Answer(f"{does} {style}", {"style": style})
+
+    def _take_learning(self, event: messages.StyleLearning) -> None:
+        """Show the style once it is learnt."""
+        self._state.change(learning=event.progress)
+        if event.progress["state"] == "learnt":
+            self._follow_files()
+            try:
+                name = str(event.progress["name"])
+                self._preset_changes.apply(name, None, None, Future())
+            except StylizerError as error:
+                log.warning("the style that was learnt is not shown: %s", error)
 
     def _change_source(self, spec: SourceSpec) -> Answer:
         self._new_source, self._source_tries = spec, 1
@@ -368,6 +425,8 @@ class Controller:
                 self._state.change(recording=str(event.path))
             case messages.RecordingEnded():
                 self._state.change(recording="")
+            case messages.StyleLearning():
+                self._take_learning(event)
             case _:
                 self._state.on_air = after(self.on_air, event)
                 self._settle_source(event)

@@ -29,6 +29,8 @@ class EventKind(StrEnum):
     GPU_GIVEN_UP = "gpu-given-up"
     RECORDING_ENDED = "recording-ended"
     SNAPSHOT = "snapshot"
+    STYLE_LEARNT = "style-learnt"
+    """Learning a style has ended; details: its name, and how."""
     STATISTICS = "statistics"
     """Once a second; details: as in the statistics file."""
 

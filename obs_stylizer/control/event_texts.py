@@ -34,6 +34,13 @@ def control_event_of(event: Event) -> ControlEvent | None:
         case messages.GpuGivenUp(failures, action):
             text = f"the GPU failed {failures} times in a row"
             return ControlEvent(EventKind.GPU_GIVEN_UP, text, {"action": action})
+        case messages.StyleLearning(progress) if progress["state"] == "learnt":
+            return ControlEvent(
+                EventKind.STYLE_LEARNT, f"learnt the style {progress['name']}", progress
+            )
+        case messages.StyleLearning(progress) if progress["state"] == "failed":
+            text = f"the style {progress['name']} was not learnt: {progress['trouble']}"
+            return ControlEvent(EventKind.STYLE_LEARNT, text, progress)
         case messages.RecordingEnded(path, reason):
             text = f"recorded {path}" + (f" ({reason})" if reason else "")
             details = {"path": str(path), "reason": reason}
@@ -42,7 +49,7 @@ def control_event_of(event: Event) -> ControlEvent | None:
 
 
 def log_event(event: Event) -> None:
-    """Log what happens to the source."""
+    """Log what happens to the source, and how learning a style ends."""
     if isinstance(event, messages.SourceOpened):
         info = event.info
         rate = f" at {info.fps:g} fps" if info.fps else ""
@@ -56,3 +63,6 @@ def log_event(event: Event) -> None:
             log.warning("%s; trying again until it is there%s", event.error.message, remedy)
     elif isinstance(event, messages.SourceFailed):
         log.warning("source %s: %s", event.source, event.error)
+    elif isinstance(event, messages.StyleLearning) and event.progress["state"] != "learning":
+        told = control_event_of(event)
+        log.info("%s", told.text if told else f"the style {event.progress['name']} is forgotten")

@@ -26,6 +26,7 @@ class OnAir:
         quarantined: why each preset that is set aside is, by its name.
         recording: path of the recording that is being made, "" for none.
         asleep: nobody watches, and the source is closed.
+        learning: how far learning a style is, or how that ended; empty where none was learnt.
     """
 
     preset: str = ""
@@ -54,6 +55,7 @@ class OnAir:
     generator: str = ""
     preloaded: bool = False
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    learning: Mapping[str, Any] = field(default_factory=dict)
     worker_trouble: str = "starting"
     source_trouble: str = ""
     style_trouble: str = ""
@@ -69,6 +71,7 @@ class OnAir:
             "styles": dict(self.styles),
             "sides": dict(self.sides),
             "quarantined": dict(self.quarantined),
+            "learning": dict(self.learning),
         }
         return {**asdict(self), **mappings, "trouble": self.trouble}
 

@@ -66,6 +66,12 @@ WORDS: Final[Mapping[str, Word]] = {
     "source": Word(commands.ChangeSource, "source screen:1", "take frames from elsewhere"),
     "record": Word(commands.Record, "record", "record what is sent; on, off, or turn over"),
     "snapshot": Word(commands.TakeSnapshot, "snapshot", "save the plain and the styled picture"),
+    "learn": Word(
+        commands.LearnStyle, "learn /home/me/drawing.jpg", "learn the style of a picture"
+    ),
+    "learn-more": Word(commands.LearnMore, "learn-more 60", "go on with the style learnt last"),
+    "learn-keep": Word(commands.KeepLearnt, "learn-keep", "take the style as it is learnt so far"),
+    "learn-forget": Word(commands.ForgetLearnt, "learn-forget", "stop learning, keep nothing"),
     "warm": Word(commands.WarmPreset, "warm great-wave", "load a preset to be shown soon"),
     "reload": Word(commands.Reload, "reload", "read the preset files again"),
     "status": Word(commands.GetStatus, "status", "say what is on air"),
@@ -76,7 +82,7 @@ WORDS: Final[Mapping[str, Word]] = {
 _SWITCH: Final = {"on": True, "off": False, "toggle": None}
 _SWITCHES: Final = ("bypass", "freeze", "record", "swap", "mask")
 """Words whose one argument is on, off or toggle."""
-_TEXTS: Final = ("name", "source")
+_TEXTS: Final = ("name", "source", "picture")
 """Arguments that are text; all others are numbers."""
 _SHOWN: Final = 40
 """Letters of what was given that an error repeats."""

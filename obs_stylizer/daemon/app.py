@@ -32,6 +32,7 @@ from obs_stylizer.daemon.recorder import Recorder
 from obs_stylizer.daemon.reporting import MemoryCount, StatisticsFile
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.daemon.sleep import Sleep
+from obs_stylizer.daemon.style_learning import StyleLearner
 from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
@@ -113,6 +114,7 @@ class Daemon:
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library
         self.event_bus = EventBus()
+        self._style_learner = StyleLearner(self.plain.newest, self._tell)
         self.controller = Controller(
             self,
             library,
@@ -122,6 +124,7 @@ class Daemon:
             limits=Limits.for_load(options.worker.load_seconds),
             on_event=self._watch_event,
             event_bus=self.event_bus,
+            learning=self._style_learner,
             clock=self._clock,
         )
         self._runners: list[SinkRunner] = []
@@ -300,6 +303,7 @@ class Daemon:
                 "the supervisor": self.supervisor.stop,
                 "the controller": self.controller.stop,
                 "housekeeping": self._housekeeping.stop,
+                "learning": self._style_learner.stop,
             },
             max(0.5, deadline - self._clock.now()),
         )

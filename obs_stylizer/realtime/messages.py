@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import FrameSize
@@ -296,6 +297,17 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class StyleLearning:
+    """How far learning a style is: plain JSON values.
+
+    ``name``; ``state``, one of learning, learnt, failed, forgotten; ``share`` of the time, 0 to 1;
+    ``seconds_left``; ``style_ratio`` and ``content_kept`` so far; ``trouble`` where it failed.
+    """
+
+    progress: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Preloaded:
     """All generators that were to be preloaded are."""
 
@@ -388,6 +400,7 @@ Event = (
     | WorkerFailed
     | LogLine
     | Preloaded
+    | StyleLearning
     | RecordingStarted
     | RecordingEnded
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -37,6 +38,29 @@ class _SchedulingAttributes(ctypes.Structure):
         ("deadline", ctypes.c_uint64),
         ("period", ctypes.c_uint64),
     )
+
+
+def take_low_priority() -> None:
+    """Let this process give way to whatever else wants the processor, but never starve."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        if sys.platform == "win32":
+            psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
+        else:
+            psutil.Process().nice(19)
+
+
+def take_lowest_priority() -> None:
+    """Let this process run only when no other program wants the processor.
+
+    As far as the system knows how; for work beside a picture on air.
+    """
+    take_low_priority()
+    if sys.platform == "linux":
+        # Below nice 19: it gets what is left over, and gives way at once.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def raise_thread_priority() -> bool:

@@ -127,12 +127,14 @@ def load_features(path: Path) -> FeatureNetwork:
 def read_arrays(path: Path) -> dict[str, Tensor]:
     """Return the arrays of an ``.npz`` as float32 tensors.
 
+    Weights in 8 bits stand beside a ``.scale`` for each output channel.
+
     Raises:
         TrainingError: the file is missing or broken.
     """
     try:
         with np.load(path) as arrays:
-            return {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays}
+            read = {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays}
     except FileNotFoundError:
         raise TrainingError(
             f"the features {path} are missing",
@@ -142,6 +144,10 @@ def read_arrays(path: Path) -> dict[str, Tensor]:
         ) from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as cause:
         raise TrainingError(f"the features {path} are broken: {cause}") from cause
+    for key in [key for key in read if key.endswith(".scale")]:
+        weight = f"{key.removesuffix('.scale')}.weight"
+        read[weight] = read[weight] * read.pop(key).view(-1, 1, 1, 1)
+    return read
 
 
 # Mean of ImageNet as this network was trained with it: blue, green, red, 0 to 255.

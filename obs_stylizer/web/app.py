@@ -20,6 +20,7 @@ from obs_stylizer.web.event_feed import EventFeed
 from obs_stylizer.web.event_socket import EVENTS_PATH, event_routes
 from obs_stylizer.web.file_routes import file_routes
 from obs_stylizer.web.json_text import AnyNameResponse
+from obs_stylizer.web.learning_routes import learning_routes
 from obs_stylizer.web.listing_routes import listing_routes
 from obs_stylizer.web.obs_routes import SceneMapApi, obs_routes
 from obs_stylizer.web.page import page_routes
@@ -76,6 +77,7 @@ def build_app(parts: Parts) -> FastAPI:
     app.include_router(listing_routes(parts.api, parts.event_feed, parts.thumbnails, parts.hotkeys))
     app.include_router(file_routes(parts.api, parts.recording))
     app.include_router(obs_routes(parts.obs))
+    app.include_router(learning_routes(parts.api))
     app.include_router(event_routes(parts.event_feed))
     app.router.routes.extend([*stream_routes(parts.hub), parts.preview.route(), *page_routes()])
     app.add_exception_handler(HTTPException, _http_error)

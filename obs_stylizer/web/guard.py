@@ -32,6 +32,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY: Final = 64 * 1024
+LEARN_PICTURE: Final = "/api/learn-picture"
+MAX_PICTURE: Final = 20_000_000
+"""The one request that may be long, with the token: a picture whose style is to be learnt."""
 """Bytes of the largest request."""
 
 REQUESTS_A_SECOND: Final = 200.0
@@ -178,8 +181,9 @@ class WebGuard:
         if not known and not self._is_open(scope):
             return NO_TOKEN
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            return 413, "the request is too large", f"it may have {MAX_BODY} bytes"
+        most = MAX_PICTURE if scope["path"] == LEARN_PICTURE and known else MAX_BODY
+        if not length.isdigit() or int(length) > most:
+            return 413, "the request is too large", f"it may have {most} bytes"
         return None
 
     def _is_open(self, scope: Scope) -> bool:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
-import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
@@ -17,6 +15,7 @@ from typing import Final
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import Frame, FrameSize, Pixels, size_of
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.realtime.priority import take_lowest_priority
 
 _QUALITY: Final = 82
 
@@ -43,7 +42,7 @@ def run_thumbnail_process(connection: Connection) -> None:
     # Ctrl-C is for the daemon, which closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger().addHandler(logging.NullHandler())
-    _take_lowest_priority()
+    take_lowest_priority()
     with contextlib.suppress(EOFError, OSError):
         _answer(connection)
 
@@ -72,19 +71,3 @@ def _answer(connection: Connection) -> None:
                 connection.send(Painted(named.name, trouble=error.message))
                 continue
             connection.send(Painted(named.name, encode_jpeg(Frame(target, 0, 0.0), _QUALITY)))
-
-
-def _take_lowest_priority() -> None:
-    """Run only when no other program wants the processor, as far as the system knows how."""
-    import psutil
-
-    process = psutil.Process()
-    with contextlib.suppress(psutil.Error, OSError):
-        if sys.platform == "win32":
-            process.nice(psutil.IDLE_PRIORITY_CLASS)
-            return
-        process.nice(19)
-    if sys.platform == "linux":
-        # Below nice 19: it gets what is left over, and gives way at once.
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

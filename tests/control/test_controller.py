@@ -549,3 +549,64 @@ def test_a_generator_that_takes_no_smaller_frames_is_let_be(
     asked = [r for r in pipeline.requests if isinstance(r, messages.ShowPreset)]
     assert len(asked) == 2
     assert "at 640x360 and no smaller, which is more than this machine can do" in caplog.text
+
+
+class Learning:
+    """Learns styles at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def learn(self, picture: str, name: str, seconds: float) -> str:
+        self.asked.append((picture, name, seconds))
+        return "fresh"
+
+    def more(self, seconds: float) -> str:
+        self.asked.append((seconds,))
+        return "fresh"
+
+    def keep(self) -> str:
+        return "fresh"
+
+    def forget(self) -> str:
+        raise UsageError("no style is being learnt")
+
+
+def test_a_style_that_was_learnt_goes_on_air(
+    folder: Path, pipeline: Pipeline, heard: list[ControlEvent]
+) -> None:
+    event_bus = EventBus()
+    event_bus.subscribe(heard.append)
+    learning = Learning()
+    controller = Controller(
+        pipeline,
+        PresetLibrary([folder]),
+        PATTERN,
+        preload=False,
+        event_bus=event_bus,
+        learning=learning,
+    )
+    pipeline.controller = controller
+    controller.start()
+    try:
+        controller.tell(messages.WorkerStarted(1, 0))
+        answer = controller.send(commands.LearnStyle("a.jpg", "fresh", 30)).result(5)
+        assert answer.details == {"style": "fresh"}
+        assert learning.asked == [("a.jpg", "fresh", 30)]
+        progress = {"name": "fresh", "state": "learning", "share": 0.5}
+        controller.tell(messages.StyleLearning(progress))
+        # Written by the process that learnt it.
+        (folder / "fresh.yaml").write_text("title: Fresh\n", "utf-8")
+        for _ in range(2):
+            controller.tell(messages.StyleLearning({**progress, "state": "learnt", "share": 1.0}))
+            controller.send(commands.GetStatus()).result(5)
+        shown = [r for r in pipeline.requests if isinstance(r, messages.ShowPreset)]
+        # Once more after “more”: the preset is the same, its style is not.
+        assert [request.preset.name for request in shown] == ["fresh", "fresh"]
+        assert controller.on_air.learning["state"] == "learnt"
+        told = [event for event in heard if event.kind is EventKind.STYLE_LEARNT]
+        assert told[0].text == "learnt the style fresh"
+        with pytest.raises(UsageError, match="no style is being learnt"):
+            controller.send(commands.ForgetLearnt()).result(5)
+    finally:
+        controller.stop()

@@ -251,6 +251,11 @@ NEED_THE_TOKEN = [
     ("HEAD", "/preview.mjpg", None),
     ("GET", "/stream.mjpg", None),
     ("GET", "/do/next", None),
+    ("POST", "/api/learn", {"picture": "/etc/passwd"}),
+    ("POST", "/api/learn-picture?name=a", {}),
+    ("POST", "/api/learn-forget", {}),
+    ("POST", "/api/styles", {}),
+    ("GET", "/api/learning/thumbnail.jpg", None),
     ("GET", "/nothing", None),
 ]
 
@@ -335,3 +340,41 @@ def test_a_source_whose_name_is_no_utf_8(panel: Running) -> None:
     assert answer.status_code == 200, answer.text
     until_status(panel, "source", source)
     assert panel.client.get("/api/status").json()["source"] == source
+
+
+def test_a_picture_is_sent_to_be_learnt_and_is_bounded(
+    panel: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, bytes]] = []
+
+    class Learning:
+        def learn(self, picture: str, name: str, seconds: float) -> str:
+            sent.append((f"{name} {seconds:g}", Path(picture).read_bytes()))
+            return name
+
+    monkeypatch.setattr(panel.api.controller, "_learning", Learning())
+    address = "/api/learn-picture?name=mine&seconds=30"
+    large = b"\x89PNG" + b"0" * 200_000
+    done = panel.client.post(address, content=large)
+    assert done.json() == {"text": "learning mine", "details": {"style": "mine"}}
+    assert sent == [("mine 30", large)]
+
+    assert panel.client.post(address, content=b"").json()["error"]["message"]
+    too_large = panel.client.post(address, content=b"0" * 20_000_001)
+    assert too_large.status_code == 413
+    assert panel.client.post("/api/learn", content=large).status_code == 413
+    assert panel.client.get("/api/learning/thumbnail.jpg").status_code == 404
+
+    panel.api.controller.tell(messages.StyleLearning({"name": "mine", "state": "learning"}))
+    eventually(lambda: panel.api.on_air.learning.get("state") == "learning")
+    refused = panel.client.post(address, content=b"another")
+    assert "the style mine is being learnt" in refused.json()["error"]["message"]
+    assert len(sent) == 1
+
+
+def test_a_style_pack_that_is_sent_is_checked(panel: Running) -> None:
+    refused = panel.client.post("/api/styles", content=b"PK\x03\x04 no pack")
+    assert refused.status_code == 409
+    assert "no style pack" in refused.json()["error"]["message"]
+    too_large = panel.client.post("/api/styles", content=b" " * 50_000)
+    assert "too large" in too_large.json()["error"]["message"]

@@ -22,15 +22,16 @@ export function useToken(given) {
 
 /** Ask for something; returns its JSON, or throws a Failure. */
 export async function ask(method, path, body) {
+  const isFile = body instanceof Blob;
   const headers = {};
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (body !== undefined) headers["Content-Type"] = isFile ? "application/octet-stream" : "application/json";
   const aborter = new AbortController();
   const timer = setTimeout(() => aborter.abort(), LONGEST_REQUEST_MS);
   let response, answer;
   try {
     response = await fetch(path, {
       method, headers, signal: aborter.signal, cache: "no-store",
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || isFile ? body : JSON.stringify(body),
     });
     answer = await response.json();
   } catch (error) {

@@ -3,6 +3,7 @@
 import { loadFiles, loadHotkeys, loadSources, showSource, startCards } from "./cards.js";
 import { showHistory, showStatistics, startChart } from "./chart.js";
 import { showControls, startControls } from "./controls.js";
+import { showLearning, startLearning } from "./learn.js";
 import { ask, listen, useToken } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { loadObs, refillObs, startObs } from "./obs.js";
@@ -27,6 +28,7 @@ startPresets();
 startChart();
 startCards();
 startObs();
+startLearning();
 listen(hear, changeLink);
 setInterval(() => { if (isThere && isKnown && isVisible()) loadObs().catch(() => undefined); }, OBS_MS);
 
@@ -88,6 +90,7 @@ function takeState(state) {
   showControls(state);
   showSides(state);
   showSource(state);
+  showLearning(state.learning || {});
   showBanner();
 }
 

@@ -1,0 +1,160 @@
+"""Installing and removing style packs: a pack in its folder, and a preset that shows it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from obs_stylizer.errors import ModelError, StylizerError, UsageError
+from obs_stylizer.inference.locate import find_model, model_files
+from obs_stylizer.inference.native_model import NativeModel, load_native_model
+from obs_stylizer.inference.style_packs import (
+    MAX_INSTALLED,
+    SUFFIX,
+    StylePack,
+    installed_packs,
+    styles_folder,
+    write_pack,
+)
+from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.settings import preset_folders
+from obs_stylizer.yaml_text import write_yaml
+
+log = logging.getLogger(__name__)
+
+PRESET_SIZE: Final = "640x360"
+_CROSSFADE_MS: Final = 400
+
+
+def generator_of(pack: StylePack) -> NativeModel:
+    """Return the generator that a pack belongs to.
+
+    Raises:
+        ModelError: it is not there, or only in another version; both are named.
+    """
+    try:
+        model = load_native_model(find_model(pack.generator))
+    except ModelError as cause:
+        raise ModelError(
+            f"the style {pack.name} belongs to the generator {pack.generator}, which is not here",
+            f"there are: {', '.join(model_files()) or 'none'}",
+        ) from cause
+    if model.rows is None or model.spec.weights_hash != pack.weights_hash:
+        raise ModelError(
+            f"the style {pack.name} belongs to {pack.generator} {pack.weights_hash[:8]}, and here "
+            f"is {model.spec.name} {model.spec.weights_hash[:8] or 'without rows'}",
+            "learn the picture again: obs-stylizer learn --quick PICTURE",
+        )
+    if pack.values.shape != (model.style_length,):
+        raise ModelError(
+            f"the style {pack.name} holds {pack.values.size} numbers, and {pack.generator} takes "
+            f"{model.style_length}",
+            "the file is damaged; ask for it again",
+        )
+    return model
+
+
+def refuse_taken(name: str, model: NativeModel) -> None:
+    """Refuse a name for a new style that another style or preset has.
+
+    Raises:
+        UsageError: it is taken.
+    """
+    if name in model.spec.styles:
+        raise UsageError(
+            f"{model.spec.name} brings a style {name} itself", "choose another name with --name"
+        )
+    if name in installed_packs().all() or (styles_folder() / f"{name}{SUFFIX}").exists():
+        raise UsageError(
+            f"there is a style {name} already",
+            f"choose another name with --name, or: obs-stylizer styles remove {name}",
+        )
+    bundled, own = preset_folders()
+    if name in PresetLibrary([bundled, own], bundled).names():
+        raise UsageError(f"there is a preset {name} already", "choose another name with --name")
+
+
+def install(pack: StylePack, replace: bool = False) -> Path:
+    """Install ``pack``, and make a preset of its name.
+
+    Args:
+        pack: what to install.
+        replace: whether an installed style of that name, and its preset, may be overwritten.
+
+    Returns:
+        The preset's file.
+
+    Raises:
+        ModelError: it belongs to no generator here, or cannot be written.
+        UsageError: the name is taken.
+    """
+    model = generator_of(pack)
+    known = installed_packs().all()
+    if not (replace and pack.name in known):
+        refuse_taken(pack.name, model)
+        if len(known) >= MAX_INSTALLED:
+            raise UsageError(
+                f"there are {len(known)} styles already", "remove one: obs-stylizer styles remove"
+            )
+    write_pack(pack, styles_folder() / f"{pack.name}{SUFFIX}")
+    path = _preset_path(pack.name)
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(write_yaml(_preset(pack)), "utf-8")
+        except OSError as cause:
+            raise ModelError(f"{path} cannot be written: {cause.strerror or cause}") from cause
+    return path
+
+
+def remove(name: str) -> list[Path]:
+    """Remove an installed style, and its preset where that shows nothing else.
+
+    Returns:
+        The files that are gone.
+
+    Raises:
+        UsageError: there is no such style.
+        ModelError: a file cannot be removed.
+    """
+    path = styles_folder() / f"{name}{SUFFIX}"
+    installed = installed_packs().all()
+    if name not in installed and (Path(name).name != name or not path.is_file()):
+        raise UsageError(f"there is no installed style {name}", "see: obs-stylizer styles list")
+    gone = [path]
+    preset = _preset_path(name)
+    if preset.is_file() and _shows_only(preset, name):
+        gone.append(preset)
+    try:
+        for file in gone:
+            file.unlink(missing_ok=True)
+    except OSError as cause:
+        raise ModelError(f"{cause.filename} cannot be removed: {cause.strerror}") from cause
+    return gone
+
+
+def _preset_path(name: str) -> Path:
+    return preset_folders()[1] / f"{name}.yaml"
+
+
+def _preset(pack: StylePack) -> dict[str, Any]:
+    preset = {
+        "title": pack.title,
+        "description": pack.description,
+        "model": pack.generator,
+        "styles": {pack.name: 1},
+        "process_size": PRESET_SIZE,
+        "crossfade_ms": _CROSSFADE_MS,
+        "licence": pack.licence,
+        "author": pack.author,
+    }
+    return {key: value for key, value in preset.items() if value}
+
+
+def _shows_only(path: Path, name: str) -> bool:
+    library = PresetLibrary([path.parent])
+    try:
+        return set(library.get(name).preset.styles) == {name}
+    except StylizerError:
+        return False

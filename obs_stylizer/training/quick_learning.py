@@ -1,0 +1,360 @@
+"""Learning one more style of a generator within a minute or two.
+
+A style of a generator with conditional instance norms is nothing but its row of scales and shifts
+(Dumoulin et al. 2017). The network keeps its weights, and only a row is trained: from that of the
+known style nearest to the picture, with the perceptual losses of the paintings' own training, on a
+few photographs whose content features are computed once. What it needs comes with the package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import Pixels
+from obs_stylizer.inference.model_spec import ModelSpec, spec_of
+from obs_stylizer.inference.style_rows import StyleRows, read_rows
+from obs_stylizer.training.exported_weights import weights_of
+from obs_stylizer.training.features import Vgg19
+from obs_stylizer.training.generators import PictureGenerator, build_generator
+from obs_stylizer.training.losses.perceptual import (
+    content_distance,
+    content_similarity,
+    gram_matrix,
+    style_distance,
+    tone_distance,
+    total_variation,
+)
+from obs_stylizer.training.losses.style_scales import cut, shrink, skin_mask
+from obs_stylizer.training.optimization import Precision
+from obs_stylizer.training.pictures import find_pictures, read_picture, scale_to_short_side
+from obs_stylizer.training.recipe import load_recipe
+from obs_stylizer.training.tensors import to_pixels, to_tensor
+
+BUNDLED: Final = Path(__file__).parent / "bundled"
+FEATURES: Final = BUNDLED / "vgg16_to_conv4_1_int8.npz"
+PHOTOGRAPHS: Final = BUNDLED / "photographs"
+LEAST_SIDE: Final = 64
+"""A picture with a shorter side has no strokes to learn."""
+
+_STYLE_SIZE: Final = 512
+_BROAD: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_3": 1.0, "conv4_1": 1.0}
+_FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
+_CONTENT: Final = "conv3_3"
+_KEPT: Final = "conv3_1"
+_CROP: Final = 224
+_FINE_CROP: Final = 96
+_LEARNING_RATE: Final = 0.03
+_LAST_RATE: Final = 0.05
+_TONE: Final = 0.3
+_VARIATION: Final = 0.05
+_BOLDNESS: Final = (0.2, 3.0)
+_BOLDNESS_GAIN: Final = 0.5
+_CONTENT_KEPT: Final = 0.64
+"""How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
+style's weight rises while more is, and falls while less is."""
+_SMOOTHED: Final = 0.1
+_AVERAGED: Final = 0.9
+_FLAT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far learning is.
+
+    Attributes:
+        step: samples seen.
+        style_ratio: distance of the made pictures' broad features from the style's, as a share of
+            the photographs': 1 no style at all, 0 the style's own. Over the last samples.
+        content_kept: cosine of the mean-removed features (VGG-16 conv3_1 at half size) of made
+            pictures and photographs, over the last samples.
+    """
+
+    step: int
+    style_ratio: float
+    content_kept: float
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """A crop to learn on, and what the features make of it."""
+
+    pixels: Tensor
+    content: Tensor
+    emphasis: Tensor
+    kept: Tensor
+    distances: Tensor
+
+
+class QuickLearner:
+    """Trains the row of one more style for an exported generator.
+
+    Args:
+        model: the generator's ``.onnx``, with its recipe beside it.
+        picture: of the style, uint8 (H, W, 3).
+        photographs: to learn on, uint8 (H, W, 3) each, both sides 224 pixels or more; None for
+            those that the package brings.
+        row: where to go on from, (R,); None to begin at the nearest known style.
+        seed: of the crops.
+
+    Attributes:
+        spec: what the generator says about itself.
+        nearest: name of the style that it began from; "" if it went on from ``row``.
+
+    Raises:
+        TrainingError: the generator takes no rows, or the picture has no style to learn.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        picture: Pixels,
+        photographs: Sequence[Pixels] | None = None,
+        row: NDArray[np.float32] | None = None,
+        seed: int = 1,
+    ) -> None:
+        check_picture(picture)
+        self.spec, self._rows, self._generator = _open(model)
+        self._parameters = dict(self._generator.named_parameters())
+        self._precision = Precision("auto", torch.device("cpu"))
+        self._features = _bundled_features()
+        self._random = np.random.default_rng(seed)
+        self._wanted = self._measure(picture)
+        pictures = bundled_photographs() if photographs is None else photographs
+        self._order = self._random.permutation(len(pictures))
+        self._crops = [_crop(pictures[place], self._random) for place in self._order]
+        self._known: dict[int, _Photograph] = {}
+        self.nearest = ""
+        if row is None:
+            row = self._nearest()
+        self._take(row)
+        for name in self._names():
+            self._parameters[name].requires_grad_(True)
+        self._average = self._current()
+        self._optimizer = torch.optim.Adam(
+            [self._parameters[name] for name in self._names()], betas=(0.9, 0.99)
+        )
+        self._boldness = 1.0
+        self._progress = Progress(0, 1.0, 1.0)
+
+    @property
+    def progress(self) -> Progress:
+        """How far learning is."""
+        return self._progress
+
+    @property
+    def row(self) -> NDArray[np.float32]:
+        """The row as learnt so far, (R,)."""
+        return np.array(self._average, np.float32)
+
+    def step(self, share: float) -> Progress:
+        """Learn from one more photograph.
+
+        Args:
+            share: how much of the time that is meant for learning has gone, 0 to 1.
+        """
+        number = self._progress.step
+        rate = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * min(1.0, share))) / 2
+        for group in self._optimizer.param_groups:
+            group["lr"] = _LEARNING_RATE * rate * min(1.0, (number + 1) / 5)
+        photograph = self._photograph(number % len(self._crops))
+        loss, ratio, kept = self._losses(photograph)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        trained = [self._parameters[name] for name in self._names()]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        self._optimizer.step()
+        self._average = self._average + (1 - min(_AVERAGED, number / 10)) * (
+            self._current() - self._average
+        )
+        new = 1.0 if number == 0 else max(_SMOOTHED, 1 / (number + 1))
+        before = self._progress
+        self._progress = Progress(
+            number + 1,
+            before.style_ratio + new * (ratio - before.style_ratio),
+            before.content_kept + new * (kept - before.content_kept),
+        )
+        excess = self._progress.content_kept - _CONTENT_KEPT
+        low, high = _BOLDNESS
+        self._boldness = min(high, max(low, self._boldness * math.exp(_BOLDNESS_GAIN * excess)))
+        return self._progress
+
+    @torch.no_grad()
+    def paint(self, picture: Pixels) -> Pixels:
+        """Return what the style makes of ``picture``, whose sides suit the generator."""
+        trained = self._current()
+        self._take(self._average)
+        made = self._generator(to_tensor([picture]), torch.ones(1, 1))[0]
+        self._take(trained)
+        return to_pixels(made)
+
+    def _losses(self, photograph: _Photograph) -> tuple[Tensor, float, float]:
+        """Return the loss, the style ratio and the content that is kept."""
+        with self._precision.autocast():
+            made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
+            broad = self._features(shrink(made, 0.5), {*_BROAD, _KEPT})
+            seed = int(self._random.integers(2**31))
+            fine = self._features(cut(made, _FINE_CROP, [seed]), _FINE)
+        broad_distances = self._distances(broad, _BROAD)
+        style = broad_distances.sum() + self._distances(fine, _FINE, fine=True).sum()
+        content = content_distance(broad[_CONTENT], photograph.content, photograph.emphasis).sum()
+        loss = self._boldness * style + content
+        loss = loss + _TONE * tone_distance(made, photograph.pixels).sum()
+        loss = loss + _VARIATION * total_variation(made)
+        ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
+        kept = float(content_similarity(broad[_KEPT].detach(), photograph.kept))
+        return loss, ratio, kept
+
+    def _distances(
+        self, found: dict[str, Tensor], layers: dict[str, float], fine: bool = False
+    ) -> Tensor:
+        wanted = self._wanted[fine]
+        return torch.stack(
+            [
+                weight * style_distance(gram_matrix(found[layer]), wanted[layer])[0]
+                for layer, weight in layers.items()
+            ]
+        )
+
+    @torch.no_grad()
+    def _measure(self, picture: Pixels) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the Gram matrices of the style at half and at full size."""
+        grams = []
+        for size, layers in ((_STYLE_SIZE // 2, _BROAD), (_STYLE_SIZE, _FINE)):
+            seen = to_tensor([_bounded(scale_to_short_side(picture, size))])
+            with self._precision.autocast():
+                found = self._features(seen, layers)
+            grams.append({layer: gram_matrix(features) for layer, features in found.items()})
+        return grams[0], grams[1]
+
+    @torch.no_grad()
+    def _photograph(self, place: int) -> _Photograph:
+        known = self._known.get(place)
+        if known is None:
+            pixels = to_tensor([self._crops[place]])
+            small = shrink(pixels, 0.5)
+            with self._precision.autocast():
+                found = self._features(small, {*_BROAD, _CONTENT, _KEPT})
+            content = found[_CONTENT].float()
+            mask = F.adaptive_avg_pool2d(skin_mask(small), content.shape[-2:])
+            distances = self._distances(found, _BROAD).clamp_min(1e-6)
+            known = _Photograph(pixels, content, 1 + mask, found[_KEPT].float(), distances)
+            self._known[place] = known
+        return known
+
+    @torch.no_grad()
+    def _nearest(self) -> NDArray[np.float32]:
+        """Return the row of the known style that is least wrong for the picture."""
+        losses = []
+        for known in self._rows.values:
+            self._take(known)
+            self._boldness = 1.0
+            losses.append(
+                sum(float(self._losses(self._photograph(place))[0]) for place in range(2))
+            )
+        best = int(np.argmin(losses))
+        self.nearest = self.spec.styles[best]
+        return np.array(self._rows.values[best], np.float32)
+
+    def _names(self) -> list[str]:
+        return [name.removeprefix("generator.") for name, _ in self._rows.parts]
+
+    def _current(self) -> NDArray[np.float32]:
+        parts = [self._parameters[name].detach().flatten() for name in self._names()]
+        return np.array(torch.cat(parts).numpy(), np.float32)
+
+    @torch.no_grad()
+    def _take(self, row: NDArray[np.float32]) -> None:
+        first = 0
+        for name, (_, width) in zip(self._names(), self._rows.parts, strict=True):
+            self._parameters[name].copy_(torch.from_numpy(row[None, first : first + width].copy()))
+            first += width
+
+
+def check_picture(picture: Pixels) -> None:
+    """Refuse a picture that has no style to learn.
+
+    Raises:
+        TrainingError: it is too small, or has a single colour.
+    """
+    height, width = picture.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        raise TrainingError(
+            f"the picture is {width}x{height} pixels, too small to have strokes",
+            f"take one whose sides are {LEAST_SIDE} pixels or more",
+        )
+    if float(picture.std(axis=(0, 1)).max()) < _FLAT:
+        raise TrainingError("the picture has a single colour and no style to learn", "take another")
+
+
+@cache
+def bundled_photographs() -> tuple[Pixels, ...]:
+    """Return the photographs that the package brings, uint8 (H, W, 3)."""
+    return tuple(read_picture(path) for path in find_pictures(PHOTOGRAPHS))
+
+
+@cache
+def _bundled_features() -> Vgg19:
+    features = Vgg19.load(FEATURES)
+    for name in features.names:
+        weight = getattr(features, f"{name}_weight")
+        setattr(features, f"{name}_weight", weight.contiguous(memory_format=torch.channels_last))
+    return features
+
+
+def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:
+    """Return a generator of one style, its weights fixed, and the rows of those it knows.
+
+    Raises:
+        TrainingError: it takes no rows, or its recipe is not beside it.
+    """
+    loaded = onnx.load(model)
+    spec, rows = spec_of(loaded, model), read_rows(loaded, model)
+    beside = model.with_name(f"{spec.name}.yaml")
+    if rows is None or not beside.is_file():
+        raise TrainingError(
+            f"{model} takes no rows of styles"
+            if rows is None
+            else f"the recipe {beside} is not beside the generator",
+            "export it again: obs-stylizer export RUN",
+        )
+    section = load_recipe(beside).generator
+    several = build_generator(section, len(spec.styles))
+    weights = weights_of(model, several)
+    by_row = {name.removeprefix("generator.") for name, _ in rows.parts}
+    generator = build_generator(section, 1)
+    if len(by_row) < len(rows.parts) or not by_row <= weights.keys():
+        raise TrainingError(f"the rows of {model} do not tell which norms they belong to")
+    generator.load_state_dict(
+        {name: value[:1] if name in by_row else value for name, value in weights.items()}
+    )
+    return spec, rows, generator.eval().requires_grad_(False)
+
+
+def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:
+    """Return a square of the photograph, mirrored in half of the cases."""
+    short = int(random.integers(_CROP, 321))
+    scaled = scale_to_short_side(picture, short)
+    top, left = (int(random.integers(side - _CROP + 1)) for side in scaled.shape[:2])
+    square = scaled[top : top + _CROP, left : left + _CROP]
+    return np.ascontiguousarray(square[:, ::-1] if random.random() < 0.5 else square)
+
+
+def _bounded(picture: Pixels) -> Pixels:
+    """Return the middle of a picture that is much longer than wide: memory is bounded."""
+    height, width = picture.shape[:2]
+    longest = 3 * min(height, width)
+    top, left = max(0, height - longest) // 2, max(0, width - longest) // 2
+    return picture[top : top + longest, left : left + longest]
