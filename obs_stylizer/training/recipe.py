@@ -307,7 +307,8 @@ class Recipe(Section):
             if values is None:
                 continue
             fields = type(values).model_fields
-            left_out[section] = {k for k in keys if getattr(values, k) == fields[k].default}
+            unchanged = {key for key in keys if getattr(values, key) == fields[key].default}
+            left_out[section] = unchanged | left_out.get(section, set())
         if self.painting is not None:
             left_out["painting"] = {
                 **dict.fromkeys(left_out["painting"], True),
