@@ -182,7 +182,7 @@ class MotionEstimator:
     ) -> Motion:
         back: Field = self._back.calc(grey, last_grey, None)
         forth: Field = self._forth.calc(last_grey, grey, None)
-        back = self._without_noise(back, last_grey, grey)
+        back, length = self._without_noise(back, last_grey, grey)
         where = cv2.add(self._grid, back)
         further = cv2.remap(forth, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         astray = _length(cv2.add(back, further))
@@ -192,7 +192,7 @@ class MotionEstimator:
             cv2.inRange(x, -0.5, width - 0.5), cv2.inRange(y, -0.5, height - 0.5)
         )
         # A swift flow may miss by more; the share falls to nothing over half the distance.
-        goes_home = cv2.addWeighted(_length(back), 0.2 / _GOES_HOME, astray, -2 / _GOES_HOME, 2.0)
+        goes_home = cv2.addWeighted(length, 0.2 / _GOES_HOME, astray, -2 / _GOES_HOME, 2.0)
         found = cv2.multiply(
             np.clip(goes_home, 0, 1), explained(last_colour, where, colour), dtype=cv2.CV_32F
         )
@@ -204,10 +204,11 @@ class MotionEstimator:
             return _cut(colour)
         return Motion(back, confidence, False, False)
 
-    def _without_noise(self, back: Field, last_grey: Pixels, grey: Pixels) -> Field:
+    def _without_noise(self, back: Field, last_grey: Pixels, grey: Pixels) -> tuple[Field, Share]:
         """Return the flow with nothing where standing still explains the frame just as well.
 
         On flat ground the search follows camera noise, and texture carried along it would crawl.
+        The length of what is left comes with it.
         """
         where = cv2.add(self._grid, back)
         carried = cv2.remap(
@@ -216,9 +217,13 @@ class MotionEstimator:
         moving = _mean_difference(carried, grey)
         resting = _mean_difference(last_grey, grey)
         gain = (resting - 1.1 * moving - 0.25) / (0.3 * moving + 0.5)
-        moves = np.clip(cv2.max(gain, _length(back) - _SLOW), 0, 1)
+        length = _length(back)
+        moves = np.clip(cv2.max(_widened(gain, grey), cv2.subtract(length, _SLOW)), 0, 1)
         moves = cv2.blur(moves, (5, 5))
-        return np.asarray(cv2.multiply(back, cv2.merge([moves, moves])))
+        return (
+            np.asarray(cv2.multiply(back, cv2.merge([moves, moves]))),
+            np.asarray(cv2.multiply(length, moves)),
+        )
 
 
 def explained(picture: Pixels, where: Field, frame: Pixels) -> Share:
@@ -238,9 +243,9 @@ def explained(picture: Pixels, where: Field, frame: Pixels) -> Share:
 def _steady(last_grey: Pixels, where: Field, grey: Pixels) -> Share:
     """Return how far each neighbourhood is as bright as where it comes from."""
     carried = cv2.remap(last_grey, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    change = cv2.boxFilter(cv2.subtract(grey, carried, dtype=cv2.CV_32F), cv2.CV_32F, (15, 15))
+    change = _mean_around(grey) - _mean_around(carried)
     share: Share = np.clip((_FADING - np.abs(change)) / (_FADING - _STEADY), 0, 1)
-    return share
+    return _widened(share, grey)
 
 
 def _length(field: Field) -> Share:
@@ -249,8 +254,20 @@ def _length(field: Field) -> Share:
 
 
 def _mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Share:
-    """Return the mean difference around each place, in levels: float32 (height, width)."""
-    return np.asarray(cv2.boxFilter(cv2.absdiff(one, other), cv2.CV_32F, (15, 15)))
+    """Return the mean difference around each place, as :func:`_mean_around`."""
+    return _mean_around(cv2.absdiff(one, other))
+
+
+def _mean_around(grey: NDArray[np.uint8]) -> Share:
+    """Return the mean of 14×14 pixels around each second one, in levels."""
+    half = (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2))
+    small = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.boxFilter(small, cv2.CV_32F, (7, 7)))
+
+
+def _widened(share: Share, like: NDArray[np.uint8]) -> Share:
+    """Return what was found at half the size at that of ``like``."""
+    return np.asarray(cv2.resize(share, (like.shape[1], like.shape[0])))
 
 
 def _cut(frame: Pixels) -> Motion:

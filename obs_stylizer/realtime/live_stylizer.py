@@ -56,6 +56,7 @@ class _LayerKeys:
         age: frames since it came.
         asked: moment of the frame of which one was asked for last.
         shown: what was shown last, before it was calmed.
+        rests: whether the last frame showed nothing new.
     """
 
     last: tuple[float, PresetState] | None = None
@@ -63,6 +64,7 @@ class _LayerKeys:
     age: int = 0
     asked: float = float("-inf")
     shown: Pixels | None = None
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,12 @@ class LiveStylizer(Stylizer):
         self._keys.start()
         self._of_layer: WeakKeyDictionary[LoadedPreset, _LayerKeys] = WeakKeyDictionary()
         self._frame: Pixels | None = None
+        self._prepared: list[tuple[LoadedPreset, Pixels]] = []
         self._followed: list[_Followed] = []
         self._is_carrying = False
         self._leaning = 0
         self._own_now = self._own_seconds = 0.0
-        self._newest_seconds = 0.0
+        self._newest_seconds = self._frame_seconds = 0.0
         self._waits = False
 
     @property
@@ -185,7 +188,7 @@ class LiveStylizer(Stylizer):
             target: see there.
         """
         self._waits = False
-        self._frame, self._followed = pixels, []
+        self._frame, self._prepared, self._followed = pixels, [], []
         loaded, fade = self._loaded, self._fade
         if loaded is not None and fade is not None and self._waits_with(loaded, fade):
             previous = fade.previous
@@ -202,7 +205,9 @@ class LiveStylizer(Stylizer):
                 self._apply(previous, previous, 1.0, pixels, target)
                 return
         self._own_now = 0.0
+        began = self.clock()
         super().process(pixels, moment, target)
+        self._frame_seconds += _SMOOTHED * (self.clock() - began - self._frame_seconds)
         if self._own_now > 0:
             self._own_seconds += _SMOOTHED * (self._own_now - self._own_seconds)
         self._decide()
@@ -240,9 +245,13 @@ class LiveStylizer(Stylizer):
             self.counts.generated += loaded.generator is not None and state.strength > 0
             return super()._apply_layer(loaded, start, share, pixels, target)
         began = self.clock()
+        begun = self._begin_early(loaded, state, pixels)
         small, motion = self._follow(loaded, pixels)
+        self._keys_of(loaded).rests = loaded.reprojector.is_at_rest
+        if begun:
+            loaded.reprojector.announce()
         prepared = self.clock()
-        picture, waited = self._picture(loaded, state, small)
+        picture, waited = self._picture(loaded, state, small, begun=begun)
         finishing = self.clock()
         picture = self._calmed(loaded, motion, picture)
         loaded.finish(pixels, picture, state, target)
@@ -271,11 +280,39 @@ class LiveStylizer(Stylizer):
                 small, motion = done.small, done.motion
                 break
         else:
-            small = loaded.prepare(pixels)
+            small = self._prepare(loaded, pixels)
             motion = loaded.follow(small, refines=not self._is_carrying)
         self._followed.append(_Followed(loaded, before, small, motion))
         loaded.reprojector.advance(motion, loaded.last_small)
         return small, motion
+
+    def _begin_early(self, loaded: LoadedPreset, state: PresetState, pixels: Pixels) -> bool:
+        """Begin the picture of a frame before its motion is known: the two go side by side.
+
+        Returns:
+            Whether it was begun: not where pictures are carried, nor where the last frame showed
+            nothing new, because this one may show nothing new either.
+        """
+        if self._is_carrying or self._keys_of(loaded).rests or not self._is_made_for(loaded):
+            return False
+        self._collect()
+        if not self._keys.is_idle:
+            return False
+        small = self._prepare(loaded, pixels)
+        self._keys.make(loaded, state, self._last_moment or 0.0, small)
+        return True
+
+    def _is_made_for(self, loaded: LoadedPreset) -> bool:
+        """Whether pictures of new frames are made: what is faded from only carries its last."""
+        return self._is_on_air(loaded) or not loaded.reprojector.has_picture
+
+    def _prepare(self, loaded: LoadedPreset, pixels: Pixels) -> Pixels:
+        for other, small in self._prepared:
+            if loaded.prepares_like(other):
+                return small
+        small = loaded.prepare(pixels)
+        self._prepared.append((loaded, small))
+        return small
 
     def _calmed(self, loaded: LoadedPreset, motion: Motion, picture: Pixels) -> Pixels:
         keys = self._keys_of(loaded)
@@ -293,19 +330,21 @@ class LiveStylizer(Stylizer):
         return self._loaded is not None and layer in self._loaded.layers
 
     def _picture(
-        self, loaded: LoadedPreset, state: PresetState, small: Pixels
+        self, loaded: LoadedPreset, state: PresetState, small: Pixels, *, begun: bool
     ) -> tuple[Pixels, float]:
         """Return the picture to show, and the seconds that it was waited for."""
-        self._collect()
+        began = self.clock()
         moment = self._last_moment or 0.0
         reprojector = loaded.reprojector
         waited = 0.0
-        if self._is_on_air(loaded) or not reprojector.has_picture:
+        self._collect(wait=begun)
+        if begun:
+            waited = self.clock() - began
+        elif self._is_made_for(loaded):
             if self._is_carrying and reprojector.has_picture:
                 if self._is_its_turn(loaded, state, moment):
                     self._ask(loaded, state, moment, small)
             elif not self._is_at_rest(loaded, state, moment):
-                began = self.clock()
                 self._collect(wait=True)
                 self._ask(loaded, state, moment, small)
                 self._collect(wait=True)
@@ -367,7 +406,11 @@ class LiveStylizer(Stylizer):
             self._is_carrying = False
             return
         making = sum(self._keys_of(layer).seconds for layer in loaded.layers)
-        busy = (making + self._own_seconds) / self.period
+        takes = making + self._own_seconds
+        if not self._is_carrying:
+            # Part of it goes side by side.
+            takes = min(takes, self._frame_seconds)
+        busy = takes / self.period
         wrong = busy < _HEADROOM if self._is_carrying else busy > _TOO_BUSY
         self._leaning = self._leaning + 1 if wrong else 0
         if self._leaning >= (_HEADROOM_FRAMES if self._is_carrying else _BUSY_FRAMES):
@@ -376,7 +419,7 @@ class LiveStylizer(Stylizer):
     def reset(self) -> None:
         """See :meth:`Stylizer.reset`."""
         super().reset()
-        self._frame, self._followed = None, []
+        self._frame, self._prepared, self._followed = None, [], []
         if self._fade is not None:
             self._fade.previous.reset()
 

@@ -226,6 +226,27 @@ def test_a_slow_generator_holds_up_no_frame_from_its_first_picture_on() -> None:
     assert np.abs(shown(stylizer, clip[2], 2).astype(int) - 200).max() <= 4
 
 
+def test_the_motion_is_found_while_the_generator_works(
+    generator: HandGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = scenes.panning(4, 3)
+    stylizer = carrying(loaded(generator))
+    stylizer._carries = stylizer._is_carrying = False
+    shown(stylizer, clip[0], 0)
+    observe = MotionEstimator.observe
+
+    def observed(self: MotionEstimator, small: Pixels) -> Any:
+        motion = observe(self, small)
+        generator.gate.set()
+        return motion
+
+    monkeypatch.setattr(MotionEstimator, "observe", observed)
+    for number, frame in enumerate(clip[1:], 1):
+        generator.gate.clear()
+        assert np.array_equal(shown(stylizer, frame, number), 255 - frame)
+    assert generator.runs == 4
+
+
 def test_a_crossfade_goes_on_from_frame_to_frame(generator: HandGenerator) -> None:
     still = scenes.standing(1)[0]
     white = HandGenerator(lambda frame: np.full_like(frame, 255))
