@@ -24,7 +24,7 @@ from obs_stylizer.daemon.load_thread import LoadThread, set_sides
 from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
-from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer, SourcePeriod
+from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
 from obs_stylizer.realtime.messages import (
@@ -51,6 +51,7 @@ from obs_stylizer.realtime.messages import (
     WorkerFailed,
 )
 from obs_stylizer.realtime.priority import raise_thread_priority
+from obs_stylizer.realtime.source_period import SourcePeriod
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
-import numpy as np
-
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.motion.coherence import FADE_IN
 from obs_stylizer.motion.flow import Motion
+from obs_stylizer.realtime.followed_frame import FollowedFrame
 from obs_stylizer.realtime.key_thread import KeyThread
 from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
 from obs_stylizer.styling.stylizer import Crossfade, Stylizer
@@ -67,23 +66,6 @@ class _LayerKeys:
     rests: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Followed:
-    """What was found of a frame for one preset, and serves others that prepare it alike.
-
-    Attributes:
-        loaded: the preset.
-        before: the small frame that the motion comes from; None at the beginning.
-        small: the frame as prepared.
-        motion: that led to it.
-    """
-
-    loaded: LoadedPreset
-    before: Pixels | None
-    small: Pixels
-    motion: Motion
-
-
 class LiveStylizer(Stylizer):
     """A stylizer whose generators run on a thread of their own. One thread only.
 
@@ -102,9 +84,7 @@ class LiveStylizer(Stylizer):
         self._keys = KeyThread()
         self._keys.start()
         self._of_layer: WeakKeyDictionary[LoadedPreset, _LayerKeys] = WeakKeyDictionary()
-        self._frame: Pixels | None = None
-        self._prepared: list[tuple[LoadedPreset, Pixels]] = []
-        self._followed: list[_Followed] = []
+        self._frame = FollowedFrame()
         self._is_carrying = False
         self._leaning = 0
         self._own_now = self._own_seconds = 0.0
@@ -158,12 +138,12 @@ class LiveStylizer(Stylizer):
         pixels given to :meth:`process` last are as they were. It is for carried pictures: where
         every frame waits for its own, nothing is done.
         """
-        loaded, fade, frame, moment = self._loaded, self._fade, self._frame, self._last_moment
-        if loaded is None or fade is None or frame is None or moment is None:
+        loaded, fade, moment = self._loaded, self._fade, self._last_moment
+        if loaded is None or fade is None or moment is None or not self._frame.is_there:
             return
         if self._waits_with(loaded, fade) and self._keys.is_idle:
             layer = self._generated(loaded)[0]
-            small, _ = self._follow(layer, frame)
+            small, _ = self._follow(layer)
             self._ask(layer, layer.state, moment, small)
 
     def _waits_with(self, loaded: LoadedPreset, fade: Crossfade) -> bool:
@@ -188,14 +168,14 @@ class LiveStylizer(Stylizer):
             target: see there.
         """
         self._waits = False
-        self._frame, self._prepared, self._followed = pixels, [], []
+        self._frame = FollowedFrame(pixels)
         loaded, fade = self._loaded, self._fade
         if loaded is not None and fade is not None and self._waits_with(loaded, fade):
             previous = fade.previous
             if previous.prepares_like(loaded) and self._is_generated(previous, previous.state):
                 # It has a frame to come from, and the other goes on from where it is.
-                self._follow(previous, pixels)
-            seen = {layer: self._follow(layer, pixels)[0] for layer in self._generated(loaded)}
+                self._follow(previous)
+            seen = {layer: self._follow(layer)[0] for layer in self._generated(loaded)}
             self._collect()
             missing = [layer for layer in seen if not layer.reprojector.has_picture]
             if missing:
@@ -245,8 +225,8 @@ class LiveStylizer(Stylizer):
             self.counts.generated += loaded.generator is not None and state.strength > 0
             return super()._apply_layer(loaded, start, share, pixels, target)
         began = self.clock()
-        begun = self._begin_early(loaded, state, pixels)
-        small, motion = self._follow(loaded, pixels)
+        begun = self._begin_early(loaded, state)
+        small, motion = self._follow(loaded)
         self._keys_of(loaded).rests = loaded.reprojector.is_at_rest
         if begun:
             loaded.reprojector.announce()
@@ -265,28 +245,10 @@ class LiveStylizer(Stylizer):
     def _keys_of(self, layer: LoadedPreset) -> _LayerKeys:
         return self._of_layer.setdefault(layer, _LayerKeys(seconds=self._newest_seconds))
 
-    def _follow(self, loaded: LoadedPreset, pixels: Pixels) -> tuple[Pixels, Motion]:
-        """Return a frame as ``loaded`` prepares it, and the motion that led to it.
+    def _follow(self, loaded: LoadedPreset) -> tuple[Pixels, Motion]:
+        return self._frame.followed(loaded, refines=not self._is_carrying)
 
-        In a crossfade both presets follow each frame; where they prepare it alike, once will do.
-        """
-        before = loaded.followed
-        for done in self._followed:
-            if done.loaded is loaded:
-                return done.small, done.motion
-        for done in self._followed:
-            if (before is None or before is done.before) and loaded.prepares_like(done.loaded):
-                loaded.follow_as(done.loaded)
-                small, motion = done.small, done.motion
-                break
-        else:
-            small = self._prepare(loaded, pixels)
-            motion = loaded.follow(small, refines=not self._is_carrying)
-        self._followed.append(_Followed(loaded, before, small, motion))
-        loaded.reprojector.advance(motion, loaded.last_small)
-        return small, motion
-
-    def _begin_early(self, loaded: LoadedPreset, state: PresetState, pixels: Pixels) -> bool:
+    def _begin_early(self, loaded: LoadedPreset, state: PresetState) -> bool:
         """Begin the picture of a frame before its motion is known: the two go side by side.
 
         Returns:
@@ -298,21 +260,13 @@ class LiveStylizer(Stylizer):
         self._collect()
         if not self._keys.is_idle:
             return False
-        small = self._prepare(loaded, pixels)
+        small = self._frame.prepared(loaded)
         self._keys.make(loaded, state, self._last_moment or 0.0, small)
         return True
 
     def _is_made_for(self, loaded: LoadedPreset) -> bool:
         """Whether pictures of new frames are made: what is faded from only carries its last."""
         return self._is_on_air(loaded) or not loaded.reprojector.has_picture
-
-    def _prepare(self, loaded: LoadedPreset, pixels: Pixels) -> Pixels:
-        for other, small in self._prepared:
-            if loaded.prepares_like(other):
-                return small
-        small = loaded.prepare(pixels)
-        self._prepared.append((loaded, small))
-        return small
 
     def _calmed(self, loaded: LoadedPreset, motion: Motion, picture: Pixels) -> Pixels:
         keys = self._keys_of(loaded)
@@ -419,29 +373,6 @@ class LiveStylizer(Stylizer):
     def reset(self) -> None:
         """See :meth:`Stylizer.reset`."""
         super().reset()
-        self._frame, self._prepared, self._followed = None, [], []
+        self._frame = FollowedFrame()
         if self._fade is not None:
             self._fade.previous.reset()
-
-
-class SourcePeriod:
-    """Learns the time between two frames of a source from those that arrive."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, float] | None = None
-        self.seconds = 0.0
-        """As learnt so far; 0 at the beginning."""
-
-    def observe(self, sequence: int, moment: float) -> None:
-        """Take note of a frame.
-
-        Args:
-            sequence: its number; numbers left out are frames that were not seen.
-            moment: when it was captured, in seconds.
-        """
-        last, self._last = self._last, (sequence, moment)
-        if last is None or sequence <= last[0] or moment <= last[1]:
-            return
-        period = (moment - last[1]) / (sequence - last[0])
-        share = 1.0 if self.seconds == 0 else 0.1
-        self.seconds = float(np.clip(self.seconds + share * (period - self.seconds), 0, 1.0))

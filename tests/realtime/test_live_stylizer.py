@@ -16,7 +16,8 @@ from obs_stylizer.errors import ProviderError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.motion.flow import MotionEstimator
 from obs_stylizer.presets import Preset
-from obs_stylizer.realtime.live_stylizer import LiveStylizer, SourcePeriod
+from obs_stylizer.realtime.live_stylizer import LiveStylizer
+from obs_stylizer.realtime.source_period import SourcePeriod
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from tests.fakes import motion_scenes as scenes
 
