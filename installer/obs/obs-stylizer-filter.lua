@@ -734,6 +734,10 @@ end
 ------------------------------------------------------------------------------------------------
 -- The filter, as OBS sees it.
 
+-- OBS draws a source black whose filter has lost its script, unless the filter is switched off. So
+-- every filter of ours is, with a note by which the script knows later that nobody else did it.
+local NOTE = "switched_off_by_script"
+
 local info = {
     id = ID,
     type = obs.OBS_SOURCE_TYPE_FILTER,
@@ -744,7 +748,22 @@ function info.get_name()
     return "obs-stylizer"
 end
 
+local function switch_on_again(source)
+    local kept = obs.obs_source_get_private_settings(source)
+    if obs.obs_data_get_bool(kept, NOTE) then
+        obs.obs_data_erase(kept, NOTE)
+        obs.obs_source_set_enabled(source, true)
+    end
+    obs.obs_data_release(kept)
+end
+
+-- A scene collection that is loaded has its say after create.
+function info.load(it)
+    switch_on_again(it.source)
+end
+
 function info.create(settings, source)
+    switch_on_again(source)
     return {
         source = source,
         pointer = ffi.cast("sf_swig*", source).ptr,
@@ -859,10 +878,40 @@ obs.obs_register_source(info)
 
 function script_description()
     return "<b>obs-stylizer filter</b><br>A style on any source: <i>Filters ▸ Effect Filters ▸ + ▸ "
-        .. "obs-stylizer</i>. Remove the filters before you remove this script."
+        .. "obs-stylizer</i>. While no daemon answers, sources are shown as they are."
+end
+
+local function switch_off(filter)
+    if obs.obs_source_get_unversioned_id(filter) == ID and obs.obs_source_enabled(filter) then
+        local kept = obs.obs_source_get_private_settings(filter)
+        obs.obs_data_set_bool(kept, NOTE, true)
+        obs.obs_data_release(kept)
+        obs.obs_source_set_enabled(filter, false)
+    end
+end
+
+local function switch_off_those_of(source)
+    local filters = obs.obs_source_enum_filters(source)
+    for _, filter in ipairs(filters or {}) do
+        switch_off(filter)
+    end
+    obs.source_list_release(filters)
+end
+
+local function switch_all_off()
+    for _, list in ipairs({ obs.obs_enum_sources() or {}, obs.obs_frontend_get_scenes() or {} }) do
+        for _, source in ipairs(list) do
+            switch_off_those_of(source)
+        end
+        obs.source_list_release(list)
+    end
 end
 
 function script_unload()
+    local ok, why = pcall(switch_all_off)
+    if not ok then
+        log(obs.LOG_WARNING, "filters could not be switched off: " .. tostring(why))
+    end
     -- All filters were ended before, none is being drawn any more, and nothing else of this script
     -- runs with the graphics entered: so nobody who holds them can be waiting for our lock.
     C.obs_enter_graphics()

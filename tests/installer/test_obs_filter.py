@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.obs_filter.alpha import premultiply, straight
 from obs_stylizer.obs_filter.layout import NONE, VERSION
 from obs_stylizer.obs_filter.listing import Sign, list_filters
 from obs_stylizer.obs_filter.mapping import FilterMapping
 from tests.fakes import display, real_obs
-from tests.fakes.models import write_invert_model
-from tests.fakes.real_obs import SCENES, RealObs
+from tests.installer.filter_in_obs import (
+    KIND,
+    SIZE,
+    Obs,
+    daemon,
+    environment,
+    inverted,
+    noise,
+    obs_with_filter,
+    write_presets,
+)
 
 pytestmark = pytest.mark.obs
-
-SCRIPT = Path(__file__).resolve().parents[2] / "installer" / "obs" / "obs-stylizer-filter.lua"
-KIND = "obs_stylizer_filter"
-SIZE = FrameSize(320, 180)
 
 
 @pytest.fixture(scope="module")
@@ -44,88 +43,6 @@ def screen() -> Iterator[display.Display]:
         pytest.skip(f"{absent} not installed (apt install obs-studio xvfb)")
     with display.start(1280, 800) as started:
         yield started
-
-
-class Obs:
-    """OBS with the script, and a hand on it."""
-
-    def __init__(self, obs: RealObs) -> None:
-        self.real = obs
-        self.run_folder = obs.home / "run"
-        self._connection = Connection("127.0.0.1", obs.port, obs.password, lambda event: None)
-        self._connection.connect()
-        self._thread = threading.Thread(target=self._connection.receive)
-        self._thread.start()
-
-    def ask(self, request: str, **data: Any) -> dict[str, Any]:
-        return self._connection.ask(request, **data)
-
-    def show(self, name: str, pixels: Pixels) -> Pixels:
-        """Add a picture to the scene on program, and then our filter; return how it looked."""
-        path = self.real.home / f"{name}.png"
-        Image.fromarray(pixels).save(path)
-        self.ask(
-            "CreateInput",
-            sceneName=SCENES[0],
-            inputName=name,
-            inputKind="image_source",
-            inputSettings={"file": str(path)},
-        )
-        until = time.monotonic() + 10
-        while not (looked := self.shot(name)).any():
-            assert time.monotonic() < until
-        self.ask(
-            "CreateSourceFilter",
-            sourceName=name,
-            filterName="style",
-            filterKind=KIND,
-            filterSettings={},
-        )
-        return looked
-
-    def shot(self, name: str) -> Pixels:
-        shot = self.ask("GetSourceScreenshot", sourceName=name, imageFormat="png")["imageData"]
-        picture = Image.open(io.BytesIO(base64.b64decode(shot.split(",")[1])))
-        return np.array(picture.convert("RGBA"))
-
-    def waits_for(self, name: str, pixels: Pixels, seconds: float = 30.0) -> None:
-        """Return when a source looks exactly so."""
-        until = time.monotonic() + seconds
-        while not np.array_equal(self.shot(name), pixels):
-            assert time.monotonic() < until, f"{name} never looked so; {self.real.log()[-2000:]}"
-            time.sleep(0.05)
-
-    def remove(self, *names: str) -> None:
-        for name in names:
-            self.ask("RemoveInput", inputName=name)
-        # OBS lets go of them a moment later, on a thread of its own.
-        until = time.monotonic() + 10
-        while {item["inputName"] for item in self.ask("GetInputList")["inputs"]} & set(names):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-
-    def leave(self) -> None:
-        self._connection.leave()
-        self._thread.join(5)
-
-
-@contextmanager
-def obs_with_filter(
-    screen: display.Display, home: Path, prefix: tuple[str, ...] = ()
-) -> Iterator[Obs]:
-    real = RealObs(home, screen.name, fps=30, scripts=[(SCRIPT, {})], prefix=prefix)
-    real.configure()
-    real.start()
-    try:
-        hand = Obs(real)
-        yield hand
-        hand.leave()
-    finally:
-        real.end()
-    shown = [line for line in real.log().splitlines() if "[Lua: obs-stylizer-filter.lua]" in line]
-    assert not [line for line in shown if "rror" in line or "attempt to" in line], shown
-    # OBS 29 itself may crash while its window is taken apart, also without any script.
-    assert not real.ended_well[0] or "Number of memory leaks: 0" in real.log()
 
 
 @pytest.fixture(scope="module")
@@ -143,65 +60,8 @@ def here(obs: Obs, monkeypatch: pytest.MonkeyPatch) -> Obs:
 
 @pytest.fixture
 def settings_folder(tmp_path: Path) -> Path:
-    presets = tmp_path / "obs-stylizer" / "presets"
-    presets.mkdir(parents=True)
-    write_invert_model(presets / "inverted.onnx")
-    (presets / "inverted.yaml").write_text(
-        f"title: Inverted\nmodel: inverted.onnx\nprocess_size: {SIZE}\n", "utf-8"
-    )
+    write_presets(tmp_path)
     return tmp_path
-
-
-def environment(obs: Obs, settings_folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "XDG_CONFIG_HOME": str(settings_folder),
-        "XDG_RUNTIME_DIR": str(obs.run_folder),
-    }
-
-
-@contextmanager
-def daemon(
-    obs: Obs, settings_folder: Path, source: str = "obs-filter"
-) -> Iterator[subprocess.Popen[bytes]]:
-    """The real one, in a process group of its own."""
-    (settings_folder / "obs-stylizer" / "config.yaml").write_text(
-        "web: {enabled: false}\npreload: false\n", "utf-8"
-    )
-    with (settings_folder / "daemon.log").open("ab") as log:
-        options = f"--source {source} --sink null --preset inverted --size {SIZE}"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "obs_stylizer", "run", *options.split()],
-            env=environment(obs, settings_folder),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGCONT)
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def noise(seed: int, size: tuple[int, int] = (SIZE.width, SIZE.height)) -> Pixels:
-    rng = np.random.default_rng(seed)
-    pixels: Pixels = rng.integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
-    pixels[..., 3] = 255
-    return pixels
-
-
-def inverted(pixels: Pixels) -> Pixels:
-    result = pixels.copy()
-    result[..., :3] = 255 - result[..., :3]
-    return result
 
 
 def test_the_picture_is_that_of_render(here: Obs, settings_folder: Path, tmp_path: Path) -> None:
