@@ -151,6 +151,7 @@ def _tell(there: Places, with_autostart: bool) -> None:
     copy = shlex.quote(str(there.home / "installer" / "install.py"))
     say(f"  remove it:      python3 {copy} uninstall")
     say(f"  a virtual camera, if you have none: python3 {copy} virtual-camera")
+    say(f"  a style on one source of OBS alone: {PROGRAM} obs setup --filter SOURCE")
 
 
 def version_here() -> str:

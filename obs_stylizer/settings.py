@@ -80,6 +80,11 @@ def host_name(value: str, port_key: str) -> str:
     return inner
 
 
+def is_this_machine(host: str) -> bool:
+    """Whether a name or address, as in the settings, is that of this machine."""
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
 class WebSettings(Section):
     """The web server: panel, commands, and the stream where it is a sink."""
 

@@ -27,10 +27,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep settings, caches and locks away from those of whoever runs the tests."""
+    """Keep settings, caches, locks and filters in OBS away from those of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        for variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
-            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        for name in ("CACHE_HOME", "CONFIG_HOME", "DATA_HOME", "STATE_HOME", "RUNTIME_DIR"):
+            folder = tmp_path_factory.mktemp(f"xdg_{name.lower()}")
+            patch.setenv(f"XDG_{name}", str(folder))
         yield
 
 

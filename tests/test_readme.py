@@ -33,6 +33,7 @@ ELSEWHERE = {
     'pip install "obs-stylizer[training]"': "installer/test_wheel.py::test_",
     "obs-stylizer fetch-features": "training/test_features.py::test_",
     "obs-stylizer learn my-drawing.jpg": "training/test_learn.py::test_",
+    "obs-stylizer obs setup --filter": "cli/test_obs_filter.py::test_",
     "obs-stylizer run --source obs-filter": "installer/test_obs_filter.py::test_",
     "obs-stylizer run --preset my-drawing": "training/test_learn.py::test_",
     "obs-stylizer learn --quick": "training/test_quick_learning.py::test_",

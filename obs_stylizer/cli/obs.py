@@ -12,8 +12,8 @@ import typer
 import obs_stylizer
 from obs_stylizer.cli.console import JSON_OPTION, print_json, print_table
 from obs_stylizer.cli.presets import open_library
-from obs_stylizer.errors import UsageError
-from obs_stylizer.settings import load_settings
+from obs_stylizer.errors import ObsError, UsageError
+from obs_stylizer.settings import ObsSettings, is_this_machine, load_settings
 
 if TYPE_CHECKING:
     from obs_stylizer.control.obs.report import ObsReport
@@ -26,10 +26,18 @@ _CONFIG = typer.Option(None, help="Configuration file instead of your own.")
 @app.command("setup", epilog="Example:  obs-stylizer obs setup --scene Gaming")
 def set_up(
     scene: str = typer.Option("", help="OBS scene; the one on program if left out."),
+    filtered: str = typer.Option(
+        "", "--filter", metavar="SOURCE", help="Put our filter on a source, group or scene instead."
+    ),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
     config: Path | None = _CONFIG,
 ) -> None:
-    """Add our picture to a scene of OBS. Asks first; may be done again."""
+    """Add our picture to a scene of OBS, or our filter to a source. Asks first; may be repeated."""
+    if filtered:
+        if scene:
+            raise UsageError("--scene and --filter are two different things", "give one of them")
+        _set_filter_up(filtered, yes, load_settings(config).obs)
+        return
     from obs_stylizer.control.obs.setup import carry_out, feed_for, make_plan
     from obs_stylizer.control.obs.visit import visit
     from obs_stylizer.sinks.listing import list_virtual_cameras
@@ -55,6 +63,43 @@ def set_up(
     typer.echo("Done. It appears as soon as the daemon is on air: obs-stylizer run")
 
 
+def _set_filter_up(source: str, yes: bool, settings: ObsSettings) -> None:
+    """Add the filter in a running OBS; where none runs, script and filter in its files."""
+    from obs_stylizer.control.obs import filter_setup
+    from obs_stylizer.control.obs.visit import visit
+
+    script = filter_script_file()
+    try:
+        with visit(settings) as connection:
+            plan = filter_setup.plan_in_obs(connection, source, script)
+            if _agreed(plan.steps, source, yes):
+                filter_setup.carry_out_in_obs(connection, plan)
+    except ObsError as error:
+        if error.code or filter_setup.runs_here() or not is_this_machine(settings.host):
+            raise
+        collection = filter_setup.SceneCollection()
+        plan = collection.plan(source, script)
+        typer.echo(f"OBS does not run; its scene collection is {collection.path}")
+        if _agreed(plan.steps, source, yes):
+            kept = collection.carry_out(plan, script)
+            typer.echo(f"As it was before: {kept}")
+    typer.echo(f'To go on air with it: obs-stylizer run --source "obs-filter:{source}"')
+
+
+def _agreed(steps: tuple[str, ...], source: str, yes: bool) -> bool:
+    """Show what is to be done, and ask; False where there is nothing to do."""
+    if not steps:
+        typer.echo(f"The filter is on “{source}” already; nothing to do.")
+        return False
+    typer.echo("This will")
+    for step in steps:
+        typer.echo(f"  - {step}")
+    if not yes and not _confirmed():
+        typer.echo("Nothing was changed.")
+        raise typer.Exit(1)
+    return True
+
+
 @app.command("status", epilog="Example:  obs-stylizer obs status --json")
 def status(config: Path | None = _CONFIG, as_json: bool = JSON_OPTION) -> None:
     """Say whether OBS is there, what its scenes do here, and what is missing."""
@@ -75,6 +120,11 @@ def status(config: Path | None = _CONFIG, as_json: bool = JSON_OPTION) -> None:
 def script_file() -> Path:
     """Return where the script for OBS is: beside the package, wherever that was put."""
     return Path(obs_stylizer.__file__).parent.parent / "installer" / "obs" / "obs-stylizer.lua"
+
+
+def filter_script_file() -> Path:
+    """Return where the script of the filter is."""
+    return script_file().with_name("obs-stylizer-filter.lua")
 
 
 def _confirmed() -> bool:
@@ -104,5 +154,13 @@ def _print_report(report: ObsReport) -> None:
         typer.echo(f"OBS script: {report.script_hotkeys} hotkeys (OBS, Settings, Hotkeys)")
     else:
         typer.echo(f"OBS script: not loaded (add it in OBS, Tools, Scripts: {script_file()})")
+    if report.filter_script:
+        typer.echo(
+            "OBS filter: its script is loaded" + ("" if report.filters else "; on no source")
+        )
+    else:
+        typer.echo(f"OBS filter: not loaded (OBS, Tools, Scripts: {filter_script_file()})")
+    for name, state in report.filters.items():
+        typer.echo(f"  {name}: {state}")
     for hint in report.hints:
         typer.echo(f"! {hint}")

@@ -35,6 +35,7 @@ from obs_stylizer.daemon.sleep import Sleep
 from obs_stylizer.daemon.style_learning import StyleLearner
 from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
+from obs_stylizer.obs_filter.listing import Sign
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.governor import LEAST_KEY_PICTURES, Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
@@ -140,9 +141,11 @@ class Daemon:
         self._sleep = Sleep(
             options.sleep_seconds, self._is_watched, self._change_sleep, self._clock
         )
+        self._sign = Sign(options.size)
         self._housekeeping = Housekeeping(
             self._is_over,
             {
+                "the sign for filters in OBS": self._sign.show,
                 "counting": self._count,
                 "writing statistics": lambda: self._statistics_file.write(self._newest),
                 "measuring the load": self._measure_load,
@@ -296,6 +299,7 @@ class Daemon:
             log.exception("the last statistics are lost")
         first.update({f"sink {runner.statistics.name}": runner.stop for runner in self._runners})
         late = end_together(first, _SINKS_SECONDS)
+        self._sign.remove()
         wake_stopped_children()
         late += end_together(
             {

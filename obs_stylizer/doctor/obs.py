@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Final
 
-import psutil
-
+from obs_stylizer.control.obs.filter_setup import runs_here
+from obs_stylizer.control.obs.report import served_in_words
 from obs_stylizer.doctor import copyable
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.obs_probe import Reception, Visit, visit
 from obs_stylizer.doctor.situation import Situation
+from obs_stylizer.errors import SourceLostError
+from obs_stylizer.obs_filter.layout import VERSION
+from obs_stylizer.obs_filter.listing import filter_folders, list_filters, own_folder
 from obs_stylizer.presets import BYPASS, PresetLibrary
-from obs_stylizer.settings import ObsSettings, preset_folders
+from obs_stylizer.settings import ObsSettings, is_this_machine, preset_folders
 from obs_stylizer.similar_names import find_alike, hint_for
 from obs_stylizer.sinks.listing import list_virtual_cameras
 
@@ -27,7 +30,6 @@ _OLDEST: Final = 28
 _OLDEST_ON_MACOS: Final = 30
 """The first OBS whose virtual camera is a camera extension, which other programs accept."""
 
-_NAMES: Final = frozenset({"obs", "obs64.exe", "obs32.exe", "obs.exe"})
 _SWITCH: Final = "in OBS: Tools ▸ WebSocket Server Settings ▸ Enable WebSocket server"
 _PASSWORD: Final = "OBS_WEBSOCKET_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -41,6 +43,30 @@ def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
     else:
         yield from _welcomed(notes, settings, seen)
     yield from _named_presets(notes, settings)
+    yield _filters(notes)
+
+
+def _filters(notes: Notes) -> Finding:
+    """The filters on sources, by the files that they share with a daemon."""
+    name = "filter on sources"
+    for folder in filter_folders():
+        if folder.exists():
+            try:
+                own_folder(folder)
+            except SourceLostError as error:
+                return notes.fault(name, error.message, error.remedy)
+    found = list_filters()
+    other = [info.version for info in found if info.version != VERSION]
+    if other:
+        return notes.fault(
+            name,
+            f"the script in OBS speaks version {other[0]} of its protocol, this program {VERSION}",
+            "update the older one; the script is where this says:",
+            copyable.program("obs", "status"),
+        )
+    if not found:
+        return notes.ok(name, "none wants a style now")
+    return notes.ok(name, "; ".join(f"{info}: {served_in_words(info)}" for info in found))
 
 
 def _turned_away(notes: Notes, settings: ObsSettings, seen: Visit) -> Finding:
@@ -77,7 +103,7 @@ def _turned_away(notes: Notes, settings: ObsSettings, seen: Visit) -> Finding:
             return notes.warning(
                 "OBS", f"{where} does not answer", "is the machine on, and its firewall open?"
             )
-        case Reception.NOBODY if _runs_here() and _is_here(settings.host):
+        case Reception.NOBODY if runs_here() and is_this_machine(settings.host):
             return notes.warning(
                 "OBS", f"runs, but nothing listens at {where}: its server is off", _SWITCH
             )
@@ -166,17 +192,6 @@ def _its_own_camera(notes: Notes) -> Finding:
         "stop it in OBS, or have a second device (see “Virtual cameras”), or stream into OBS:",
         copyable.program("run", "--sink", "http"),
     )
-
-
-def _runs_here() -> bool:
-    for process in psutil.process_iter(["name"]):
-        if (process.info["name"] or "").lower() in _NAMES:
-            return True
-    return False
-
-
-def _is_here(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
 
 
 def _set_password() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import psutil
 
 from obs_stylizer.errors import SourceLostError
 from obs_stylizer.frames import FrameSize
@@ -39,7 +40,8 @@ class FilterInfo:
         drawn_at: when it was drawn last, in seconds of the shared clock.
         version: of its protocol.
         preset: asked for in its properties; "" for the one on air.
-        served_by: process that serves it; 0 for none yet.
+        served_by: process that serves it, or did last; 0 for none yet.
+        beat: its last sign of life; 0 for none.
     """
 
     path: Path
@@ -51,6 +53,12 @@ class FilterInfo:
     version: int
     preset: str = ""
     served_by: int = 0
+    beat: int = 0
+
+    @property
+    def is_served(self) -> bool:
+        """Whether a process serves it, or at least did not say that it ended."""
+        return self.beat != 0 and self.served_by > 0 and psutil.pid_exists(self.served_by)
 
     @property
     def is_seen(self) -> bool:
@@ -62,6 +70,8 @@ class FilterInfo:
         return name.casefold() in (self.source.casefold(), self.name.casefold())
 
     def __str__(self) -> str:
+        if not self.source:
+            return f"a filter in OBS ({self.path.name})"
         size = f", {self.size}" if self.size else ""
         return f"“{self.name}” on “{self.source}”{size}"
 
@@ -115,24 +125,23 @@ class Sign:
 
     def __init__(self, size: FrameSize) -> None:
         self._text = f"obs-stylizer {VERSION} {size} {os.getpid()}\n"
+        self._told: set[str] = set()
 
     def show(self) -> None:
-        """Leave it in every folder that has none, or another's.
-
-        Raises:
-            SourceLostError: a folder is another user's, or cannot be written.
-        """
+        """Leave it in every folder that has none, or another's; what keeps it away is logged."""
         for folder in filter_folders():
-            own_folder(folder)
-            path = folder / SIGN
             try:
+                own_folder(folder)
+                path = folder / SIGN
                 if path.is_file() and path.read_text("utf-8") == self._text:
                     continue
                 made = folder / f"{SIGN}.{os.getpid()}"
                 made.write_text(self._text, "utf-8")
                 made.replace(path)
-            except OSError as error:
-                raise SourceLostError(f"{path} cannot be written: {error}") from error
+            except (OSError, SourceLostError) as error:
+                if str(error) not in self._told:
+                    self._told.add(str(error))
+                    log.warning("filters in OBS will not find us: %s", error)
 
     def remove(self) -> None:
         """Take it away where it is still ours."""
@@ -233,4 +242,5 @@ def _info(path: Path, raw: bytes) -> FilterInfo | None:
         version,
         text_of(header["preset"]),
         int(header["daemon_pid"]),
+        int(header["beat"]),
     )

@@ -22,7 +22,7 @@ from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.obs_filter.alpha import premultiply, straight
 from obs_stylizer.obs_filter.layout import BYTES_PER_PIXEL
-from obs_stylizer.obs_filter.listing import FilterInfo, Sign, list_filters
+from obs_stylizer.obs_filter.listing import FilterInfo, list_filters
 from obs_stylizer.obs_filter.mapping import FilterMapping, FilterPicture, fitted
 from obs_stylizer.sources.base import AnsweredSource, SourceInfo, SourceOptions
 
@@ -67,7 +67,6 @@ class ObsFilterSource(AnsweredSource):
         self._name = name
         self._canvas = options.frame_size
         self._clock = options.clock
-        self._sign = Sign(options.frame_size)
         self._lock = threading.Lock()
         self._mapping: FilterMapping | None = None
         self._own: ResourceLock | None = None
@@ -86,8 +85,7 @@ class ObsFilterSource(AnsweredSource):
 
     def open(self) -> SourceInfo:
         """See :class:`Source`."""
-        self._let_go()
-        self._sign.show()
+        self.close()
         info = self._find()
         own = _lock_on(info)
         try:
@@ -184,7 +182,6 @@ class ObsFilterSource(AnsweredSource):
         if now - self._looked_at < _UNSEEN_SECONDS or now - mapping.drawn_at < _UNSEEN_SECONDS:
             return
         self._looked_at = now
-        self._sign.show()
         filters = list_filters()
         if all(info.path != mapping.path for info in filters):
             raise SourceLostError("the OBS with the filter ended")
@@ -268,10 +265,6 @@ class ObsFilterSource(AnsweredSource):
 
     def close(self) -> None:
         """See :class:`Source`."""
-        self._let_go()
-        self._sign.remove()
-
-    def _let_go(self) -> None:
         with self._lock:
             mapping, self._mapping = self._mapping, None
             own, self._own = self._own, None

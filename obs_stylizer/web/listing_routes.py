@@ -84,6 +84,10 @@ def listing_routes(
         except StylizerError as error:
             return AnyNameResponse({"sources": [], "reasons": {"sources": str(error)}})
 
+    @router.get("/api/obs-filters", summary="Our filters in OBS, and who serves them.")
+    async def obs_filters() -> Any:
+        return await result_of(in_thread(_describe_filters))
+
     @router.get("/api/hotkeys", summary="Which keys do what.")
     async def list_hotkeys() -> dict[str, Any]:
         return await result_of(in_thread(lambda: _describe_hotkeys(api, hotkeys)))
@@ -199,6 +203,7 @@ def _list_sources() -> dict[str, Any]:
         )
         for found in generators
     ]
+    sources += [_source(one["source"], one["title"], "") for one in _describe_filters()["filters"]]
     sources.append(_source("pattern", "Test pattern", ""))
     reasons = {
         "cameras": cameras.reason,
@@ -206,6 +211,23 @@ def _list_sources() -> dict[str, Any]:
         "generators": generators.reason,
     }
     return {"sources": sources, "reasons": reasons}
+
+
+def _describe_filters() -> dict[str, Any]:
+    from obs_stylizer.obs_filter.listing import list_filters
+
+    filters = [
+        {
+            "source": f"obs-filter:{info.source}",
+            "title": str(info),
+            "preset": info.preset,
+            "seen": info.is_seen,
+            "served": info.is_served,
+        }
+        for info in list_filters()
+        if info.source
+    ]
+    return {"filters": filters}
 
 
 def _camera_word(camera: CameraInfo, cameras: list[CameraInfo]) -> str:

@@ -117,12 +117,12 @@ def test_scenes_inputs_and_presets_that_do_not_exist(
 def test_without_obs_it_depends_on_whether_it_is_configured(
     situation: Callable[..., Situation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(obs, "_runs_here", lambda: False)
+    monkeypatch.setattr(obs, "runs_here", lambda: False)
     port = free_port()
     wanted = {"port": port, "scenes": {"A": "plain"}}
     assert examine(situation(obs=wanted))["OBS"].state is State.WARNING
     assert examine(situation(obs={"port": port, "enabled": False}))["OBS"].state is State.OK
-    monkeypatch.setattr(obs, "_runs_here", lambda: True)
+    monkeypatch.setattr(obs, "runs_here", lambda: True)
     running = examine(situation(obs=wanted))["OBS"]
     assert "its server is off" in running.seen
     assert "Enable WebSocket server" in running.remedy

@@ -176,11 +176,8 @@ def test_it_waits_for_a_filter_and_says_so(folder: Path, filters: list[FakeFilte
         with pytest.raises(SourceWaitingError, match="no obs-stylizer filter") as caught:
             source.open()
         assert "--filter" in caught.value.remedy
-        # By which the script in OBS sees that it is wanted.
-        assert (folder / "daemon").exists()
         filters.append(FakeFilter(folder))
         source.open()
-    assert not (folder / "daemon").exists()
 
 
 def test_a_name_chooses(folder: Path, filters: list[FakeFilter]) -> None:

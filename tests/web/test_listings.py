@@ -11,9 +11,11 @@ import psutil
 import pytest
 
 from obs_stylizer.control.hotkeys.report import HotkeyState, remove_report, write_report
+from obs_stylizer.obs_filter.mapping import FilterMapping
 from obs_stylizer.settings import runtime_folder
 from obs_stylizer.web.file_routes import find_file
 from obs_stylizer.web.thumbnails import Thumbnails
+from tests.fakes.obs_filter import FakeFilter
 from tests.web.conftest import Running, eventually
 
 
@@ -47,6 +49,27 @@ def test_sources_with_the_reason_for_none(panel: Running) -> None:
     kinds = {source["kind"] for source in answer["sources"]}
     assert "pattern" in kinds
     assert "camera" in kinds or answer["reasons"]["cameras"]
+
+
+def test_filters_in_obs(
+    panel: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert panel.client.get("/api/obs-filters").json() == {"filters": []}
+    one = FakeFilter(tmp_path / "obs-stylizer", "Guest")
+    (told,) = panel.client.get("/api/obs-filters").json()["filters"]
+    assert told == {
+        "source": "obs-filter:Guest",
+        "title": "“style” on “Guest”, 64x48",
+        "preset": "",
+        "seen": True,
+        "served": False,
+    }
+    mapping = FilterMapping(one.path)
+    mapping.beat()
+    assert panel.client.get("/api/obs-filters").json()["filters"][0]["served"]
+    mapping.close()
+    one.close()
 
 
 def test_hotkeys_that_were_asked_for(panel: Running) -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("playwright", reason="playwright is not installed (pip insta
 from playwright.sync_api import Browser, Page, expect
 
 from obs_stylizer.realtime import messages
+from tests.fakes.obs_filter import FakeFilter, drawn_by_obs
 from tests.web.browsing import (
     NARROW,
     WIDE,
@@ -48,6 +49,21 @@ def test_source(page: Page, panel: Running) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("is no source")
     assert panel.api.on_air.source == "screen:3"
+
+
+def test_a_filter_in_obs_is_taken_over(
+    page: Page, panel: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = page.get_by_role("button", name="Take over")
+    expect(take).to_be_hidden()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    one = FakeFilter(tmp_path / "obs-stylizer", "Guest")
+    with drawn_by_obs(one):
+        offer = page.get_by_text("OBS filter “style” on “Guest”, 64x48 waits for a style")
+        expect(offer).to_be_visible()
+        take.click()
+        becomes(panel, source="obs-filter:Guest")
+        expect(take).to_be_hidden()
 
 
 def test_scene_map(page: Page, panel: Running) -> None:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from obs_stylizer.control.obs.connection import Connection
+from obs_stylizer.control.obs.filter_setup import has_filter
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
 from obs_stylizer.control.obs.setup import INPUT_NAME
 from obs_stylizer.control.obs.sound_sync import KeptOffsets
 from obs_stylizer.errors import ObsError
+from obs_stylizer.obs_filter.layout import VERSION
+from obs_stylizer.obs_filter.listing import FilterInfo, list_filters
 from obs_stylizer.settings import ObsSettings, ScenePreset
 from obs_stylizer.similar_names import hint_for
 
@@ -24,6 +27,8 @@ class ObsReport:
         shown_in: scenes that our picture is in.
         sound: each input to be delayed, and its offset in ms; None where there is no such input.
         script_hotkeys: how many hotkeys of our OBS script there are.
+        filter_script: whether the script of our filter is loaded.
+        filters: each filter of ours that a source has, and who serves it.
         hints: what is missing or wrong, and what to do.
     """
 
@@ -35,6 +40,8 @@ class ObsReport:
     shown_in: tuple[str, ...]
     sound: dict[str, int | None]
     script_hotkeys: int
+    filter_script: bool
+    filters: dict[str, str]
     hints: tuple[str, ...]
 
 
@@ -80,8 +87,20 @@ def make_report(
         shown_in=tuple(shown_in),
         sound=sound,
         script_hotkeys=sum(str(name).startswith("obs_stylizer.") for name in hotkeys),
+        filter_script=has_filter(connection),
+        filters={str(info): served_in_words(info) for info in list_filters()},
         hints=tuple(hints),
     )
+
+
+def served_in_words(info: FilterInfo) -> str:
+    """Say who serves a filter of ours."""
+    if info.version != VERSION:
+        return f"of version {info.version}, which this obs-stylizer does not know"
+    if not info.is_served:
+        return "nobody serves it: the source is shown as it is"
+    seen = "" if info.is_seen else ", but its source is not shown"
+    return f"served by process {info.served_by}{seen}"
 
 
 def in_words(scene_preset: ScenePreset) -> str:

@@ -11,15 +11,13 @@ from typing import Any, Final
 
 from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.errors import ObsError
-from obs_stylizer.settings import Settings
+from obs_stylizer.settings import Settings, is_this_machine
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 
 log = logging.getLogger(__name__)
 
 INPUT_NAME: Final = "obs-stylizer"
 """What our input is called in OBS."""
-
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def feed_for(
     Raises:
         ObsError: nothing that we send can be seen by that OBS.
     """
-    if settings.obs.host not in _LOOPBACK:
+    if not is_this_machine(settings.obs.host):
         raise ObsError(
             f"OBS runs on another machine ({settings.obs.host}) and cannot see devices of this one",
             "set web.address, and in that OBS add a media source with "

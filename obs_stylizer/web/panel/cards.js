@@ -4,7 +4,7 @@ import { ask, command } from "./link.js";
 import { say, sayFailure } from "./messages.js";
 import { byId, make } from "./page.js";
 
-const KINDS = { camera: "Cameras", screen: "Screens", window: "Windows of programs", generator: "Generators of pictures", pattern: "Without a device" };
+const KINDS = { camera: "Cameras", screen: "Screens", window: "Windows of programs", "obs-filter": "Filters in OBS", generator: "Generators of pictures", pattern: "Without a device" };
 const OTHER = " other";
 const LISTED = 8;
 const OPEN_KEY = "obs-stylizer open cards";
@@ -12,6 +12,7 @@ const DOCK_WIDTH = 640;
 
 let onAir = "";
 let sources = [];
+let waiting = null;
 
 export function startCards() {
   rememberOpenCards();
@@ -21,6 +22,7 @@ export function startCards() {
   };
   byId("source").onchange = showOther;
   byId("source-refresh").onclick = () => loadSources().catch(sayFailure);
+  byId("filter-take").onclick = takeFilterOver;
   byId("files-card").addEventListener("toggle", () => loadFiles().catch(sayFailure));
 }
 
@@ -53,6 +55,25 @@ export async function loadSources() {
   sources = answer.sources;
   byId("source-reason").textContent = sources.some((one) => one.kind === "camera") ? "" : answer.reasons.cameras || answer.reasons.sources || "";
   fillSources();
+}
+
+/** Offer what OBS shows through a filter of ours that nobody gives a style. */
+export async function lookForFilters() {
+  const { filters } = await ask("GET", "/api/obs-filters");
+  waiting = filters.find((one) => one.seen && !one.served) || null;
+  byId("filter-waits").hidden = !waiting;
+  if (waiting) byId("filter-text").textContent = `OBS filter ${waiting.title}`;
+}
+
+async function takeFilterOver() {
+  if (!waiting) return;
+  try {
+    const answer = await command("source", { source: waiting.source });
+    byId("filter-waits").hidden = true;
+    say("info", answer.text);
+  } catch (failure) {
+    sayFailure(failure);
+  }
 }
 
 function fillSources() {

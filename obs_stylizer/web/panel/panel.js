@@ -1,6 +1,6 @@
 // The panel: puts its parts together and passes on to them what the daemon publishes.
 
-import { loadFiles, loadHotkeys, loadSources, showSource, startCards } from "./cards.js";
+import { loadFiles, loadHotkeys, loadSources, lookForFilters, showSource, startCards } from "./cards.js";
 import { showHistory, showStatistics, startChart } from "./chart.js";
 import { showControls, startControls } from "./controls.js";
 import { showLearning, startLearning } from "./learn.js";
@@ -30,7 +30,11 @@ startCards();
 startObs();
 startLearning();
 listen(hear, changeLink);
-setInterval(() => { if (isThere && isKnown && isVisible()) loadObs().catch(() => undefined); }, OBS_MS);
+setInterval(() => {
+  if (!isThere || !isKnown || !isVisible()) return;
+  loadObs().catch(() => undefined);
+  lookForFilters().catch(() => undefined);
+}, OBS_MS);
 
 function hear(message) {
   const { kind, text, details } = message;
