@@ -51,9 +51,7 @@ def test_sources_with_the_reason_for_none(panel: Running) -> None:
     assert "camera" in kinds or answer["reasons"]["cameras"]
 
 
-def test_filters_in_obs(
-    panel: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_filters_in_obs(panel: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert panel.client.get("/api/obs-filters").json() == {"filters": []}
     one = FakeFilter(tmp_path / "obs-stylizer", "Guest")

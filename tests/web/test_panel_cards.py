@@ -263,6 +263,7 @@ def test_every_control_is_used_in_these_tests(page: Page) -> None:
         "divider", "bypass", "freeze", "snapshot", "record", "undo", "strength", "crossfade",
         "previous", "next", "reload", "mix-0", "mix-1", "source", "source-refresh", "source-text",
         "source-go", "obs-save", "obs-discard", "obs-undo", "token", "coherence",
+        "filter-take",
     }  # fmt: skip
     assert set(page.evaluate(names)) == known
 
