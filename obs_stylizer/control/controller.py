@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from obs_stylizer.clock import Clock, SystemClock
 from obs_stylizer.control import commands
@@ -17,82 +15,25 @@ from obs_stylizer.control.commands import Answer, Command
 from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
 from obs_stylizer.control.event_texts import control_event_of, log_event
 from obs_stylizer.control.on_air import OnAir, OnAirState, after
+from obs_stylizer.control.pipeline import Pipeline, StyleLearning
 from obs_stylizer.control.preset_changes import PresetChanges
 from obs_stylizer.control.preset_effects import Limits
+from obs_stylizer.control.recordings import LateAnswer, Recordings
 from obs_stylizer.control.side_changes import SideChanges
-from obs_stylizer.errors import (
-    SourceError,
-    StylizerError,
-    UsageError,
-)
+from obs_stylizer.control.source_changes import SourceChanges
+from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.messages import Event, Request
+from obs_stylizer.realtime.messages import Event
 from obs_stylizer.sources.spec import SourceSpec
 
 log = logging.getLogger(__name__)
 
+_Item = tuple[Command, Future[Answer]] | LateAnswer | Event
+
 _REFRESH_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.25
-_SOURCE_TRIES: Final = 2
-
-
-class Pipeline(Protocol):
-    """What the controller needs of the live path. Nothing here blocks."""
-
-    def request(self, request: Request) -> None:
-        """Pass a request to the worker, if there is one."""
-
-    def replace_worker(self, reason: str) -> None:
-        """End the worker and start another."""
-
-    def freeze(self, frozen: bool) -> None:
-        """Hold the picture that is shown now, or let it go on."""
-
-    def start_recording(self) -> Future[Path]:
-        """Begin a recording of what is sent; its end is told by an event."""
-
-    def stop_recording(self) -> Future[Path]:
-        """End the recording."""
-
-    def take_snapshot(self) -> Future[Mapping[str, Path]]:
-        """Save the plain and the styled picture; returns the path of each."""
-
-    def quit(self) -> None:
-        """End everything; returns at once."""
-
-
-class StyleLearning(Protocol):
-    """What the controller needs to have styles learnt; see the daemon's own."""
-
-    def learn(self, picture: str, name: str, seconds: float) -> str:
-        """Begin to learn the style of a picture; returns its name."""
-
-    def more(self, seconds: float) -> str:
-        """Go on with the style learnt last; returns its name."""
-
-    def keep(self) -> str:
-        """Take the style as it is; returns its name."""
-
-    def forget(self) -> str:
-        """Stop, and keep nothing; returns its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """Something that took its time is there, and ``future`` can be answered."""
-
-    made: Future[Any]
-    future: Future[Answer]
-    answer: Callable[[Any], Answer]
-
-    def pass_on(self) -> None:
-        error = self.made.exception()
-        if error is None:
-            self.future.set_result(self.answer(self.made.result()))
-        else:
-            self.future.set_exception(error)
 
 
 class Controller:
@@ -138,12 +79,14 @@ class Controller:
         self._side_changes = SideChanges(pipeline, self._state, self._preset_changes.machine)
         self._follow_fails = False
         self._preloading = False
-        self._new_source: SourceSpec | None = None
-        self._source_tries = 0
-        self._next_tick = self._next_refresh = self._now()
-        self._inbox: queue.SimpleQueue[tuple[Command, Future[Answer]] | _Made | Event | None] = (
-            queue.SimpleQueue()
+        self._source_changes = SourceChanges(pipeline)
+        self._recordings = Recordings(
+            pipeline, self._state, self._event_bus, lambda late: self._inbox.put(late)
         )
+        self._next_tick = self._next_refresh = self._now()
+        self._inbox: queue.SimpleQueue[
+            tuple[Command, Future[Answer]] | LateAnswer | Event | None
+        ] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="controller", daemon=True)
         self._stopped = False
 
@@ -211,10 +154,10 @@ class Controller:
         self._publish_changes()
         return True
 
-    def _take(self, item: tuple[Command, Future[Answer]] | _Made | Event) -> None:
+    def _take(self, item: _Item) -> None:
         if isinstance(item, tuple):
             self._command(*item)
-        elif isinstance(item, _Made):
+        elif isinstance(item, LateAnswer):
             item.pass_on()
         else:
             self._event(item)
@@ -227,7 +170,7 @@ class Controller:
                 return
             if isinstance(item, tuple):
                 item[1].set_exception(StylizerError("the daemon is ending"))
-            elif isinstance(item, _Made):
+            elif isinstance(item, LateAnswer):
                 item.pass_on()
 
     # Commands.
@@ -281,11 +224,11 @@ class Controller:
             case commands.SetFreeze(freeze):
                 return self._set_freeze(not self.on_air.freeze if freeze is None else freeze)
             case commands.ChangeSource(source):
-                return self._change_source(SourceSpec.parse(source))
+                return self._source_changes.change(SourceSpec.parse(source))
             case commands.Record(record):
-                return self._record(not self.on_air.recording if record is None else record, future)
+                return self._recordings.record(record, future)
             case commands.TakeSnapshot():
-                self._snapshot(future)
+                self._recordings.snapshot(future)
             case (
                 commands.LearnStyle()
                 | commands.LearnMore()
@@ -336,11 +279,6 @@ class Controller:
             except StylizerError as error:
                 log.warning("the style that was learnt is not shown: %s", error)
 
-    def _change_source(self, spec: SourceSpec) -> Answer:
-        self._new_source, self._source_tries = spec, 1
-        self._pipeline.request(messages.ChangeSource(spec))
-        return Answer(f"going over to {spec}", {"source": str(spec)})
-
     def _set_crossfade(self, milliseconds: float | None) -> Answer:
         if milliseconds is not None:
             commands.check_crossfade(milliseconds)
@@ -357,36 +295,6 @@ class Controller:
         self._pipeline.freeze(freeze)
         self._state.change(freeze=freeze)
         return Answer("freeze on" if freeze else "freeze off", {"freeze": freeze})
-
-    def _record(self, record: bool, future: Future[Answer]) -> Answer | None:
-        running = self.on_air.recording
-        if record and running:
-            return Answer(f"already recording to {running}", {"path": running})
-        if not record and not running:
-            raise UsageError("nothing is being recorded", "start with: record on")
-        made = self._pipeline.start_recording() if record else self._pipeline.stop_recording()
-        verb = "recording to" if record else "recorded"
-
-        def answer(path: Path) -> Answer:
-            return Answer(f"{verb} {path}", {"path": str(path)})
-
-        self._answer_later(made, future, answer)
-        return None
-
-    def _snapshot(self, future: Future[Answer]) -> None:
-        def answer(paths: Mapping[str, Path]) -> Answer:
-            text = ", ".join(str(path) for path in paths.values())
-            details = {name: str(path) for name, path in paths.items()}
-            self._event_bus.publish(ControlEvent(EventKind.SNAPSHOT, f"saved {text}", details))
-            return Answer(f"saved {text}", details)
-
-        self._answer_later(self._pipeline.take_snapshot(), future, answer)
-
-    def _answer_later(
-        self, made: Future[Any], future: Future[Answer], answer: Callable[[Any], Answer]
-    ) -> None:
-        """Answer ``future`` when ``made`` is there, after the events that it brought."""
-        made.add_done_callback(lambda made: self._inbox.put(_Made(made, future, answer)))
 
     def _status(self) -> Answer:
         on_air = self.on_air
@@ -429,7 +337,7 @@ class Controller:
                 self._take_learning(event)
             case _:
                 self._state.on_air = after(self.on_air, event)
-                self._settle_source(event)
+                self._source_changes.settle(event)
         log_event(event)
         if self._on_event is not None:
             self._on_event(event)
@@ -444,21 +352,10 @@ class Controller:
         if self.on_air.bypass:
             self._pipeline.request(messages.SetBypass(bypass=True))
         self._side_changes.greet_worker()
-        spec = self._new_source
-        if spec is not None and self._source_tries < _SOURCE_TRIES:
-            self._source_tries += 1
-            self._pipeline.request(messages.ChangeSource(spec))
-        elif spec is not None:
-            self._new_source = None
-            error = SourceError(f"source {spec}: the worker did not survive it")
-            self.tell(messages.SourceFailed(spec, error))
+        failed = self._source_changes.greet_worker()
+        if failed is not None:
+            self.tell(failed)
         self._preset_changes.take_worker_started()
-
-    def _settle_source(self, event: Event) -> None:
-        """Ask no later worker for a source that this one has opened, or cannot open."""
-        told = (messages.SourceOpened, messages.SourceLost, messages.SourceFailed)
-        if isinstance(event, told) and event.source == self._new_source:
-            self._new_source = None
 
     def _try_to_follow_files(self) -> None:
         try:

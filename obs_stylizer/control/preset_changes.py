@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Protocol
 
 from obs_stylizer.control.commands import Answer, check_crossfade, check_strength
-from obs_stylizer.control.event_bus import ControlEvent, EventBus, EventKind
+from obs_stylizer.control.event_bus import EventBus
+from obs_stylizer.control.governed_quality import GovernedQuality
 from obs_stylizer.control.on_air import OnAirState
 from obs_stylizer.control.preset_effects import (
     Answered,
@@ -23,12 +23,12 @@ from obs_stylizer.control.preset_effects import (
     Show,
 )
 from obs_stylizer.control.preset_state_machine import PresetStateMachine
+from obs_stylizer.control.quarantine import Quarantine
 from obs_stylizer.control.undo_history import UndoHistory
-from obs_stylizer.errors import ModelError, ProviderError, StylizerError, UsageError
-from obs_stylizer.inference.locate import find_model, lite_of
-from obs_stylizer.presets import NamedPreset, PresetLibrary, models_of
+from obs_stylizer.errors import ProviderError, StylizerError, UsageError
+from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.governor import FULL, QUALITY_LEVELS, Governor, QualityLevel
+from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.messages import Request
 
 log = logging.getLogger(__name__)
@@ -81,13 +81,12 @@ class PresetChanges:
         self._requests = requests
         self._library = library
         self._state = state
-        self._governor = governor
-        self._governed_from: tuple[str, QualityLevel] | None = None
+        self._quality = GovernedQuality(governor)
         self._now = now
         self._event_bus = event_bus or EventBus()
         self.machine = PresetStateMachine(limits)
         self._asked: dict[int, _Asked] = {}
-        self._quarantined_files: dict[str, object] = {}
+        self._quarantine = Quarantine(self.machine, library, state, self._event_bus)
         self._history = UndoHistory()
 
     def apply(
@@ -111,7 +110,7 @@ class PresetChanges:
         named = self._library.get(name)
         if name in self.machine.quarantined:
             raise UsageError(f"preset {name} is set aside", f"try again with: preset {name}")
-        self._requests.request(messages.Warm(named, self._quality_for(named)))
+        self._requests.request(messages.Warm(named, self._quality.of(named)))
         return Answer(f"loading {name}", {"warm": name})
 
     def step(self, by: int, future: Future[Answer]) -> None:
@@ -190,22 +189,9 @@ class PresetChanges:
     def govern(self, load: messages.LoadMeasured) -> None:
         """Give the generator less or more work for a frame if it is time to."""
         shown = self.machine.shown
-        if self._governor is None or shown is None or self.machine.is_busy:
+        if shown is None or self.machine.is_busy:
             return
-        named = shown.named
-        before = self._quality_for(named)
-        quality = self._governor.observe(
-            self._now(), _governed(named), load.busy, load.wanted_fps, _has_lite(named)
-        )
-        if quality is not None:
-            self._governed_from = (named.name, before)
-            log.info(
-                "%s takes %.0f ms a frame, wanted are %.0f fps: it goes over to %s of its size",
-                named.name,
-                1000 * load.busy,
-                load.wanted_fps,
-                quality,
-            )
+        if self._quality.observe(shown.named, load, self._now()):
             self._ask(shown, _GOVERNED_FADE_MS, Future(), None)
 
     def renew(self, changed: list[str]) -> None:
@@ -228,11 +214,7 @@ class PresetChanges:
 
     def release_changed(self) -> None:
         """Give presets that are set aside another chance if their file or their model changed."""
-        for name, files in list(self._quarantined_files.items()):
-            if self._files_of(name) != files:
-                self.machine.release(name)
-                log.info("preset %s has changed and may be shown again", name)
-        self._publish_quarantined()
+        self._quarantine.release_changed()
 
     # What the worker and its supervisor tell.
 
@@ -248,7 +230,7 @@ class PresetChanges:
     def take_gpu_given_up(self) -> None:
         """Take in that the GPU is used no more."""
         self.machine.gpu_given_up()
-        self._publish_quarantined()
+        self._quarantine.publish()
 
     def take_load(self, event: messages.LoadBegan | messages.LoadEnded) -> None:
         """Take in what the worker loads."""
@@ -264,7 +246,7 @@ class PresetChanges:
             log.debug("preset %s of request %d is old news", event.name, event.request_id)
             return
         _log_shown(event)
-        self._check_governing(choice.named, event)
+        self._quality.check(choice.named, event, self._state.on_air)
         runs_on = event.runs_on
         preset = choice.named.preset
         self._state.change(
@@ -287,24 +269,6 @@ class PresetChanges:
         on_gpu = runs_on is not None and not runs_on.on_cpu
         number, now = event.request_id, self._now()
         self._carry_out(self.machine.preset_shown(number, now, on_gpu=on_gpu))
-
-    def _check_governing(self, named: NamedPreset, event: messages.PresetShown) -> None:
-        """Stop asking for smaller frames where the generator takes none."""
-        asked, self._governed_from = self._governed_from, None
-        on_air, size = self._state.on_air, str(event.process_size)
-        if self._governor is None or asked is None or asked[0] != event.name:
-            return
-        quality = self._quality_for(named)
-        same_work = (on_air.generator, on_air.process_size) == (event.generator, size)
-        # Between two levels a size may be rounded to the same; below the last there is none.
-        is_last = quality.scale == QUALITY_LEVELS[-1].scale
-        if same_work and is_last and asked[1].lite == quality.lite:
-            self._governor.keep(_governed(named), asked[1])
-            log.warning(
-                "%s works at %s and no smaller, which is more than this machine can do live",
-                event.generator,
-                size,
-            )
 
     def take_failed(self, event: messages.PresetFailed) -> None:
         """Take in that a preset cannot be loaded; what is on air stays."""
@@ -356,12 +320,12 @@ class PresetChanges:
             except Exception:
                 # What comes after it must still be done.
                 log.exception("the controller failed at %r", effect)
-        self._publish_quarantined()
+        self._quarantine.publish()
 
     def _carry_out_one(self, effect: Effect) -> None:
         match effect:
             case Show(number, choice, crossfade_ms):
-                named, quality = choice.named, self._quality_for(choice.named)
+                named, quality = choice.named, self._quality.of(choice.named)
                 self._requests.request(
                     messages.ShowPreset(
                         number,
@@ -379,7 +343,7 @@ class PresetChanges:
             case ReplaceWorker(reason):
                 self._requests.replace_worker(reason)
             case Quarantined(name, reason):
-                self._tell_quarantined(name, reason)
+                self._quarantine.add(name, reason)
 
     def _answer(self, answered: Answered) -> None:
         asked = self._asked.pop(answered.request_id, None)
@@ -400,33 +364,6 @@ class PresetChanges:
             }
             asked.future.set_result(Answer(f"preset {on_air.preset}", details))
 
-    def _tell_quarantined(self, name: str, reason: str) -> None:
-        self._quarantined_files[name] = self._files_of(name)
-        text = f"preset {name} is set aside, the worker did not survive it: {reason}"
-        log.error("%s; mend its file, or try again with: preset %s", text, name)
-        self._state.change(style_trouble=f"the style {name} is set aside")
-        details = {"preset": name, "reason": reason}
-        self._event_bus.publish(ControlEvent(EventKind.PRESET_QUARANTINED, text, details))
-
-    def _publish_quarantined(self) -> None:
-        quarantined = dict(self.machine.quarantined)
-        for name in self._quarantined_files.keys() - quarantined.keys():
-            del self._quarantined_files[name]
-        if quarantined != self._state.on_air.quarantined:
-            self._state.change(quarantined=quarantined)
-
-    def _files_of(self, name: str) -> object:
-        """Return what is another when the preset's file, or its generator's, is changed."""
-        try:
-            named = self._library.get(name)
-            models = [find_model(model, named.path.parent) for model in models_of(named.preset)]
-            return _stamp(named.path), [_stamp(model) for model in models]
-        except (StylizerError, OSError):
-            return None
-
-    def _quality_for(self, named: NamedPreset) -> QualityLevel:
-        return self._governor.quality_for(_governed(named)) if self._governor else FULL
-
     def _as_it_is(self) -> PresetChoice | None:
         """What is on air with the strength it has now, to come back to."""
         shown = self.machine.last_shown
@@ -436,25 +373,6 @@ class PresetChanges:
 def _with_strength(choice: PresetChoice, strength: float) -> PresetChoice:
     sides = choice.sides and replace(choice.sides, person=None, background=None)
     return replace(choice, strength=strength, sides=sides)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
-
-
-def _governed(named: NamedPreset) -> str:
-    """Return what the governor knows a preset's generator by."""
-    sides = " and sides" if named.preset.has_sides else ""
-    return f"{' and '.join(models_of(named.preset))} {named.preset.process_size}{sides}"
-
-
-def _has_lite(named: NamedPreset) -> bool:
-    try:
-        found = [find_model(model, named.path.parent) for model in models_of(named.preset)]
-    except ModelError:
-        return False
-    return any(lite_of(model) is not None for model in found)
 
 
 def _log_shown(event: messages.PresetShown) -> None:
