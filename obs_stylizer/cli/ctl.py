@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from obs_stylizer.cli.encoding import json_text
@@ -92,6 +93,9 @@ def _run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--timeout {options.timeout:g}", "give a number of seconds above 0")
     # A word that does not exist needs no daemon to be told.
     message = message_from_words(options.words) if options.words else {}
+    if message.get("command") == "learn" and "picture" in message:
+        # The daemon was started in another folder.
+        message["picture"] = str(Path(message["picture"]).expanduser().absolute())
     daemon = find_daemon(options.address, options.token, options.timeout)
     if message:
         try:

@@ -60,9 +60,9 @@ _LEARNING_RATE: Final = 0.03
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
-_BOLDNESS: Final = (0.2, 3.0)
-_BOLDNESS_GAIN: Final = 0.5
-_CONTENT_KEPT: Final = 0.64
+_BOLDNESS: Final = (0.3, 2.0)
+_BOLDNESS_GAIN: Final = 0.25
+_CONTENT_KEPT: Final = 0.6
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
