@@ -263,7 +263,7 @@ def test_every_control_is_used_in_these_tests(page: Page) -> None:
         "divider", "bypass", "freeze", "snapshot", "record", "undo", "strength", "crossfade",
         "previous", "next", "reload", "mix-0", "mix-1", "source", "source-refresh", "source-text",
         "source-go", "obs-save", "obs-discard", "obs-undo", "token", "coherence",
-        "filter-take",
+        "filter-take", "person", "background", "swap", "mask",
         "learn-choose", "learn-file", "learn-use", "learn-more", "learn-forget",
     }  # fmt: skip
     assert set(page.evaluate(names)) == known
@@ -275,7 +275,7 @@ def test_cards_are_found_as_they_were_left(page: Page) -> None:
     page.wait_for_timeout(100)
     page.reload()
     is_open = "() => [...document.querySelectorAll('details[open]')].map((card) => card.id)"
-    assert page.evaluate(is_open) == ["numbers", "obs-card", "learn-card", "hotkey-card"]
+    assert page.evaluate(is_open) == ["numbers", "obs-card", "hotkey-card"]
 
 
 @pytest.mark.parametrize("viewport", [NARROW, WIDE])
