@@ -22,6 +22,7 @@ from obs_stylizer.control.preset_effects import Limits
 from obs_stylizer.daemon.closing import end_together
 from obs_stylizer.daemon.control_api import DaemonControlApi
 from obs_stylizer.daemon.control_surfaces import ControlSurfaces
+from obs_stylizer.daemon.end_watch import EndWatch
 from obs_stylizer.daemon.housekeeping import Housekeeping
 from obs_stylizer.daemon.launch import prepare_launching, wake_stopped_children
 from obs_stylizer.daemon.make_sink import make_sink
@@ -61,7 +62,6 @@ from obs_stylizer.web.shared_server import SharedServer
 log = logging.getLogger(__name__)
 
 _OPEN_SECONDS: Final = 3.0
-_LAST_FRAME_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 8.0
 """Longest that closing takes; service managers kill after ten."""
 _SINKS_SECONDS: Final = 5.0
@@ -94,9 +94,8 @@ class Daemon:
         self._memory = MemoryCount(self.pids)
         self._statistics_file = StatisticsFile(options.stats_file)
         self._error: StylizerError | None = None
-        self._last_frame: tuple[int, float] | None = None
-        self._started_at = self._clock.now()
-        self._counting_since = self._started_at
+        self._end_watch = EndWatch(options.duration, self._clock)
+        self._counting_since = self._clock.now()
         self.path = PathStatistics()
         self.mailbox = SharedMailbox.create(options.size)
         self.plain = PlainFrames(options.size, self.request, self._clock)
@@ -191,7 +190,8 @@ class Daemon:
             self._recorder = self._make_recorder(self.presenter)
             settle_objects()
             self.presenter.start()
-            self._started_at = self._counting_since = self._clock.now()
+            self._end_watch.begin()
+            self._counting_since = self._clock.now()
             self._housekeeping.start()
             self._control_surfaces.start(self._api(self.presenter))
         except BaseException:
@@ -378,7 +378,7 @@ class Daemon:
             if self._sleep.asleep:
                 self.request(SetAsleep(asleep=True))
         elif isinstance(event, SourceEnded):
-            self._last_frame = (event.frames - 1, self._clock.now())
+            self._end_watch.source_ended(event.frames)
         elif isinstance(event, SourceFailed) and event.source == self.options.source:
             nothing_yet = self.mailbox.counters().captured == 0
             if nothing_yet:
@@ -424,16 +424,6 @@ class Daemon:
             self._on_second(self._newest)
 
     def _is_over(self) -> bool:
-        """Whether the time, the frames or the source that were asked for are at their end."""
         assert self.presenter is not None
         self._sleep.check()
-        now = self._clock.now()
-        duration = self.options.duration
-        if duration is not None and now >= self._started_at + duration:
-            return True
-        if self._last_frame is not None:
-            sequence, ended_at = self._last_frame
-            if self.presenter.newest_sequence >= sequence:
-                return True
-            return now - ended_at > _LAST_FRAME_SECONDS
-        return self.presenter.finished
+        return self._end_watch.is_over(self.presenter)

@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -50,7 +51,7 @@ from obs_stylizer.realtime.messages import (
     WorkerConfig,
     WorkerFailed,
 )
-from obs_stylizer.realtime.priority import raise_thread_priority
+from obs_stylizer.realtime.priority import SWITCH_SECONDS, raise_thread_priority
 from obs_stylizer.realtime.source_period import SourcePeriod
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.styling.loaded_preset import LoadedPreset
@@ -328,6 +329,8 @@ def worker_main(config: WorkerConfig, pipe: Connection) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     keep_freed_pictures()
+    # A frame must not wait for the threads that load, capture and hear.
+    sys.setswitchinterval(SWITCH_SECONDS)
     worker = Worker(config, pipe)
     root = logging.getLogger()
     root.handlers = [_PipeLog(worker)]
