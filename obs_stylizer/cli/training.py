@@ -109,6 +109,7 @@ def evaluate(
         makes_pictures_from_noise,
     )
     from obs_stylizer.training.run_evaluation import evaluate_model, evaluate_run
+    from obs_stylizer.training.segmentation.evaluation import evaluate_mask, is_mask_recipe
 
     _set_threads(threads)
     clips = clip or []
@@ -116,7 +117,9 @@ def evaluate(
     if beside is not None:
         _compare(target, beside, folder, features)
         return
-    if makes_pictures_from_noise(target):
+    if is_mask_recipe(target):
+        page, summary = evaluate_mask(target, folder, clips, pictures, frames)
+    elif makes_pictures_from_noise(target):
         measure_latent = evaluate_latent_run if target.is_dir() else evaluate_latent_model
         page, summary = measure_latent(target, folder, content, features)
     else:

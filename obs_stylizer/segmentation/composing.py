@@ -52,17 +52,22 @@ def out_of_focus(frame: Pixels, strength: float, weights: Floats) -> Pixels:
     # A blurred picture has nothing that a smaller one could not hold.
     factor = 4 if sigma >= 8 else 2
     small = (max(1, width // factor), max(1, height // factor))
-    picture = cv2.resize(frame, small, interpolation=cv2.INTER_AREA).astype(np.float32)
+    picture = frame
+    if factor == 4 and width % 4 == 0 and height % 4 == 0:
+        # Two halves are many times quicker than a quarter.
+        half = (width // 2, height // 2)
+        picture = np.asarray(cv2.resize(picture, half, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
     share = cv2.resize(weights, small, interpolation=cv2.INTER_LINEAR)
     # Far from all that is selected, where a person fills the frame, the frame itself is blurred.
     share = cv2.max(share, 1e-3)
-    layers = cv2.multiply(picture, cv2.merge([share, share, share]))
+    layers = cv2.multiply(picture, cv2.merge([share, share, share]), dtype=cv2.CV_32F)
     side = 2 * max(1, round(sigma / factor)) + 1
     for _ in range(_PASSES):
         layers = cv2.blur(layers, (side, side))
         share = cv2.blur(share, (side, side))
     spread = cv2.divide(layers, cv2.merge([share, share, share]))
-    blurred = np.clip(spread, 0, 255).astype(np.uint8)
+    blurred = cv2.add(spread, (0, 0, 0, 0), dtype=cv2.CV_8U)
     return np.asarray(
         cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
     )

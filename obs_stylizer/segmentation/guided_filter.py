@@ -28,30 +28,40 @@ def guided_coefficients(
         smoothing: see :data:`SMOOTHING`.
 
     Returns:
-        float32 (H, W, 4): the mask at a pixel is the dot product of the first three with its
-        colour, 0 to 1, and the fourth added.
+        float32 (4, H, W): the mask at a pixel is the sum of the first three times its colours, 0
+        to 1, and of the fourth.
     """
     size = (2 * radius + 1, 2 * radius + 1)
 
     def mean(values: Floats) -> Floats:
         return np.asarray(cv2.boxFilter(values, -1, size, borderType=cv2.BORDER_REFLECT))
 
-    colours = guide.astype(np.float32) * np.float32(1 / 255)
-    centre, level = mean(colours), mean(mask)
-    shared = mean(colours * mask[..., None]) - centre * level[..., None]
-    red, green, blue = (colours[..., channel] for channel in range(3))
-    own = mean(colours * colours) - centre * centre + np.float32(smoothing)
-    crossed = mean(np.dstack([red * green, red * blue, green * blue]))
-    crossed -= np.dstack(
-        [
-            centre[..., 0] * centre[..., 1],
-            centre[..., 0] * centre[..., 2],
-            centre[..., 1] * centre[..., 2],
-        ]
+    # Planes, one after another: everything below is done on whole ones.
+    red, green, blue = planes = [
+        np.asarray(cv2.multiply(plane, 1 / 255, dtype=cv2.CV_32F)) for plane in cv2.split(guide)
+    ]
+    means = r, g, b = [mean(plane) for plane in planes]
+    level = mean(mask)
+    x, y, z = (
+        mean(plane * mask) - centre * level for plane, centre in zip(planes, means, strict=True)
     )
-    slopes = _solve(own, crossed, shared)
-    offset = level - np.einsum("hwc,hwc->hw", slopes, centre)
-    return mean(np.dstack([slopes, offset]))
+    flat = np.float32(smoothing)
+    rr, gg, bb = (
+        mean(plane * plane) - centre * centre + flat
+        for plane, centre in zip(planes, means, strict=True)
+    )
+    rg, rb, gb = mean(red * green) - r * g, mean(red * blue) - r * b, mean(green * blue) - g * b
+    # A symmetric system of three for every pixel, by Cramer's rule.
+    first, second, third = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    fourth, fifth, sixth = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    inverse = 1 / (rr * first + rg * second + rb * third)
+    slopes = [
+        (first * x + second * y + third * z) * inverse,
+        (second * x + fourth * y + fifth * z) * inverse,
+        (third * x + fifth * y + sixth * z) * inverse,
+    ]
+    offset = level - slopes[0] * r - slopes[1] * g - slopes[2] * b
+    return np.stack([mean(plane) for plane in (*slopes, offset)])
 
 
 def guided_mask(guide: Pixels, mask: Floats, radius: int, smoothing: float = SMOOTHING) -> Floats:
@@ -60,28 +70,5 @@ def guided_mask(guide: Pixels, mask: Floats, radius: int, smoothing: float = SMO
     Arguments as for :func:`guided_coefficients`.
     """
     maps = guided_coefficients(guide, mask, radius, smoothing)
-    found = np.einsum("hwc,hwc->hw", maps[..., :3], guide.astype(np.float32)) / np.float32(255)
-    return np.asarray(np.clip(found + maps[..., 3], 0, 1), np.float32)
-
-
-def _solve(own: Floats, crossed: Floats, wanted: Floats) -> Floats:
-    """Solve a symmetric system of three for every pixel, by Cramer's rule.
-
-    Args:
-        own: (H, W, 3), the diagonal.
-        crossed: (H, W, 3), the places (0, 1), (0, 2) and (1, 2).
-        wanted: (H, W, 3), the right-hand side.
-    """
-    a, b, c = own[..., 0], own[..., 1], own[..., 2]
-    d, e, f = crossed[..., 0], crossed[..., 1], crossed[..., 2]
-    first, second, third = b * c - f * f, e * f - d * c, d * f - e * b
-    determinant = a * first + d * second + e * third
-    x, y, z = wanted[..., 0], wanted[..., 1], wanted[..., 2]
-    solved = np.dstack(
-        [
-            first * x + second * y + third * z,
-            second * x + (a * c - e * e) * y + (d * e - a * f) * z,
-            third * x + (d * e - a * f) * y + (a * b - d * d) * z,
-        ]
-    )
-    return np.asarray(solved / determinant[..., None], np.float32)
+    colours = np.moveaxis(guide, -1, 0).astype(np.float32) / np.float32(255)
+    return np.asarray(np.clip((maps[:3] * colours).sum(0) + maps[3], 0, 1), np.float32)

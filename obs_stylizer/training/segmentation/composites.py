@@ -49,10 +49,11 @@ class Composites:
     def __init__(
         self, people: Sequence[Cutout], places: PictureSet, recipe: SegmentationRecipe
     ) -> None:
-        self._people, self._places, self._recipe = list(people), places, recipe
+        self.people = list(people)
+        self._places, self._recipe = places, recipe
         self._halved = [
             [(entry.people, entry.alpha), *_halved(entry.people, entry.alpha, 2)]
-            for entry in self._people
+            for entry in self.people
         ]
 
     def draw(
@@ -83,7 +84,7 @@ class Composites:
 
     def _photograph(self, size: FrameSize, random: np.random.Generator) -> tuple[Pixels, Floats]:
         """Return a window of a photograph of people, with what the teacher sees in it."""
-        entry = self._people[int(random.integers(len(self._people)))]
+        entry = self.people[int(random.integers(len(self.people)))]
         height, width = entry.alpha.shape
         scale = random.uniform(0.55, 1.0) * min(width / size.width, height / size.height)
         across, down = int(size.width * scale), int(size.height * scale)
