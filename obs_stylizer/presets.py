@@ -50,13 +50,16 @@ class Adjustments(Section):
 
 
 class Side(Section):
-    """What is shown of the person, or of the background: one of the first six.
+    """What is shown of the person, or of the background: one of the first seven.
 
     Whatever it is, ``strength`` mixes it with the frame as it is.
     """
 
     plain: bool = False
     """The frame as it is; ``person: plain`` says the same."""
+    transparent: bool = False
+    """Nothing: renderings that can hold transparency have it there, everything else a green that
+    is no colour of people. ``background: transparent`` says the same."""
     blur: Unit | None = None
     """The frame out of focus: 0 hardly to 1 beyond recognition."""
     picture: str | None = None
@@ -81,7 +84,7 @@ class Side(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_one_word(cls, values: Any) -> Any:
-        return {"plain": True} if values == "plain" else values
+        return {values: True} if values in ("plain", "transparent") else values
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
@@ -104,7 +107,9 @@ class Side(Section):
         return bool(self.model or self.styles)
 
 
-SIDE_KINDS: Final = ("plain", "blur", "picture", "colour", "source", "model", "styles")
+SIDE_KINDS: Final = (
+    *("plain", "transparent", "blur", "picture", "colour", "source", "model", "styles"),
+)
 """Keys of a :class:`Side` that say what is shown."""
 
 
@@ -168,6 +173,11 @@ class Preset(Section):
     @classmethod
     def _check_size(cls, value: str | None) -> str | None:
         return _checked_size(value)
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether its pictures have places without anything in them."""
+        return any(side is not None and side.transparent for side in (self.person, self.background))
 
     @property
     def runs_networks(self) -> bool:

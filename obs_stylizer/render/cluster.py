@@ -23,6 +23,7 @@ from obs_stylizer.errors import ProviderError, SourceError, UsageError, WorkerEr
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Clip, Footage
+from obs_stylizer.render.colour import has_alpha
 from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
 from obs_stylizer.render.director import SEGMENT_FRAMES, Director, warm_up_begin, warm_up_frames
 from obs_stylizer.render.encoders import EncoderPlan
@@ -136,7 +137,12 @@ def render_segment(job: SegmentJob, number: int, memory: bytes | None) -> Render
 
 def _render(station: _Station, number: int, memory: Memory | None) -> RenderedSegment:
     job = station.job
-    director = Director(job.style.cues, station.cue_presets.load, job.size)
+    director = Director(
+        job.style.cues,
+        station.cue_presets.load,
+        job.size,
+        keeps_alpha=has_alpha(job.plan.pixel_format),
+    )
     kept: list[tuple[SegmentNote, Memory]] = []
     with tempfile.TemporaryDirectory(prefix="obs-stylizer-segment-") as name:
         folder = Path(name)

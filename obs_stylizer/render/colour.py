@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import av
+import cv2
+import numpy as np
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
@@ -107,6 +109,11 @@ def _tag(value: object) -> int:
     return number if number > 0 else _UNSPECIFIED
 
 
+def has_alpha(pixel_format: str) -> bool:
+    """Whether a layout holds transparency."""
+    return any(part.is_alpha for part in av.VideoFormat(pixel_format).components)
+
+
 class ToVideo:
     """Turns RGB pictures into frames for an encoder.
 
@@ -120,9 +127,20 @@ class ToVideo:
         self._colour = colour
         self._reformatter = VideoReformatter()
 
-    def __call__(self, pixels: Pixels) -> VideoFrame:
-        """Return uint8 (height, width, 3) RGB as a frame of its own."""
-        source = av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")
+    def __call__(self, pixels: Pixels, alpha: Pixels | None = None) -> VideoFrame:
+        """Return uint8 (height, width, 3) RGB as a frame of its own.
+
+        Args:
+            pixels: the picture.
+            alpha: uint8 (height, width), 255 opaque, for layouts that have it; None all opaque.
+        """
+        if has_alpha(self._format):
+            opaque = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA)
+            if alpha is not None:
+                opaque[..., 3] = alpha
+            source = av.VideoFrame.from_ndarray(np.asarray(opaque, np.uint8), format="rgba")
+        else:
+            source = av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")
         colour = self._colour
         matrix = colour.matrix or _BT709
         frame: VideoFrame = self._reformatter.reformat(

@@ -48,6 +48,11 @@ class Style:
         return [_coherence_at_most(named.preset) for named in self.presets.values()]
 
     @property
+    def is_transparent(self) -> bool:
+        """Whether some of the pictures have places without anything in them."""
+        return any(named.preset.is_transparent for named in self.presets.values())
+
+    @property
     def crossfades(self) -> list[int]:
         """Milliseconds of the crossfade into each cue."""
         return [

@@ -31,16 +31,29 @@ class Director:
         cues: by time; the first is for the beginning.
         load_cue: gives the loaded preset of a cue.
         size: of the pictures made.
+        keeps_alpha: make transparent sides of presets transparent, see :attr:`alpha`.
     """
 
-    def __init__(self, cues: Sequence[Cue], load_cue: CueLoader, size: FrameSize) -> None:
+    def __init__(
+        self,
+        cues: Sequence[Cue],
+        load_cue: CueLoader,
+        size: FrameSize,
+        *,
+        keeps_alpha: bool = False,
+    ) -> None:
         self._cues = cues
         self._load_cue = load_cue
         self._times = [cue.seconds for cue in cues]
-        self._stylizer = Stylizer(size)
+        self._stylizer = Stylizer(size, keeps_alpha=keeps_alpha)
         self._shown: int | None = None
         self._loaded: dict[int, LoadedPreset] = {}
         self._order: list[int] = []
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """Of the last picture, uint8 (height, width), 255 opaque; None where all of it is."""
+        return self._stylizer.alpha
 
     def style(self, pixels: Pixels, seconds: float, ordinal: int) -> Pixels:
         """Return the picture of the frame shown ``seconds`` after the first one.

@@ -32,6 +32,7 @@ class Codec(StrEnum):
     H265 = "h265"
     AV1 = "av1"
     FFV1 = "ffv1"
+    PRORES = "prores"
 
 
 SOFTWARE: Final = {
@@ -39,6 +40,7 @@ SOFTWARE: Final = {
     Codec.H265: "libx265",
     Codec.AV1: "libsvtav1",
     Codec.FFV1: "ffv1",
+    Codec.PRORES: "prores_ks",
 }
 
 # In the order they are tried. Written from FFmpeg's documentation; none of them was run by the
@@ -48,6 +50,7 @@ _HARDWARE: Final = {
     Codec.H265: ("hevc_nvenc", "hevc_qsv", "hevc_amf", "hevc_videotoolbox", "hevc_mf"),
     Codec.AV1: ("av1_nvenc", "av1_qsv", "av1_amf"),
     Codec.FFV1: (),
+    Codec.PRORES: (),
 }
 
 CONTAINERS: Final = {
@@ -55,8 +58,12 @@ CONTAINERS: Final = {
     Codec.H265: (".mp4", ".mkv", ".mov"),
     Codec.AV1: (".mp4", ".mkv", ".webm"),
     Codec.FFV1: (".mkv",),
+    Codec.PRORES: (".mov",),
 }
 """The containers each codec can go into, the usual one first."""
+
+_TRANSPARENT_FORMATS: Final = {Codec.FFV1: "bgra", Codec.PRORES: "yuva444p10le"}
+"""What holds transparency, of the codecs that can."""
 
 # Layouts that the lossless codec keeps; anything else becomes 4:2:0.
 _LOSSLESS_FORMATS: Final = frozenset({"yuv420p", "yuv422p", "yuv444p"})
@@ -214,6 +221,7 @@ def plan_encoder(
     aspect: Fraction | None,
     threads: int,
     container: str,
+    transparent: bool = False,
 ) -> EncoderPlan:
     """Decide how pictures of ``size`` are encoded.
 
@@ -229,8 +237,17 @@ def plan_encoder(
         aspect: of one pixel; None where it is square.
         threads: of the encoder.
         container: suffix of the file.
+        transparent: the pictures have places without anything in them.
     """
     pixel_format = _pixel_format(encoder, source_format)
+    if transparent:
+        pixel_format = _TRANSPARENT_FORMATS.get(codec, pixel_format)
+        if codec not in _TRANSPARENT_FORMATS:
+            log.warning(
+                "%s holds no transparency: it becomes green (--codec %s does)",
+                codec,
+                " and ".join(_TRANSPARENT_FORMATS),
+            )
     if codec is not Codec.FFV1:
         # Colour is stored at half the size, so these codecs take even sides only.
         size = FrameSize(size.width + size.width % 2, size.height + size.height % 2)
@@ -254,6 +271,8 @@ def _pixel_format(encoder: str, source_format: str) -> str:
         return "nv12"
     # Styled pictures have eight bits, but where nothing is changed all ten are kept.
     deep = "10le" if bits_of(source_format) > 8 and encoder in _DEEP_ENCODERS else ""
+    if encoder == "prores_ks":
+        return "yuv444p10le"
     if encoder != "ffv1":
         return f"yuv420p{deep}"
     if is_rgb(source_format):
@@ -286,6 +305,7 @@ def quality_options(encoder: str, quality: int) -> dict[str, str]:
             "forced-idr": "1",
         },
         "libsvtav1": {"preset": "10", "crf": av1},
+        "prores_ks": {"profile": "4444", "vendor": "apl0"},
         "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
         "h264_nvenc": {**nvenc, "cq": h264},
         "hevc_nvenc": {**nvenc, "cq": h265},
@@ -309,7 +329,8 @@ def padded(pixels: Pixels, size: FrameSize) -> Pixels:
     height, width = pixels.shape[:2]
     if (width, height) == (size.width, size.height):
         return pixels
-    return np.pad(pixels, ((0, size.height - height), (0, size.width - width), (0, 0)), mode="edge")
+    beyond = ((0, size.height - height), (0, size.width - width), (0, 0))
+    return np.pad(pixels, beyond[: pixels.ndim], mode="edge")
 
 
 def hardware_encoders(codec: Codec) -> Iterator[str]:

@@ -19,6 +19,7 @@ from obs_stylizer.errors import SinkError, StylizerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.locks import ResourceLock
 from obs_stylizer.render.clip import Footage
+from obs_stylizer.render.colour import has_alpha
 from obs_stylizer.render.cue_presets import CuePresets, RunsOn, Style
 from obs_stylizer.render.director import SEGMENT_FRAMES, Director
 from obs_stylizer.render.encoders import (
@@ -168,7 +169,7 @@ def prepare(clip: Footage, target: Path, style: Style, output: Output) -> Render
     folder = WorkFolder(target)
     size = output.size or clip.info.size
     before = folder.facts() if output.resume else None
-    plan = _plan(clip, target, output, size)
+    plan = _plan(clip, target, output, size, transparent=style.is_transparent)
     others = streams_to_copy(
         clip, target.suffix.lower(), plan, output.dropped, CONTAINERS[output.codec]
     )
@@ -209,7 +210,9 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         ) from error
 
 
-def _plan(clip: Footage, target: Path, output: Output, size: FrameSize) -> EncoderPlan:
+def _plan(
+    clip: Footage, target: Path, output: Output, size: FrameSize, *, transparent: bool
+) -> EncoderPlan:
     info = clip.info
     threads = output.encoder_threads or min(_MAX_ENCODER_THREADS, os.cpu_count() or 1)
     return plan_encoder(
@@ -224,6 +227,7 @@ def _plan(clip: Footage, target: Path, output: Output, size: FrameSize) -> Encod
         aspect=info.aspect if output.size is None else None,
         threads=threads,
         container=target.suffix.lower(),
+        transparent=transparent,
     )
 
 
@@ -282,7 +286,7 @@ class SegmentTaker:
             assert self._writer is not None
             frame = item.frame
             original = frame.decoded if item.untouched else None
-            self._writer.write(item.pixels, frame.stamp, frame.ticks, original)
+            self._writer.write(item.pixels, frame.stamp, frame.ticks, original, item.alpha)
             self.done += 1
             return
         digest = item.memory.digest()
@@ -345,7 +349,12 @@ def _render_segments(
         return notes
     keep = KeepSegment(folder, notes)
     taker = SegmentTaker(folder.path, rendering.plan, keep)
-    director = Director(rendering.style.cues, rendering.cue_presets.load, rendering.size)
+    director = Director(
+        rendering.style.cues,
+        rendering.cue_presets.load,
+        rendering.size,
+        keeps_alpha=has_alpha(rendering.plan.pixel_format),
+    )
     group = ThreadGroup()
     pace = Pace(frames)
     render_stretch(group, clip, director, Stretch(first=first, memory=memory), taker, taker.leave)

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 WRITTEN: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 """What the names of rendered pictures may end in."""
 
+WITH_ALPHA: Final = frozenset({".png", ".webp", ".tif", ".tiff"})
+"""Those that can hold transparency."""
+
 _JPEG_QUALITY: Final = 95
 # How many files are named in one line.
 _NAMED: Final = 8
@@ -106,8 +109,13 @@ def read_still(path: Path) -> Pixels:
     return read.pixels
 
 
-def write_picture(path: Path, pixels: Pixels) -> None:
+def write_picture(path: Path, pixels: Pixels, alpha: Pixels | None = None) -> None:
     """Write a picture so that it is there as a whole or not at all.
+
+    Args:
+        path: its suffix says how.
+        pixels: uint8 (height, width, 3), RGB.
+        alpha: uint8 (height, width), 255 opaque, for suffixes of :data:`WITH_ALPHA` only.
 
     Raises:
         SinkError: it cannot be written there or under this suffix.
@@ -119,7 +127,10 @@ def write_picture(path: Path, pixels: Pixels) -> None:
             f"its name may end in {', '.join(sorted(WRITTEN))}",
         )
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix in (".jpg", ".jpeg") else []
-    done, data = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    written = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if alpha is not None and suffix in WITH_ALPHA:
+        written = cv2.merge([*cv2.split(written), alpha])
+    done, data = cv2.imencode(suffix, written, options)
     if not done:
         raise SinkError(f"{path.name} cannot be encoded", "try .png")
     try:
@@ -140,8 +151,12 @@ def render_picture(source: Path, target: Path, style: Style, size: FrameSize | N
     out_size = size or size_of(picture)
     cue_presets = CuePresets(style, out_size)
     try:
-        director = Director(style.cues, cue_presets.load, out_size)
-        write_picture(target, director.style(picture, 0.0, 0))
+        clear = target.suffix.lower() in WITH_ALPHA
+        if style.is_transparent and not clear:
+            log.warning("%s holds no transparency: it becomes green (.png does)", target.name)
+        director = Director(style.cues, cue_presets.load, out_size, keeps_alpha=clear)
+        pixels = director.style(picture, 0.0, 0)
+        write_picture(target, pixels, director.alpha)
     finally:
         cue_presets.close()
 

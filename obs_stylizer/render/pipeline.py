@@ -25,12 +25,14 @@ class Styled:
     Attributes:
         frame: as it was decoded.
         pixels: uint8 (height, width, 3) RGB.
+        alpha: uint8 (height, width), 255 opaque; None where all of it is.
         untouched: whether nothing was changed, so that the frame itself can be encoded.
     """
 
     frame: ClipFrame
     pixels: Pixels
     untouched: bool
+    alpha: Pixels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ def render_stretch(
                 segment = segment_of(frame.ordinal)
                 finished.put(Boundary(segment, director.memory()))
             picture = _with_bars(director.style(pixels, frame.seconds, frame.ordinal), frame)
-            finished.put(Styled(frame, picture, _same(picture, pixels)))
+            alpha = director.alpha
+            untouched = alpha is None and _same(picture, pixels)
+            finished.put(Styled(frame, picture, untouched, alpha))
         finished.put(Boundary(None, director.memory()))
         finished.end()
 

@@ -123,18 +123,25 @@ class SegmentWriter:
             self._file: BinaryIO = packets_path(folder, number).open("wb")
 
     def write(
-        self, pixels: Pixels, stamp: int, ticks: int, original: VideoFrame | None = None
+        self,
+        pixels: Pixels,
+        stamp: int,
+        ticks: int,
+        original: VideoFrame | None = None,
+        alpha: Pixels | None = None,
     ) -> None:
         """Add a picture, uint8 RGB, that is shown at ``stamp`` for ``ticks``.
 
-        ``original`` is the decoded frame where the picture was not changed.
+        ``original`` is the decoded frame where the picture was not changed; ``alpha``, uint8
+        (height, width), says where it is opaque, None everywhere.
 
         Raises:
             SinkError: it cannot be encoded or written.
         """
         frame = None if original is None else self._to_video.unchanged(original, self._plan.size)
         if frame is None:
-            frame = self._to_video(padded(pixels, self._plan.size))
+            clear = None if alpha is None else padded(alpha, self._plan.size)
+            frame = self._to_video(padded(pixels, self._plan.size), clear)
         frame.pts, frame.time_base = stamp, self._plan.time_base
         # The encoder counts frames, which last unequally in some clips.
         if self._key_stamp is None or stamp - self._key_stamp >= self._key_ticks:

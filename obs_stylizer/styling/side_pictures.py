@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 _KINDS: Final = (SourceKind.FILE, SourceKind.IMAGE, SourceKind.GENERATOR, SourceKind.PATTERN)
+_CHROMA: Final = (0, 255, 0)
+"""Stands for transparency where there is none."""
 _READ_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 2.0
 _DEFAULT_FPS: Final = 30.0
@@ -40,10 +42,12 @@ class SidePicture(ABC):
 
     Attributes:
         strength: 0 shows the frame as it is, 1 the picture alone.
+        is_transparent: there is nothing where it is seen, and the picture only says so.
     """
 
     def __init__(self, side: Side) -> None:
         self.strength = side.strength
+        self.is_transparent = side.transparent
         self._before = Adjuster(side.before)
         self._after = Adjuster(side.after)
 
@@ -214,6 +218,8 @@ def make_side_picture(side: Side, named: NamedPreset, size: FrameSize, live: boo
     if side.colour is not None:
         colour = tuple(bytes.fromhex(side.colour[1:]))
         return StillPicture(side, np.full(size.shape, colour, np.uint8))
+    if side.transparent:
+        return StillPicture(side, np.full(size.shape, _CHROMA, np.uint8))
     if side.picture is not None:
         path = named.path.parent / Path(side.picture).expanduser()
         return StillPicture(side, reshape(read_picture(path).pixels, size))

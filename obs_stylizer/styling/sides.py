@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from obs_stylizer.frames import Pixels
 from obs_stylizer.motion.flow import Motion
@@ -16,6 +18,7 @@ from obs_stylizer.styling.side_pictures import SidePicture
 
 log = logging.getLogger(__name__)
 
+Floats = NDArray[np.float32]
 SideName = Literal["person", "background"]
 SIDES: Final[tuple[SideName, SideName]] = ("person", "background")
 
@@ -33,6 +36,9 @@ class Sides:
 
     Attributes:
         swapped: show what is meant for the person around it, and the reverse.
+        keeps_alpha: where a side is transparent, show the other one everywhere and keep how opaque
+            it is in ``alpha``.
+        alpha: of the last picture, uint8 (H, W), 255 opaque; None where all of it is.
         shows_mask: show the frame with everything but people dark, to set up by.
     """
 
@@ -45,6 +51,8 @@ class Sides:
         self.mask = mask
         self.swapped = False
         self.shows_mask = False
+        self.keeps_alpha = False
+        self.alpha: Pixels | None = None
         self._pictures = dict(pictures)
         self._layers = dict(layers)
         self._without_people = 0
@@ -79,14 +87,15 @@ class Sides:
             moment: of the frame, in seconds.
             target: uint8 (H, W, 3).
         """
+        self.alpha = None
         found = self.mask.find(frame, motion)
         self._notice(found)
         if self.shows_mask:
             show_mask(self.mask.refine(frame, found), frame, target)
             return
-        shares = {"person": found, "background": np.float32(1) - found}
+        shares: dict[SideName, Floats] = {"person": found, "background": np.float32(1) - found}
         matte = self.mask.refine(frame, found)
-        painted: dict[str, Pixels] = {}
+        painted: dict[SideName, Pixels] = {}
         for place in SIDES:
             if matte.max() == 0 and place == "person":
                 # Nobody is there to be painted.
@@ -99,9 +108,27 @@ class Sides:
                 if picture is None
                 else picture.paint(frame, shares[place], moment)
             )
+        if self.keeps_alpha and self._keep_alpha(matte, painted, target):
+            return
         compose(matte, painted["person"], painted["background"], target)
 
-    def _notice(self, found: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    def _keep_alpha(
+        self, matte: Pixels, painted: Mapping[SideName, Pixels], target: Pixels
+    ) -> bool:
+        """Write the side that is not transparent and keep its alpha; False where none is."""
+        for place in SIDES:
+            other = SIDES[1 - SIDES.index(place)]
+            picture = self._pictures.get(other if self.swapped else place)
+            if picture is not None and picture.is_transparent:
+                clear = matte if place == "person" else np.asarray(cv2.bitwise_not(matte), np.uint8)
+                self.alpha = np.asarray(
+                    cv2.convertScaleAbs(clear, alpha=-picture.strength, beta=255), np.uint8
+                )
+                np.copyto(target, painted[other])
+                return True
+        return False
+
+    def _notice(self, found: Floats) -> None:
         """Say once where nobody has been found for long: the preset then shows half of itself."""
         if float(found.max()) >= _SOMEBODY:
             self._without_people = 0

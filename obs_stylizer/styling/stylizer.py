@@ -52,6 +52,8 @@ class Stylizer:
     Attributes:
         size: of the pictures made.
         bypass: show frames without any style; the preset stays loaded.
+        keeps_alpha: make pictures of presets with a transparent side as straight alpha.
+        alpha: of the last picture, uint8 (height, width), 255 opaque; None where all of it is.
         shows_mask: show who is taken for a person, of presets that tell person and background
             apart.
         motion: follow the motion of the frames, so that pictures are coherent.
@@ -61,6 +63,8 @@ class Stylizer:
     size: FrameSize
     bypass: bool = False
     shows_mask: bool = False
+    keeps_alpha: bool = False
+    alpha: Pixels | None = None
     motion: bool = True
     stages: StageSeconds = field(default_factory=StageSeconds)
     clock: Callable[[], float] = time.perf_counter
@@ -127,6 +131,7 @@ class Stylizer:
         if loaded is None:
             raise RuntimeError("no preset was ever set")
         self.stages = StageSeconds()
+        self.alpha = None
         period = 0.0 if self._last_moment is None else max(0.0, moment - self._last_moment)
         self._last_moment = moment
         if self.bypass:
@@ -156,9 +161,15 @@ class Stylizer:
         if self._scratch is None:
             self._scratch = np.empty(self.size.shape, np.uint8)
         self._apply(previous, previous, 1.0, pixels, self._scratch)
+        before, self.alpha = self.alpha, None
         self._apply(loaded, loaded, 1.0, pixels, target)
         began = self.clock()
         cv2.addWeighted(target, share, self._scratch, 1 - share, 0, target)
+        if before is not None or self.alpha is not None:
+            opaque: Pixels = np.full(target.shape[:2], 255, np.uint8)
+            now = opaque if self.alpha is None else self.alpha
+            then = opaque if before is None else before
+            self.alpha = np.asarray(cv2.addWeighted(now, share, then, 1 - share, 0), np.uint8)
         self.stages.finish += self.clock() - began
 
     def _mixes(self, previous: LoadedPreset, loaded: LoadedPreset) -> bool:
@@ -200,7 +211,9 @@ class Stylizer:
         began = self.clock()
         moment = self._last_moment or 0.0
         loaded.sides.shows_mask = self.shows_mask
+        loaded.sides.keeps_alpha = self.keeps_alpha
         loaded.sides.put_together(loaded.frame(pixels), pictures, motion, moment, target)
+        self.alpha = loaded.sides.alpha
         self.stages.finish += self.clock() - began
 
     def _apply_layer(
