@@ -56,7 +56,9 @@ def render(
         None, metavar="TIME=PRESET[@STRENGTH]", help="Change of style; may be given repeatedly."
     ),
     cues: Path | None = typer.Option(None, metavar="FILE", help="YAML file of cues."),
-    codec: str = typer.Option("h264", help="h264, h265, av1 or ffv1 (without loss)."),
+    codec: str = typer.Option(
+        "h264", help="h264, h265, av1, prores (4444) or ffv1 (without loss)."
+    ),
     quality: int = typer.Option(75, min=1, max=100, help="1 small file to 100 like the original."),
     container: str = typer.Option("", help="mp4, mkv, mov or webm; else by OUT or input."),
     encoder: str = typer.Option(
