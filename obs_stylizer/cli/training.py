@@ -145,7 +145,7 @@ def _compare(target: Path, others: Path, output: Path, features: Path | None) ->
 def export(
     run: Annotated[
         Path,
-        typer.Argument(help="Run directory, or the recipe of a print, which needs no training."),
+        typer.Argument(help="Run directory, or the recipe of a filter, which needs no training."),
     ],
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: NAME.onnx in the run directory.")
@@ -160,7 +160,7 @@ def export(
     """
     need_torch()
     if run.is_file():
-        _export_print(run, output or run.with_suffix(".onnx"))
+        _export_filter(run, output or run.with_suffix(".onnx"))
         return
     from obs_stylizer.training.export import PARITY_SIZES, export_run, saved_quality
     from obs_stylizer.training.export_precision import compare_bfloat16
@@ -203,17 +203,17 @@ def export(
         _export_half(target, held_out)
 
 
-def _export_print(recipe: Path, output: Path) -> None:
+def _export_filter(recipe: Path, output: Path) -> None:
     from obs_stylizer.training.export import PARITY_SIZES
-    from obs_stylizer.training.printing import export_print
+    from obs_stylizer.training.filter_export import export_filter
 
     # Two frames that hold every colour and both kinds of areas, even and busy.
     ramps = np.indices((360, 640)).sum(0)
     even = np.stack([ramps * share % 256 for share in (1, 2, 3)], -1).astype(np.uint8)
     busy = np.random.default_rng(0).integers(0, 256, even.shape, np.uint8)
-    shares = export_print(recipe, output, [even, busy])
+    shares = export_filter(recipe, output, [even, busy])
     for size, share in zip(PARITY_SIZES, shares, strict=True):
-        typer.echo(f"{size}: {100 * share:.3f} % of the pixels printed otherwise than by torch")
+        typer.echo(f"{size}: {100 * share:.3f} % of the pixels otherwise than by torch")
     typer.echo(f"written: {output} ({output.stat().st_size / 1e6:.2f} MB)")
 
 

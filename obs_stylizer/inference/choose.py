@@ -213,7 +213,7 @@ def _precisions(adapter: Adapter, model: NativeModel, asked: Precision) -> Itera
     if adapter.provider is not Provider.OPENVINO:
         yield Precision(model.spec.precision)
         return
-    best = best_precision(adapter.runtime_id)
+    best = best_precision(adapter.runtime_id) if model.spec.keeps_in_half else Precision.F32
     yield best
     if best is Precision.F32 and model.variant(Precision.INT8) is not None:
         yield Precision.INT8

@@ -73,6 +73,9 @@ class ModelSpec(Section):
     """Number format the weights are stored in."""
     coherence: Annotated[float, Field(ge=0, le=1)] | None = None
     """Coherence that suits it where a preset states none; None leaves it to the program."""
+    keeps_in_half: bool = True
+    """Whether bfloat16 and float16 leave its picture as it is; without, they are never chosen
+    unasked."""
     enlarging: Literal["smooth", "nearest"] = "smooth"
     """How its pictures are brought to a larger output: interpolated, or with hard pixels."""
     quality: dict[str, float] = Field(default_factory=dict)

@@ -61,4 +61,5 @@ def test_the_default_changes_no_older_recipes_digest(recipe_of: RecipeWriter) ->
     plain = load_recipe(recipe_of())
     named = load_recipe(recipe_of(("steps: 12", "optimizer: adam, steps: 12")))
     other = load_recipe(recipe_of(("steps: 12", "optimizer: muon, steps: 12")))
-    assert plain.digest == named.digest != other.digest
+    longer = load_recipe(recipe_of(("steps: 12", "minutes: 3, steps: 12")))
+    assert plain.digest == named.digest == longer.digest != other.digest

@@ -1,4 +1,4 @@
-"""Printed looks: flat inks with dots, and blocks in a palette."""
+"""Filters as networks: inks with dots, blocks in a palette, oil and watercolour."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from obs_stylizer.errors import DocumentError, TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import spec_of
 from obs_stylizer.styling.geometry import scale_into
-from obs_stylizer.training.printing import (
+from obs_stylizer.training.filter_export import export_filter
+from obs_stylizer.training.filter_networks import (
     BlocksPrint,
     BlocksRecipe,
     HalftonePrint,
     HalftoneRecipe,
-    export_print,
+    OilPaint,
+    OilRecipe,
+    Watercolour,
+    WatercolourRecipe,
+    even_patches,
 )
 
 from .conftest import scene
@@ -36,7 +41,7 @@ def recipe(folder: Path, **changed: object) -> Path:
         "name": "look",
         "title": "Look",
         "licence": "MIT",
-        "objective": "print",
+        "objective": "filter",
         "blocks": {"palette": list(COLOURS)},
         **changed,
     }
@@ -54,7 +59,7 @@ def run(model: Path, frame: Pixels) -> Pixels:
 def test_blocks_are_constant_and_of_the_palette(tmp_path: Path) -> None:
     model = tmp_path / "look.onnx"
     frame = scene(0, 96, 160)
-    export_print(recipe(tmp_path), model, [frame])
+    export_filter(recipe(tmp_path), model, [frame])
     made = run(model, frame)
     blocks = made.reshape(24, 4, 40, 4, 3)
     assert (blocks == blocks[:, :1, :, :1]).all()
@@ -85,12 +90,12 @@ def test_dots_grow_between_two_inks_and_stay_in_place() -> None:
 
 def test_prints_over_another_generators_picture(tmp_path: Path) -> None:
     first = recipe(tmp_path, blocks={"palette": ["#ff0000", "#0000ff"], "side": 8})
-    export_print(first, tmp_path / "below.onnx", [scene(0, 96, 160)])
-    export_print(first, tmp_path / "below.int8.onnx", [scene(0, 96, 160)])
+    export_filter(first, tmp_path / "below.onnx", [scene(0, 96, 160)])
+    export_filter(first, tmp_path / "below.int8.onnx", [scene(0, 96, 160)])
     over = recipe(
         tmp_path, over="below.onnx", blocks=None, halftone={"inks": ["#00ff00", "#0000ff"]}
     )
-    export_print(over, tmp_path / "above.onnx", [scene(0, 96, 160)])
+    export_filter(over, tmp_path / "above.onnx", [scene(0, 96, 160)])
     made = run(tmp_path / "above.onnx", scene(0, 96, 160))
     assert {tuple(colour) for colour in made.reshape(-1, 3)} <= {(0, 255, 0), (0, 0, 255)}
     spec = spec_of(onnx.load(tmp_path / "above.onnx"), tmp_path)
@@ -98,11 +103,42 @@ def test_prints_over_another_generators_picture(tmp_path: Path) -> None:
     assert (tmp_path / "above.int8.onnx").exists()
 
 
+def test_patches_are_even_and_borders_stay() -> None:
+    noise = 0.1 * torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    picture = torch.cat([0.2 + noise, 0.7 + noise], 3)
+    made = even_patches(even_patches(picture, 4), 4)
+    assert made[..., 10:50].std() < 0.3 * picture[..., 10:50].std()
+    across = made.mean((0, 1, 2))
+    assert across[62] < 0.35, "up to the border, and with no blur over it"
+    assert across[65] > 0.65
+
+
+def test_oil_keeps_a_plain_grey_and_watercolour_shows_the_paper() -> None:
+    grey = torch.full((1, 160, 200, 3), 128, dtype=torch.uint8)
+    oil = OilPaint(OilRecipe())(grey).float()
+    assert (oil - 128).abs().max() <= 1
+    wash = Watercolour(WatercolourRecipe())(grey).float()
+    assert wash.mean() > 135, "lighter"
+    assert wash.std() > 2, "grained"
+    assert torch.equal(wash[:, :20, :40], wash[:, 128:148, 128:168]), "in place"
+
+
+@pytest.mark.parametrize("kind", ["oil", "watercolour"])
+def test_paints_the_same_in_onnx(kind: str, tmp_path: Path) -> None:
+    painted = recipe(tmp_path, blocks=None, **{kind: {}})
+    shares = export_filter(painted, tmp_path / "look.onnx", [scene(0, 96, 160)])
+    assert max(shares) < 0.002
+    made = run(tmp_path / "look.onnx", scene(0, 96, 160))
+    assert made.shape == (96, 160, 3)
+    spec = spec_of(onnx.load(tmp_path / "look.onnx"), tmp_path)
+    assert not spec.keeps_in_half
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"halftone": {"inks": list(COLOURS)}}, "either halftone or blocks"),
-        ({"blocks": None}, "either halftone or blocks"),
+        ({"halftone": {"inks": list(COLOURS)}}, "exactly one of halftone"),
+        ({"blocks": None}, "exactly one of halftone"),
         ({"over": "absent.onnx"}, "there is no .*absent.onnx"),
         ({"blocks": {"palette": ["red", "blue"]}}, "palette"),
     ],
@@ -111,7 +147,7 @@ def test_a_recipe_that_prints_nothing_is_refused(
     changed: dict[str, object], words: str, tmp_path: Path
 ) -> None:
     with pytest.raises((TrainingError, DocumentError), match=words):
-        export_print(recipe(tmp_path, **changed), tmp_path / "x.onnx", [scene(0, 96, 160)])
+        export_filter(recipe(tmp_path, **changed), tmp_path / "x.onnx", [scene(0, 96, 160)])
     assert not (tmp_path / "x.onnx").exists()
 
 

@@ -1,0 +1,194 @@
+"""Exporting a filter's network, alone or over another generator's picture."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, Self
+
+import numpy as np
+import onnx
+import onnx.compose
+import onnxruntime
+import torch
+from pydantic import Field, model_validator
+
+from obs_stylizer.documents import Section, load_document
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, spec_of, write_spec
+from obs_stylizer.training.export import PARITY_SIZES, to_onnx
+from obs_stylizer.training.filter_networks import (
+    BlocksPrint,
+    BlocksRecipe,
+    HalftonePrint,
+    HalftoneRecipe,
+    OilPaint,
+    OilRecipe,
+    Watercolour,
+    WatercolourRecipe,
+)
+from obs_stylizer.training.native import FrameNetwork
+from obs_stylizer.training.pictures import fit_frame
+
+LARGEST_SHARE: Final = 0.002
+"""Of pixels that ONNX Runtime may show otherwise than torch: those half-way between colours."""
+_SAME: Final = 2
+_KINDS: Final = ("halftone", "blocks", "oil", "watercolour")
+
+
+class FilterRecipe(Section):
+    """What a filter is called, and which of the kinds it is."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
+    title: str = ""
+    licence: str = "unknown"
+    author: str = ""
+    training_data: str = ""
+    objective: Literal["filter"]
+    over: str = ""
+    """File of the generator whose picture is filtered, beside the recipe; empty: the frame."""
+    halftone: HalftoneRecipe | None = None
+    blocks: BlocksRecipe | None = None
+    oil: OilRecipe | None = None
+    watercolour: WatercolourRecipe | None = None
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if sum(getattr(self, kind) is not None for kind in _KINDS) != 1:
+            raise ValueError(f"give exactly one of {', '.join(_KINDS)}")
+        return self
+
+    def build(self) -> FrameNetwork:
+        """Return its network."""
+        if self.halftone is not None:
+            return HalftonePrint(self.halftone)
+        if self.blocks is not None:
+            return BlocksPrint(self.blocks)
+        if self.oil is not None:
+            return OilPaint(self.oil)
+        assert self.watercolour is not None
+        return Watercolour(self.watercolour)
+
+
+def load_filter_recipe(path: Path) -> FilterRecipe:
+    """Read a recipe of the objective ``filter``.
+
+    Raises:
+        DocumentError: it cannot be read, or is no such recipe.
+    """
+    return load_document(path, FilterRecipe)
+
+
+def export_filter(path: Path, output: Path, pictures: Sequence[Pixels]) -> list[float]:
+    """Write the generator of a filter's recipe, and beside it, where there is one, its int8 form.
+
+    Args:
+        path: the recipe; a generator that it works on is looked for beside it.
+        output: ends in ``.onnx``.
+        pictures: real ones, uint8 (height, width, 3), to compare ONNX Runtime with torch on.
+
+    Returns:
+        The share of pixels that the filter alone shows otherwise in ONNX Runtime than in
+        torch, at each of the sizes that are compared.
+
+    Raises:
+        TrainingError: the recipe names a generator that is not there or mixes styles, or
+            torch and ONNX Runtime disagree.
+    """
+    recipe = load_filter_recipe(path)
+    network = recipe.build().eval()
+    model = to_onnx(network)
+    shares = [_differing(network, model, pictures, size) for size in PARITY_SIZES]
+    bases: list[tuple[Path | None, Path]] = [(None, output)]
+    if recipe.over:
+        base = path.parent / recipe.over
+        if not base.exists():
+            raise TrainingError(f"{path}: there is no {base}", "export that one first")
+        small = base.with_name(f"{base.stem}.int8.onnx")
+        bases = [(base, output)]
+        if small.exists():
+            bases.append((small, output.with_name(f"{output.stem}.int8.onnx")))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    for base_file, target in bases:
+        below = None if base_file is None else onnx.load(base_file)
+        spec = None
+        if below is not None and base_file is not None:
+            spec = spec_of(below, base_file)
+            if spec.styles:
+                raise TrainingError(f"{base_file} mixes styles", "take one that has none")
+        made = model if below is None else _joined(below, model)
+        write_spec(made, _describe(recipe, digest, network.size_multiple, spec))
+        onnx.checker.check_model(made)
+        onnx.save(made, target)
+    return shares
+
+
+def _differing(
+    network: FrameNetwork,
+    model: onnx.ModelProto,
+    pictures: Sequence[Pixels],
+    size: FrameSize,
+) -> float:
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    multiple, shares = network.size_multiple, []
+    fitting = FrameSize(size.width // multiple * multiple, size.height // multiple * multiple)
+    for picture in pictures:
+        frame = fit_frame(picture, fitting)[None]
+        made = session.run([OUTPUT], {FRAME_INPUT: frame})[0]
+        wanted = network(torch.from_numpy(frame)).numpy()
+        far = np.abs(made.astype(np.int16) - wanted.astype(np.int16)) > _SAME
+        shares.append(float(far.any(-1).mean()))
+    if max(shares) > LARGEST_SHARE:
+        raise TrainingError(
+            f"ONNX Runtime shows {100 * max(shares):.1f} % of the pixels at {size} otherwise "
+            "than torch",
+            "the exported graph does not do what the recipe says",
+        )
+    return max(shares)
+
+
+def _joined(below: onnx.ModelProto, above: onnx.ModelProto) -> onnx.ModelProto:
+    """Return one graph that filters what ``below`` makes."""
+    upper = onnx.compose.add_prefix(above, "above_")
+    lower = onnx.compose.add_prefix(below, "below_", rename_inputs=False, rename_outputs=False)
+    upper.ir_version = lower.ir_version
+    made: onnx.ModelProto = onnx.compose.merge_models(
+        lower, upper, [(OUTPUT, f"above_{FRAME_INPUT}")]
+    )
+    # Inside it carries another name, so that the whole can have this one.
+    for node in made.graph.node:
+        for names in (node.input, node.output):
+            for number, name in enumerate(names):
+                if name == OUTPUT:
+                    names[number] = "below_picture"
+                elif name == f"above_{OUTPUT}":
+                    names[number] = OUTPUT
+    made.graph.output[0].name = OUTPUT
+    del made.graph.value_info[:]
+    del made.metadata_props[:]
+    return made
+
+
+def _describe(
+    recipe: FilterRecipe, digest: str, multiple: int, below: ModelSpec | None
+) -> ModelSpec:
+    return ModelSpec(
+        name=recipe.name,
+        title=recipe.title,
+        licence=recipe.licence,
+        author=recipe.author,
+        recipe_hash=digest,
+        size_multiple=multiple if below is None else math.lcm(multiple, below.size_multiple),
+        training_data=recipe.training_data,
+        precision="f32" if below is None else below.precision,
+        # Dots, blocks and paper stay where they are while what they show moves; strokes that
+        # are a function of the picture alone are calm as it is.
+        coherence=0.0,
+        keeps_in_half=recipe.oil is None and recipe.watercolour is None,
+        enlarging="nearest" if recipe.blocks is not None else "smooth",
+    )
