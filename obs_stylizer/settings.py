@@ -160,6 +160,9 @@ class ObsSettings(Section):
     """In studio mode, load the preset of the preview scene before the cut."""
     presets: dict[str, str] = Field(default_factory=dict)
     """OBS scene to switch to when a preset is chosen elsewhere, by the preset's name."""
+    filters: dict[str, str] = Field(default_factory=dict)
+    """Preset of our filter on an OBS source, by the source's name; a preset that is chosen in the
+    filter's properties goes before it."""
     audio_inputs: tuple[str, ...] = ()
     """OBS inputs whose sound is delayed as much as our picture is."""
     audio_extra_ms: int = Field(default=0, ge=-950, le=10_000)

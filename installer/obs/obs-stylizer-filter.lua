@@ -10,6 +10,7 @@
 --    may touch the graphics (obs-studio #6674): OBS would hang. What destroy leaves over waits in
 --    a list for the next video_render.
 --  * A filter may be taken off by one thread while another draws it: draw_plain looks right before.
+--  * One filter of this script around another hangs OBS: see refuse_to_surround.
 --  * Nothing here waits for the daemon, and this script has no timer, tick or signal handler.
 --
 -- Run on Linux with OpenGL. The parts for Windows, macOS and Flatpak were written from their
@@ -520,13 +521,38 @@ local function draw_over(texture, w, h)
     C.gs_blend_state_pop()
 end
 
+-- The filter that is being drawn, while what is below it is drawn: that may be another one of this
+-- script, which comes back into this Lua state.
+local drawing = nil
+
 -- libobs takes a filter off while another thread may be drawing it, and does not look whether there
--- is still a parent. By SWIG and not by FFI: what is drawn may be another filter of this script,
--- which comes back into this Lua state.
+-- is still a parent. By SWIG and not by FFI, since it may come back here.
 local function draw_plain(it)
     if C.obs_filter_get_parent(it.pointer) ~= nil and C.obs_filter_get_target(it.pointer) ~= nil then
-        obs.obs_source_skip_video_filter(it.source)
+        local before = drawing
+        drawing = it
+        pcall(obs.obs_source_skip_video_filter, it.source)
+        drawing = before
     end
+end
+
+-- Whoever saves a scene collection locks the filters of one source after another, and wants this
+-- script's lock for each of ours; whoever draws ours around a scene has that lock, and wants those
+-- of the sources within. One of ours around another therefore hangs OBS, and the outer one is
+-- switched off.
+local function refuse_to_surround(outer, inner)
+    if outer == nil or outer.surrounds then
+        return
+    end
+    local theirs, ours = C.obs_filter_get_parent(inner.pointer), C.obs_filter_get_parent(outer.pointer)
+    if theirs == nil or ours == nil or theirs == ours then
+        return -- Several on one source are drawn without those locks.
+    end
+    local within = obs.obs_source_get_name(obs.obs_filter_get_parent(inner.source)) or ""
+    outer.surrounds = "Switched off: “" .. within .. "” within has this filter too, and OBS hangs where "
+        .. "one surrounds another. Remove one of them, then switch this one on."
+    log(obs.LOG_WARNING, (obs.obs_source_get_name(outer.source) or "") .. ": " .. outer.surrounds)
+    obs.obs_source_set_enabled(outer.source, false)
 end
 
 local function render_into(texrender, w, h, cx, cy, what)
@@ -805,12 +831,16 @@ function info.get_height(it)
 end
 
 function info.video_render(it)
+    refuse_to_surround(drawing, it)
     local cx, cy = size(it)
     if cx == 0 or cy == 0 then
         draw_plain(it)
         return
     end
     local time, frame_time = now(), tonumber(C.obs_get_video_frame_time())
+    if drawing == nil and it.surrounds then
+        it.surrounds = nil -- It was switched on again; whether that helps is seen now.
+    end
     if frame_time ~= it.frame_time then -- Preview, program and projectors draw it several times.
         it.frame_time = frame_time
         step(it, cx, cy, time)
@@ -827,6 +857,9 @@ function info.video_render(it)
 end
 
 local function state_text(it)
+    if it.surrounds then
+        return it.surrounds
+    end
     if it.trouble then
         return it.trouble .. ": the source is shown as it is"
     end
@@ -861,6 +894,22 @@ function info.get_properties(it)
         return properties
     end
     obs.obs_properties_add_text(properties, "state", state_text(it), obs.OBS_TEXT_INFO)
+    local list = obs.obs_properties_add_list(
+        properties,
+        "preset",
+        "Preset",
+        obs.OBS_COMBO_TYPE_LIST,
+        obs.OBS_COMBO_FORMAT_STRING
+    )
+    obs.obs_property_list_add_string(list, "what is on air", "")
+    local known = it.preset == ""
+    for name in (it.head and get_text(it.head.presets) or ""):gmatch("[^\n]+") do
+        obs.obs_property_list_add_string(list, name, name)
+        known = known or name == it.preset
+    end
+    if not known then
+        obs.obs_property_list_add_string(list, it.preset, it.preset)
+    end
     obs.obs_properties_add_button(properties, "look", "Look again", function(shown)
         obs.obs_property_set_description(obs.obs_properties_get(shown, "state"), state_text(it))
         return true

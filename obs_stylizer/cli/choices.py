@@ -93,6 +93,7 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         frames=overrides.frames,
         duration=overrides.duration,
         recording=settings.recording,
+        filter_presets=settings.obs.filters,
         sleep_seconds=_sleep_seconds(settings, overrides, source),
     )
     return Chosen(options, reasons)

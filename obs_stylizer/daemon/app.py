@@ -50,6 +50,7 @@ from obs_stylizer.realtime.messages import (
     SleepChanged,
     SourceEnded,
     SourceFailed,
+    SourcePreset,
     WorkerConfig,
     WorkerStarted,
 )
@@ -110,6 +111,7 @@ class Daemon:
             session=options.session,
             log_level=logging.getLogger().getEffectiveLevel(),
             motion=options.motion,
+            filter_presets=dict(options.filter_presets),
         )
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library
@@ -377,6 +379,9 @@ class Daemon:
             self.plain.worker_started()
             if self._sleep.asleep:
                 self.request(SetAsleep(asleep=True))
+        elif isinstance(event, SourcePreset):
+            # As by any other control; what is wrong with it is said where presets fail.
+            self.controller.send(ApplyPreset(event.name)).add_done_callback(_log_refusal)
         elif isinstance(event, SourceEnded):
             self._end_watch.source_ended(event.frames)
         elif isinstance(event, SourceFailed) and event.source == self.options.source:
@@ -427,3 +432,9 @@ class Daemon:
         assert self.presenter is not None
         self._sleep.check()
         return self._end_watch.is_over(self.presenter)
+
+
+def _log_refusal(asked: Future[Answer]) -> None:
+    error = asked.exception()
+    if error is not None:
+        log.warning("the preset that was chosen in OBS: %s", error)

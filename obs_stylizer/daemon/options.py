@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class DaemonOptions:
         frames: end after so many were sent; None to go on.
         duration: end after so many seconds; None to go on.
         recording: where recordings and snapshots go.
+        filter_presets: names of presets for filters in OBS, by the name of the OBS source.
         sleep_seconds: without a viewer, after which the source is closed; None for never.
     """
 
@@ -49,4 +51,5 @@ class DaemonOptions:
     frames: int | None = None
     duration: float | None = None
     recording: RecordingSettings = field(default_factory=RecordingSettings)
+    filter_presets: Mapping[str, str] = field(default_factory=dict)
     sleep_seconds: float | None = None

@@ -1,7 +1,8 @@
 """The worker process: owns the capture device and the GPU, and may die at any moment.
 
 Threads: ``capture`` reads the source; ``requests`` hears the daemon; ``loader`` loads presets;
-``generator`` runs them; the main thread styles frames and leaves a sign of life on every turn.
+``generator`` runs them; ``filters`` serves filters in OBS beside the source; the main thread styles
+frames and leaves a sign of life on every turn.
 When the daemon is gone, the pipe ends and so does the worker.
 """
 
@@ -22,9 +23,11 @@ from typing import Final
 
 from obs_stylizer.daemon.capture import Capture
 from obs_stylizer.daemon.load_thread import LoadThread, set_sides
+from obs_stylizer.daemon.side_filters import SideFilters
 from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
+from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
@@ -46,6 +49,7 @@ from obs_stylizer.realtime.messages import (
     SetStyles,
     ShowMask,
     ShowPreset,
+    SourcePreset,
     Stop,
     Warm,
     WorkerConfig,
@@ -53,6 +57,7 @@ from obs_stylizer.realtime.messages import (
 )
 from obs_stylizer.realtime.priority import SWITCH_SECONDS, raise_thread_priority
 from obs_stylizer.realtime.source_period import SourcePeriod
+from obs_stylizer.settings import preset_folders
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader
@@ -102,6 +107,15 @@ class Worker:
         self._loading = LoadThread(loader, self.tell, self._ready, self.fail)
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
+        self._filters = SideFilters(
+            options,
+            PresetLoader(config.size, config.session, config.process_size, self._about_to_try),
+            PresetLibrary(preset_folders(), bundled=preset_folders()[0]),
+            config.filter_presets,
+            motion=config.motion,
+            device_lost=self.fail,
+        )
+        self._source_preset = ""
         self._to_do: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._newest: ShowPreset | None = None
         self._set_since_newest: dict[type[Request], _Setting] = {}
@@ -130,6 +144,7 @@ class Worker:
         threading.Thread(target=self._receive_requests, name="requests", daemon=True).start()
         self._loading.start()
         self._capture.start()
+        self._filters.start()
         if self._stylizer.motion:
             # After the others, which would inherit it: a frame is due sooner than a key picture.
             # Without motion the generator itself runs here, and would hold up the presenter.
@@ -149,6 +164,7 @@ class Worker:
         finally:
             self._stopping.set()
             self._loading.stop()
+            self._filters.stop()
             self._capture.stop()
 
     def _style(self, frame: Frame) -> None:
@@ -173,8 +189,16 @@ class Worker:
             self._plain.publish(StyledFrame(frame, time.perf_counter(), self._shown_id, times))
 
     def _attend_to_source(self) -> None:
-        """Leave a sign of life where the source shows our pictures itself."""
+        """Leave a sign of life where the source shows our pictures, and ask what it wants."""
         answered, loaded = self._capture.answered, self._stylizer.loaded
+        self._filters.source_is_filter = answered is not None
+        if answered is not None:
+            asked = self._filters.preset_for(answered.place, answered.preset)
+            if asked != self._source_preset:
+                self._source_preset = asked
+                if asked:
+                    self.tell(SourcePreset(asked))
+            answered.offer(self._filters.preset_names)
         if answered is not None and loaded is not None:
             answered.describe("" if self._stylizer.bypass else loaded.preset.title)
             answered.freeze(frozen=self._frozen)
@@ -227,6 +251,7 @@ class Worker:
         match request:
             case ShowPreset():
                 self._newest, self._set_since_newest = request, {}
+                self._filters.on_air = request
                 self._loading.show(request)
             case SetStrength() | SetStyles() | SetCoherence() | SetSides():
                 # A preset that is still being loaded is meant too.
@@ -235,8 +260,10 @@ class Worker:
             case ShowMask(show):
                 self._to_do.put(partial(setattr, self._stylizer, "shows_mask", show))
             case SetBypass(bypass):
+                self._filters.bypass = bypass
                 self._to_do.put(partial(setattr, self._stylizer, "bypass", bypass))
             case SetFrozen(frozen):
+                self._filters.frozen = frozen
                 self._to_do.put(partial(setattr, self, "_frozen", frozen))
             case GivePlain(give):
                 self._to_do.put(partial(setattr, self, "_gives_plain", give))

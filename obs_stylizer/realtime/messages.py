@@ -31,6 +31,7 @@ class WorkerConfig:
         session: how generators are to run.
         log_level: of the standard library's logging.
         motion: follow the motion of the frames.
+        filter_presets: names of presets for filters in OBS, by the name of the OBS source.
     """
 
     mailbox: str
@@ -43,6 +44,7 @@ class WorkerConfig:
     session: SessionOptions
     log_level: int
     motion: bool = True
+    filter_presets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,13 @@ class SourceFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePreset:
+    """Where the source is shown, somebody chose a preset for it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEnded:
     """A source that ends has given its last frame; ``frames`` were captured in all."""
 
@@ -396,6 +405,7 @@ Event = (
     | SourceLost
     | SourceFailed
     | SourceEnded
+    | SourcePreset
     | SleepChanged
     | WorkerFailed
     | LogLine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -109,6 +110,20 @@ class AnsweredSource(Source):
     @abstractmethod
     def describe(self, on_air: str) -> None:
         """Say there what its frames are turned into."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Name of what is shown there, as the OBS source's; "" while it is not open."""
+
+    @property
+    @abstractmethod
+    def preset(self) -> str:
+        """Name of the preset that is asked for there; "" for none."""
+
+    @abstractmethod
+    def offer(self, presets: Sequence[str]) -> None:
+        """Say there which presets can be asked for."""
 
     @abstractmethod
     def freeze(self, *, frozen: bool) -> None:

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import ClassVar, Final
 
 import cv2
 import numpy as np
@@ -61,10 +63,15 @@ class ObsFilterSource(AnsweredSource):
     Args:
         name: of the OBS source or of the filter on it; "" for the one that OBS drew last.
         options: the wished size is the most that is asked for.
+        only: file of the one filter that is meant, which is served beside the source of the
+            process; a source that wants it takes it over.
     """
 
-    def __init__(self, name: str, options: SourceOptions) -> None:
+    _open_here: ClassVar[dict[Path, ObsFilterSource]] = {}
+
+    def __init__(self, name: str, options: SourceOptions, only: Path | None = None) -> None:
         self._name = name
+        self._only = only
         self._canvas = options.frame_size
         self._clock = options.clock
         self._lock = threading.Lock()
@@ -80,6 +87,7 @@ class ObsFilterSource(AnsweredSource):
         self._on_air = ""
         self._frozen = False
         self._kept: Pixels | None = None
+        self._offered: list[str] = []
         self._answered_at: float | None = None
         self._answer_seconds = 0.0
 
@@ -87,6 +95,9 @@ class ObsFilterSource(AnsweredSource):
         """See :class:`Source`."""
         self.close()
         info = self._find()
+        beside = self._open_here.get(info.path)
+        if beside is not None and beside._only is not None and self._only is None:
+            beside.close()
         own = _lock_on(info)
         try:
             mapping = FilterMapping(info.path)
@@ -106,6 +117,7 @@ class ObsFilterSource(AnsweredSource):
             self._mapping, self._own, self._wanted = mapping, own, wanted
             self._questions.clear()
             self._answered_at, self._answer_seconds = None, 0.0
+        self._open_here[info.path] = self
         self._last = None
         self._came_at = self._looked_at = time.perf_counter()
         detail = f"a source of {size}, given as {wanted} with alpha; answers go back to it"
@@ -120,7 +132,7 @@ class ObsFilterSource(AnsweredSource):
         until = time.perf_counter() + _LOOK_SECONDS
         while True:
             filters = list_filters()
-            found = [info for info in filters if not self._name or info.answers_to(self._name)]
+            found = [info for info in filters if self._means(info)]
             if found:
                 return max(found, key=lambda info: info.drawn_at)
             now = time.perf_counter()
@@ -137,6 +149,11 @@ class ObsFilterSource(AnsweredSource):
             "in OBS: Filters of a source, Effect Filters, +, obs-stylizer; obs-stylizer obs setup "
             "--filter SOURCE does it for you",
         )
+
+    def _means(self, info: FilterInfo) -> bool:
+        if self._only is not None:
+            return info.path == self._only
+        return not self._name or info.answers_to(self._name)
 
     def read(self, timeout: float) -> Frame | None:
         """See :class:`Source`."""
@@ -185,7 +202,11 @@ class ObsFilterSource(AnsweredSource):
         filters = list_filters()
         if all(info.path != mapping.path for info in filters):
             raise SourceLostError("the OBS with the filter ended")
-        if not self._name and any(info.is_seen and info.path != mapping.path for info in filters):
+        if (
+            self._only is None
+            and not self._name
+            and any(info.is_seen and info.path != mapping.path for info in filters)
+        ):
             raise SourceLostError("another filter is shown in OBS now")
 
     def _frame(self, picture: FilterPicture) -> Frame:
@@ -258,6 +279,45 @@ class ObsFilterSource(AnsweredSource):
                 if self._mapping is not None:
                     self._mapping.tell(on_air=on_air)
 
+    def rest(self) -> None:
+        """Have OBS show the plain source until the next sign of life."""
+        with self._lock:
+            if self._mapping is not None:
+                self._mapping.rest()
+
+    def say(self, state: str) -> None:
+        """Say in the filter's properties how it is served."""
+        with self._lock:
+            if self._mapping is not None:
+                self._mapping.tell(state=state)
+
+    def offer(self, presets: Sequence[str]) -> None:
+        """See :class:`AnsweredSource`."""
+        with self._lock:
+            if self._mapping is not None and list(presets) != self._offered:
+                self._offered = list(presets)
+                self._mapping.offer(self._offered)
+
+    @property
+    def preset(self) -> str:
+        """See :class:`AnsweredSource`."""
+        with self._lock:
+            return "" if self._mapping is None else self._mapping.preset
+
+    @property
+    def place(self) -> str:
+        """See :class:`AnsweredSource`: the name of the OBS source."""
+        with self._lock:
+            return "" if self._mapping is None else self._mapping.source_name
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether OBS draws it now."""
+        with self._lock:
+            mapping = self._mapping
+            drawn_at = 0.0 if mapping is None else mapping.drawn_at
+        return time.perf_counter() - drawn_at < _UNSEEN_SECONDS
+
     def freeze(self, *, frozen: bool) -> None:
         """See :class:`AnsweredSource`."""
         with self._lock:
@@ -269,7 +329,10 @@ class ObsFilterSource(AnsweredSource):
             mapping, self._mapping = self._mapping, None
             own, self._own = self._own, None
             self._questions.clear()
+            self._offered = []
         if mapping is not None:
+            if self._open_here.get(mapping.path) is self:
+                del self._open_here[mapping.path]
             mapping.rest()
             mapping.close()
         if own is not None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from PIL import Image
 from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.frames import FrameSize, Pixels
 from tests.fakes import display
-from tests.fakes.models import write_invert_model
+from tests.fakes.models import TINTS, write_invert_model, write_tint_model
 from tests.fakes.real_obs import SCENES, RealObs
 
 SCRIPT = Path(__file__).resolve().parents[2] / "installer" / "obs" / "obs-stylizer-filter.lua"
@@ -54,7 +54,7 @@ class Obs:
     def ask(self, request: str, **data: Any) -> dict[str, Any]:
         return self._connection.ask(request, **data)
 
-    def show(self, name: str, pixels: Pixels) -> Pixels:
+    def show(self, name: str, pixels: Pixels, preset: str = "") -> Pixels:
         """Add a picture to the scene on program, and then our filter; return how it looked."""
         path = self.real.home / f"{name}.png"
         Image.fromarray(pixels).save(path)
@@ -73,7 +73,7 @@ class Obs:
             sourceName=name,
             filterName="style",
             filterKind=KIND,
-            filterSettings={},
+            filterSettings={"preset": preset} if preset else {},
         )
         return looked
 
@@ -87,6 +87,13 @@ class Obs:
         until = time.monotonic() + seconds
         while not np.array_equal(self.shot(name), pixels):
             assert time.monotonic() < until, f"{name} never looked so; {self.real.log()[-2000:]}"
+            time.sleep(0.05)
+
+    def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+        """Return when a condition holds."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
             time.sleep(0.05)
 
     def remove(self, *names: str) -> None:
@@ -128,12 +135,16 @@ def obs_with_filter(
 
 
 def write_presets(folder: Path) -> None:
-    """Put a preset “inverted” into a folder of settings."""
+    """Put presets “inverted” and “tinted”, which adds to the red, into a folder of settings."""
     presets = folder / "obs-stylizer" / "presets"
     presets.mkdir(parents=True)
     write_invert_model(presets / "inverted.onnx")
     (presets / "inverted.yaml").write_text(
         f"title: Inverted\nmodel: inverted.onnx\nprocess_size: {SIZE}\n", "utf-8"
+    )
+    write_tint_model(presets / "tinted.onnx")
+    (presets / "tinted.yaml").write_text(
+        f"title: Tinted\nmodel: tinted.onnx\nprocess_size: {SIZE}\n", "utf-8"
     )
 
 
@@ -186,4 +197,11 @@ def noise(seed: int, size: tuple[int, int] = (SIZE.width, SIZE.height)) -> Pixel
 def inverted(pixels: Pixels) -> Pixels:
     result = pixels.copy()
     result[..., :3] = 255 - result[..., :3]
+    return result
+
+
+def tinted(pixels: Pixels) -> Pixels:
+    """What the preset “tinted” makes of a picture."""
+    result = pixels.copy()
+    result[..., :3] = np.minimum(pixels[..., :3] + np.array(TINTS[0]), 255).astype(np.uint8)
     return result

@@ -30,6 +30,7 @@ from tests.installer.filter_in_obs import (
     inverted,
     noise,
     obs_with_filter,
+    tinted,
     write_presets,
 )
 
@@ -130,6 +131,36 @@ def test_a_daemon_that_is_killed_stopped_and_started_again(
             assert shot[row, columns, 0].tolist() == [215, 215, 55, 55]
     here.waits_for("Guest", halves, 10)
     here.remove("Guest")
+
+
+def test_two_filters_each_in_its_own_style(here: Obs, settings_folder: Path) -> None:
+    one, two = noise(7), noise(8)
+    here.show("One", one)
+    here.show("Two", two, preset="tinted")
+    with daemon(here, settings_folder, "obs-filter:One"):
+        here.waits_for("One", inverted(one))
+        here.waits_for("Two", tinted(two))
+        assert np.array_equal(here.shot("One"), inverted(one))
+        # Another one beside the source, and what is on air from the source's own properties.
+        for name, preset in (("Two", "inverted"), ("One", "tinted")):
+            here.ask(
+                "SetSourceFilterSettings",
+                sourceName=name,
+                filterName="style",
+                filterSettings={"preset": preset},
+            )
+        here.waits_for("Two", inverted(two))
+        here.waits_for("One", tinted(one))
+        # Without one of its own it follows what is on air.
+        here.ask(
+            "SetSourceFilterSettings",
+            sourceName="Two",
+            filterName="style",
+            filterSettings={"preset": ""},
+        )
+        here.waits_for("Two", tinted(two))
+    here.waits_for("Two", two, 10)
+    here.remove("One", "Two")
 
 
 @pytest.fixture

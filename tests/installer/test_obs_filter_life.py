@@ -78,26 +78,54 @@ def test_no_source_goes_black_with_its_script(screen: display.Display, tmp_path:
 
         plain = noise(1)
         obs.show("Picture", plain)
-        scene = {"sourceName": SCENES[0], "filterName": "whole", "filterKind": KIND}
+        colour = {"inputKind": "color_source_v3", "inputSettings": {"color": 0xFF0000FF}}
+        obs.ask("CreateInput", sceneName=SCENES[1], inputName="Red", **colour)
+        scene = {"sourceName": SCENES[1], "filterName": "whole", "filterKind": KIND}
         obs.ask("CreateSourceFilter", **scene, filterSettings={})
         window = ScriptsWindow(screen)
         window.click(RELOAD)
         assert np.array_equal(obs.shot("Picture"), plain)
-        assert enabled("Picture") == enabled(SCENES[0]) == [True]
+        assert enabled("Picture") == enabled(SCENES[1]) == [True]
         # What somebody else switched off stays off.
         switched = {"sourceName": "Picture", "filterName": "style"}
         obs.ask("SetSourceFilterEnabled", **switched, filterEnabled=False)
         window.click(RELOAD)
-        assert (enabled("Picture"), enabled(SCENES[0])) == ([False], [True])
+        assert (enabled("Picture"), enabled(SCENES[1])) == ([False], [True])
         obs.ask("SetSourceFilterEnabled", **switched, filterEnabled=True)
         script.write_text(good + "\nthis is no lua (\n", "utf-8")
         window.click(RELOAD)
         assert np.array_equal(obs.shot("Picture"), plain)
-        assert obs.shot(SCENES[0])[..., :3].any()
-        assert enabled("Picture") == enabled(SCENES[0]) == [False]
+        assert obs.shot(SCENES[1])[..., :3].any()
+        assert enabled("Picture") == enabled(SCENES[1]) == [False]
         script.write_text(good, "utf-8")
         obs.start_again()
-        assert enabled("Picture") == enabled(SCENES[0]) == [True]
+        assert enabled("Picture") == enabled(SCENES[1]) == [True]
+
+
+def test_one_filter_around_another_is_switched_off(screen: display.Display, tmp_path: Path) -> None:
+    with obs_with_filter(screen, tmp_path / "home") as obs:
+        obs.show("Picture", noise(1))
+        scene = {"sourceName": SCENES[0], "filterName": "around"}
+        obs.ask("CreateSourceFilter", **scene, filterKind=KIND, filterSettings={})
+
+        def is_off() -> bool:
+            return not obs.ask("GetSourceFilter", **scene)["filterEnabled"]
+
+        obs.until(is_off)
+        assert "around: Switched off: “Picture” within has this filter too" in obs.real.log()
+        # Several on one source are none around another.
+        second = {"sourceName": "Picture", "filterName": "second"}
+        obs.ask("CreateSourceFilter", **second, filterKind=KIND, filterSettings={})
+        time.sleep(0.5)
+        for name in ("style", "second"):
+            one = obs.ask("GetSourceFilter", sourceName="Picture", filterName=name)
+            assert one["filterEnabled"]
+        # Once there is none within, the outer one works.
+        for name in ("style", "second"):
+            obs.ask("RemoveSourceFilter", sourceName="Picture", filterName=name)
+        obs.ask("SetSourceFilterEnabled", **scene, filterEnabled=True)
+        time.sleep(0.5)
+        assert not is_off()
 
 
 @pytest.mark.slow
