@@ -28,7 +28,8 @@ def learn(
         bool,
         typer.Option(
             "--quick",
-            help="Learn one picture in about a minute, as a style of a bundled generator.",
+            help="Learn one picture, or the look of a film, in about a minute, as one more style "
+            "of a bundled generator.",
         ),
     ] = False,
     photos: Annotated[

@@ -52,7 +52,7 @@ def learn_quickly(
     """Learn the row of a picture's style, and keep it as a style pack and a preset.
 
     Args:
-        picture: of the style.
+        picture: of the style, or a film in it.
         name: of the style.
         seconds: how long to learn.
         generator: name or path of the generator whose style it will be.
@@ -80,13 +80,12 @@ def learn_quickly(
         refuse_taken(name, model)
     import torch
 
-    from obs_stylizer.training.pictures import read_picture
-    from obs_stylizer.training.quick_learning import QuickLearner
+    from obs_stylizer.training.quick_learning import QuickLearner, read_style
 
     if threads:
         torch.set_num_threads(threads)
     orders = _Orders(listen=as_json)
-    learner = QuickLearner(model.path, read_picture(picture), row=row)
+    learner = QuickLearner(model.path, read_style(picture), row=row)
     report = _Report(learner, preview, as_json, seconds)
     report.show(learner.progress, 0.0)
     learning_began = time.monotonic()

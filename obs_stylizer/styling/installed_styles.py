@@ -103,6 +103,8 @@ def install(pack: StylePack, replace: bool = False) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(write_yaml(_preset(pack)), "utf-8")
+            if pack.picture:
+                path.with_suffix(".jpg").write_bytes(pack.picture)
         except OSError as cause:
             raise ModelError(f"{path} cannot be written: {cause.strerror or cause}") from cause
     return path
@@ -126,6 +128,7 @@ def remove(name: str) -> list[Path]:
     preset = _preset_path(name)
     if preset.is_file() and _shows_only(preset, name):
         gone.append(preset)
+        gone += [picture] if (picture := preset.with_suffix(".jpg")).is_file() else []
     try:
         for file in gone:
             file.unlink(missing_ok=True)

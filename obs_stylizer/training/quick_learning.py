@@ -8,13 +8,15 @@ few photographs whose content features are computed once. What it needs comes wi
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+import av
 import numpy as np
 import onnx
 import torch
@@ -61,13 +63,16 @@ _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
 _BOLDNESS: Final = (0.3, 2.0)
-_BOLDNESS_GAIN: Final = 0.25
-_CONTENT_KEPT: Final = 0.6
+_BOLDNESS_GAIN: Final = 0.3
+_CONTENT_KEPT: Final = 0.55
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
 _AVERAGED: Final = 0.9
 _FLAT: Final = 2.0
+_FRAMES: Final = 6
+_MOST_DECODED: Final = 300
+FILMS: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,8 @@ class Progress:
         step: samples seen.
         style_ratio: distance of the made pictures' broad features from the style's, as a share of
             the photographs': 1 no style at all, 0 the style's own. Over the last samples.
-        content_kept: cosine of the mean-removed features (VGG-16 conv3_1 at half size) of made
-            pictures and photographs, over the last samples.
+        content_kept: cosine of the mean-removed features (VGG-16 conv3_1, of a part of each) of
+            made pictures and photographs, over the last samples.
     """
 
     step: int
@@ -94,6 +99,7 @@ class _Photograph:
     pixels: Tensor
     content: Tensor
     emphasis: Tensor
+    place: int
     kept: Tensor
     distances: Tensor
 
@@ -103,7 +109,7 @@ class QuickLearner:
 
     Args:
         model: the generator's ``.onnx``, with its recipe beside it.
-        picture: of the style, uint8 (H, W, 3).
+        pictures: of the style, uint8 (H, W, 3) each: one, or frames of a film.
         photographs: to learn on, uint8 (H, W, 3) each, both sides 224 pixels or more; None for
             those that the package brings.
         row: where to go on from, (R,); None to begin at the nearest known style.
@@ -120,21 +126,22 @@ class QuickLearner:
     def __init__(
         self,
         model: Path,
-        picture: Pixels,
+        pictures: Sequence[Pixels],
         photographs: Sequence[Pixels] | None = None,
         row: NDArray[np.float32] | None = None,
         seed: int = 1,
     ) -> None:
-        check_picture(picture)
+        for picture in pictures:
+            check_picture(picture)
         self.spec, self._rows, self._generator = _open(model)
         self._parameters = dict(self._generator.named_parameters())
         self._precision = Precision("auto", torch.device("cpu"))
         self._features = _bundled_features()
         self._random = np.random.default_rng(seed)
-        self._wanted = self._measure(picture)
-        pictures = bundled_photographs() if photographs is None else photographs
-        self._order = self._random.permutation(len(pictures))
-        self._crops = [_crop(pictures[place], self._random) for place in self._order]
+        self._wanted = self._measure(pictures)
+        seen = bundled_photographs() if photographs is None else photographs
+        order = self._random.permutation(len(seen))
+        self._crops = [_crop(seen[place], self._random) for place in order]
         self._known: dict[int, _Photograph] = {}
         self.nearest = ""
         if row is None:
@@ -204,9 +211,8 @@ class QuickLearner:
         """Return the loss, the style ratio and the content that is kept."""
         with self._precision.autocast():
             made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
-            broad = self._features(shrink(made, 0.5), {*_BROAD, _KEPT})
-            seed = int(self._random.integers(2**31))
-            fine = self._features(cut(made, _FINE_CROP, [seed]), _FINE)
+            broad = self._features(shrink(made, 0.5), _BROAD)
+            fine = self._features(cut(made, _FINE_CROP, [photograph.place]), _FINE)
         broad_distances = self._distances(broad, _BROAD)
         style = broad_distances.sum() + self._distances(fine, _FINE, fine=True).sum()
         content = content_distance(broad[_CONTENT], photograph.content, photograph.emphasis).sum()
@@ -214,7 +220,7 @@ class QuickLearner:
         loss = loss + _TONE * tone_distance(made, photograph.pixels).sum()
         loss = loss + _VARIATION * total_variation(made)
         ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
-        kept = float(content_similarity(broad[_KEPT].detach(), photograph.kept))
+        kept = float(content_similarity(fine[_KEPT].detach(), photograph.kept))
         return loss, ratio, kept
 
     def _distances(
@@ -229,14 +235,17 @@ class QuickLearner:
         )
 
     @torch.no_grad()
-    def _measure(self, picture: Pixels) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the Gram matrices of the style at half and at full size."""
+    def _measure(self, pictures: Sequence[Pixels]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the style's Gram matrices at half and at full size: the mean of its pictures'."""
         grams = []
         for size, layers in ((_STYLE_SIZE // 2, _BROAD), (_STYLE_SIZE, _FINE)):
-            seen = to_tensor([_bounded(scale_to_short_side(picture, size))])
-            with self._precision.autocast():
-                found = self._features(seen, layers)
-            grams.append({layer: gram_matrix(features) for layer, features in found.items()})
+            found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+            for picture in pictures:
+                seen = to_tensor([_bounded(scale_to_short_side(picture, size))])
+                with self._precision.autocast():
+                    for layer, features in self._features(seen, layers).items():
+                        found[layer].append(gram_matrix(features))
+            grams.append({layer: torch.stack(each).mean(0) for layer, each in found.items()})
         return grams[0], grams[1]
 
     @torch.no_grad()
@@ -245,12 +254,15 @@ class QuickLearner:
         if known is None:
             pixels = to_tensor([self._crops[place]])
             small = shrink(pixels, 0.5)
+            crop = int(self._random.integers(2**31))
             with self._precision.autocast():
-                found = self._features(small, {*_BROAD, _CONTENT, _KEPT})
+                found = self._features(small, {*_BROAD, _CONTENT})
+                part = self._features(cut(pixels, _FINE_CROP, [crop]), [_KEPT])
             content = found[_CONTENT].float()
             mask = F.adaptive_avg_pool2d(skin_mask(small), content.shape[-2:])
             distances = self._distances(found, _BROAD).clamp_min(1e-6)
-            known = _Photograph(pixels, content, 1 + mask, found[_KEPT].float(), distances)
+            kept = part[_KEPT].float()
+            known = _Photograph(pixels, content, 1 + mask, crop, kept, distances)
             self._known[place] = known
         return known
 
@@ -281,6 +293,42 @@ class QuickLearner:
         for name, (_, width) in zip(self._names(), self._rows.parts, strict=True):
             self._parameters[name].copy_(torch.from_numpy(row[None, first : first + width].copy()))
             first += width
+
+
+def read_style(path: Path) -> list[Pixels]:
+    """Return the picture at ``path``, or some frames of it where it is a film.
+
+    Raises:
+        TrainingError: it is neither, or cannot be read.
+    """
+    if path.suffix.lower() not in FILMS:
+        return [read_picture(path)]
+    frames: list[Pixels] = []
+    try:
+        with av.open(str(path)) as film:
+            stream = film.streams.video[0]
+            for number in range(_FRAMES):
+                moment = (film.duration or 0) * (2 * number + 1) // (2 * _FRAMES)
+                film.seek(moment)
+                frame = _frame_at(film.decode(stream), moment / av.time_base)
+                if frame is not None:
+                    frames.append(np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8))
+    except (OSError, IndexError, av.error.FFmpegError) as cause:
+        raise TrainingError(f"the film {path} cannot be read: {cause}") from cause
+    # Films begin and end in black, which is no style.
+    useful = [frame for frame in frames if float(frame.std(axis=(0, 1)).max()) >= _FLAT]
+    if not useful:
+        raise TrainingError(f"the film {path} shows nothing to learn from", "take another")
+    return useful
+
+
+def _frame_at(frames: Iterator[av.VideoFrame], seconds: float) -> av.VideoFrame | None:
+    """Return the first frame from ``seconds`` on, or the last before; films may seek coarsely."""
+    found = None
+    for found in itertools.islice(frames, _MOST_DECODED):
+        if found.time is None or found.time >= seconds:
+            break
+    return found
 
 
 def check_picture(picture: Pixels) -> None:
