@@ -26,7 +26,7 @@ Between key pictures there is no flicker to be calmed."""
 MOST: Final = 0.95
 """Share of the last picture that is kept at most, so that nothing stays for good."""
 _MOST_GAIN: Final = 3.0
-_RESAMPLED: Final = 0.6
+_RESAMPLED: Final = 0.75
 """Gain for what bilinear weights take from a picture that moves by half a pixel and the like. What
 stands still, or moves by whole pixels, gets none of it, or its edges would grow."""
 
