@@ -27,9 +27,11 @@ class Carrier:
             back: of any smaller size, in its own pixels.
         """
         width, height = self.size.width, self.size.height
-        ratios = np.array([width / back.shape[1], height / back.shape[0]], np.float32)
-        wide: Field = cv2.resize(back * ratios, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.add(self._grid, wide, wide))
+        across, down = width / back.shape[1], height / back.shape[0]
+        if across != down:
+            back = back * np.array([1, down / across], np.float32)
+        wide: Field = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.scaleAdd(wide, across, self._grid, wide))
 
     def carry(self, picture: Pixels, places: Field, *, sharpen: float = 0.0) -> Pixels:
         """Return what ``picture`` shows at ``places``.
@@ -47,6 +49,23 @@ class Carrier:
             soft = cv2.GaussianBlur(carried, (3, 3), 0)
             cv2.addWeighted(carried, 1 + sharpen, soft, -sharpen, 0, carried)
         return carried
+
+    def mixed(self, one: Pixels, other: Pixels, share: Share) -> Pixels:
+        """Return ``one`` where its share is 1, ``other`` where it is 0, and both between.
+
+        Args:
+            one: uint8 (height, width, 3).
+            other: uint8, the same shape.
+            share: found on small frames.
+        """
+        # In whole 255ths it takes half the time, and equal pictures still give themselves.
+        small = cv2.multiply(share, 255.0, dtype=cv2.CV_8U)
+        size = (self.size.width, self.size.height)
+        wide = cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)
+        kept = cv2.merge([wide, wide, wide])
+        both: Pixels = cv2.multiply(one, kept, scale=1 / 255)
+        rest = cv2.multiply(other, cv2.bitwise_not(kept), scale=1 / 255)
+        return np.asarray(cv2.add(both, rest, both))
 
     def widen(self, share: Share) -> Share:
         """Return a share found on small frames at the size of the pictures."""

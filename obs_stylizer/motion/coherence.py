@@ -26,7 +26,9 @@ Between key pictures there is no flicker to be calmed."""
 MOST: Final = 0.95
 """Share of the last picture that is kept at most, so that nothing stays for good."""
 _MOST_GAIN: Final = 3.0
-_RESAMPLED: Final = 0.75
+_GIVEN_BACK: Final = 0.7
+"""Of the contrast that is missing: some of it was flicker."""
+_RESAMPLED: Final = 0.95
 """Gain for what bilinear weights take from a picture that moves by half a pixel and the like. What
 stands still, or moves by whole pixels, gets none of it, or its edges would grow."""
 
@@ -98,8 +100,8 @@ class Coherence:
             return self.show(cv2.addWeighted(last, share, styled, 1 - share, 0))
         carrier = self._carrier_for(styled)
         carried = carrier.carry(last, carrier.places(motion.back))
-        kept = carrier.widen(motion.confidence * np.float32(share))
-        return self.show(cv2.blendLinear(carried, styled, kept, 1 - kept))
+        kept = motion.confidence * np.float32(share)
+        return self.show(carrier.mixed(carried, styled, kept))
 
     def _carrier_for(self, picture: Pixels) -> Carrier:
         size = size_of(picture)
@@ -150,7 +152,8 @@ def as_sharp_as(wanted: Pixels, picture: Pixels, lost: Share | None = None) -> P
         lost: gain that is added, for what is known to be missing; of any smaller size.
     """
     soft: Pixels = cv2.GaussianBlur(picture, (3, 3), 0)
-    gain = np.clip(_detail(wanted) / _detail(picture), 1, _MOST_GAIN)
+    missing = _detail(wanted) / _detail(picture) - 1
+    gain = np.clip(1 + _GIVEN_BACK * missing, 1, _MOST_GAIN)
     if lost is not None:
         gain += cv2.resize(lost, (gain.shape[1], gain.shape[0]), interpolation=cv2.INTER_AREA)
     size = (picture.shape[1], picture.shape[0])

@@ -146,9 +146,7 @@ class Reprojector:
         if 1 - cv2.mean(seen)[0] < _HOLES_FROM:
             return carried
         filling = self._filling(key, carried, frame, seen)
-        kept = self._carrier.widen(seen)
-        mixed: Pixels = cv2.blendLinear(carried, filling, kept, 1 - kept)
-        return mixed
+        return self._carrier.mixed(carried, filling, seen)
 
     def _filling(self, key: _Key, carried: Pixels, frame: Pixels, seen: Share) -> Pixels:
         """Return the frame in the colours of the style, at the size of ``carried``."""
