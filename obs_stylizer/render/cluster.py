@@ -31,7 +31,6 @@ from obs_stylizer.render.file_render import (
     Output,
     Rendering,
     Result,
-    SegmentTaker,
     finish,
     prepare,
     render_file,
@@ -41,6 +40,7 @@ from obs_stylizer.render.memory import Memory
 from obs_stylizer.render.pipeline import Stretch, render_stretch, segment_of
 from obs_stylizer.render.progress import Pace, Report
 from obs_stylizer.render.segment_file import SegmentNote, note_path, packets_path, write_whole
+from obs_stylizer.render.segment_taker import SegmentTaker
 from obs_stylizer.render.thread_group import ThreadGroup
 from obs_stylizer.render.work_folder import WorkFolder
 from obs_stylizer.render.worklist import RenderOptions
