@@ -117,9 +117,11 @@ def obs_with_filter(
     prefix: tuple[str, ...] = (),
     script: Path = SCRIPT,
     may_fail: bool = False,
+    size: tuple[int, int] = (320, 180),
 ) -> Iterator[Obs]:
     """Run it; ``may_fail`` says that the script is broken on purpose."""
-    real = RealObs(home, screen.name, fps=30, scripts=[(script, {})], prefix=prefix)
+    scripts = [(script, {})]
+    real = RealObs(home, screen.name, fps=30, size=size, scripts=scripts, prefix=prefix)
     real.configure()
     real.start()
     try:
