@@ -15,6 +15,7 @@ from obs_stylizer.portal.session import is_wayland
 if TYPE_CHECKING:
     from obs_stylizer.inference.providers import ProviderInfo
     from obs_stylizer.listing import Listing
+    from obs_stylizer.obs_filter.listing import FilterInfo
     from obs_stylizer.sinks.listing import VirtualCameraInfo
     from obs_stylizer.sources.device_info import (
         CameraInfo,
@@ -29,6 +30,7 @@ def devices(as_json: bool = JSON_OPTION) -> None:
     """List cameras, screens, generators of pictures, virtual cameras, and what can compute."""
     # The runtimes take a second to load, and no other command should wait for that.
     from obs_stylizer.inference.providers import list_providers
+    from obs_stylizer.obs_filter.listing import list_filters
     from obs_stylizer.sinks.listing import list_pipewire_cameras as list_own_cameras
     from obs_stylizer.sinks.listing import list_virtual_cameras
     from obs_stylizer.sources.listing import (
@@ -41,7 +43,7 @@ def devices(as_json: bool = JSON_OPTION) -> None:
 
     cameras, screens, sinks = list_cameras(), list_screens(), list_virtual_cameras()
     nodes, shared, own_cameras = list_pipewire_cameras(), list_shared(), list_own_cameras()
-    generators, providers = list_generators(), list_providers()
+    generators, providers, filters = list_generators(), list_providers(), list_filters()
     if as_json:
         print_json(
             {
@@ -50,6 +52,10 @@ def devices(as_json: bool = JSON_OPTION) -> None:
                 "screens": [asdict(screen) for screen in screens],
                 "shared": [asdict(one) for one in shared],
                 "generators": [asdict(generator) for generator in generators],
+                "obs_filters": [
+                    {"source": info.source, "name": info.name, "served": info.is_served}
+                    for info in filters
+                ],
                 "virtual_cameras": [asdict(camera) for camera in sinks],
                 "pipewire_sinks": [asdict(camera) for camera in own_cameras],
                 "providers": [_provider_as_dict(info) for info in providers],
@@ -73,6 +79,7 @@ def devices(as_json: bool = JSON_OPTION) -> None:
     else:
         _print_screens(screens)
     _print_generators(generators)
+    _print_filters(filters)
     _print_virtual_cameras(sinks)
     if sys.platform == "linux":
         _print_own_cameras(own_cameras)
@@ -85,6 +92,14 @@ def _print_cameras(cameras: Listing[CameraInfo]) -> None:
         for c in cameras
     ]
     _print_listing("Cameras", ("source", "name", "path", ""), rows, cameras.reason)
+
+
+def _print_filters(filters: Sequence[FilterInfo]) -> None:
+    rows = [
+        (f"obs-filter:{info.source}", str(info), "served" if info.is_served else "")
+        for info in filters
+    ]
+    _print_listing("Filters in OBS", ("source", "what", ""), rows, "none wants a style now")
 
 
 def _print_nodes(nodes: Listing[NodeInfo]) -> None:

@@ -112,6 +112,7 @@ class Daemon:
             log_level=logging.getLogger().getEffectiveLevel(),
             motion=options.motion,
             filter_presets=dict(options.filter_presets),
+            panel="" if server is None else f"http://127.0.0.1:{server.port}/",
         )
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library

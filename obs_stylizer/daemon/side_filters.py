@@ -78,6 +78,7 @@ class SideFilters:
         library: where their presets are found.
         chosen: names of presets by the name of the OBS source.
         motion: follow the motion of the frames.
+        panel: address of the panel, for their properties.
         device_lost: ends the worker, whose GPU went away.
     """
 
@@ -89,6 +90,7 @@ class SideFilters:
         chosen: Mapping[str, str],
         *,
         motion: bool,
+        panel: str = "",
         device_lost: Callable[[DeviceLostError], None],
     ) -> None:
         self._options = options
@@ -96,6 +98,7 @@ class SideFilters:
         self._library = library
         self._chosen = dict(chosen)
         self._motion = motion
+        self._panel = panel
         self._device_lost = device_lost
         self._served: dict[Path, _Served] = {}
         self._resting: dict[Path, float] = {}
@@ -268,7 +271,7 @@ class SideFilters:
         served.stylizer.switch_to(loaded, fade)
         served.is_shown = True
         served.seconds, served.frames = 0.0, 0
-        served.source.describe(loaded.preset.title)
+        served.source.describe(loaded.preset.title, self._panel)
         served.source.say("Styled by obs-stylizer, beside its source.")
 
     def _note_time(self, path: Path, served: _Served, seconds: float) -> None:

@@ -113,9 +113,11 @@ class Worker:
             PresetLibrary(preset_folders(), bundled=preset_folders()[0]),
             config.filter_presets,
             motion=config.motion,
+            panel=config.panel,
             device_lost=self.fail,
         )
         self._source_preset = ""
+        self._panel = config.panel
         self._to_do: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._newest: ShowPreset | None = None
         self._set_since_newest: dict[type[Request], _Setting] = {}
@@ -200,7 +202,8 @@ class Worker:
                     self.tell(SourcePreset(asked))
             answered.offer(self._filters.preset_names)
         if answered is not None and loaded is not None:
-            answered.describe("" if self._stylizer.bypass else loaded.preset.title)
+            title = "the plain picture" if self._stylizer.bypass else loaded.preset.title
+            answered.describe(title, self._panel)
             answered.freeze(frozen=self._frozen)
             answered.beat()
 

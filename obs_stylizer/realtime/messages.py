@@ -32,6 +32,7 @@ class WorkerConfig:
         log_level: of the standard library's logging.
         motion: follow the motion of the frames.
         filter_presets: names of presets for filters in OBS, by the name of the OBS source.
+        panel: address of the panel, for whoever shows our pictures; "" for none.
     """
 
     mailbox: str
@@ -45,6 +46,7 @@ class WorkerConfig:
     log_level: int
     motion: bool = True
     filter_presets: Mapping[str, str] = field(default_factory=dict)
+    panel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,8 @@ class AnsweredSource(Source):
         """Leave a sign of life of whoever answers."""
 
     @abstractmethod
-    def describe(self, on_air: str) -> None:
-        """Say there what its frames are turned into."""
+    def describe(self, on_air: str, panel: str = "") -> None:
+        """Say there what its frames are turned into, and where our panel is."""
 
     @property
     @abstractmethod

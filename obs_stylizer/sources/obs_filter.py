@@ -84,7 +84,7 @@ class ObsFilterSource(AnsweredSource):
         self._captured_at = float("-inf")
         self._came_at = 0.0
         self._looked_at = 0.0
-        self._on_air = ""
+        self._described = ("", "")
         self._frozen = False
         self._kept: Pixels | None = None
         self._offered: list[str] = []
@@ -109,7 +109,8 @@ class ObsFilterSource(AnsweredSource):
                 )
             wanted = fitted(size, self._canvas, mapping.slot_bytes)
             mapping.ask_for(wanted)
-            mapping.tell(state="Styled by obs-stylizer.", on_air=self._on_air)
+            on_air, panel = self._described
+            mapping.tell(state="Styled by obs-stylizer.", on_air=on_air, panel=panel)
         except BaseException:
             own.release()
             raise
@@ -271,13 +272,13 @@ class ObsFilterSource(AnsweredSource):
             if self._mapping is not None:
                 self._mapping.beat()
 
-    def describe(self, on_air: str) -> None:
+    def describe(self, on_air: str, panel: str = "") -> None:
         """See :class:`AnsweredSource`."""
         with self._lock:
-            if on_air != self._on_air:
-                self._on_air = on_air
+            if (on_air, panel) != self._described:
+                self._described = (on_air, panel)
                 if self._mapping is not None:
-                    self._mapping.tell(on_air=on_air)
+                    self._mapping.tell(on_air=on_air, panel=panel)
 
     def rest(self) -> None:
         """Have OBS show the plain source until the next sign of life."""

@@ -160,11 +160,11 @@ def environment(obs: Obs, settings_folder: Path) -> dict[str, str]:
 
 @contextmanager
 def daemon(
-    obs: Obs, settings_folder: Path, source: str = "obs-filter"
+    obs: Obs, settings_folder: Path, source: str = "obs-filter", settings: str = ""
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The real one, in a process group of its own."""
     (settings_folder / "obs-stylizer" / "config.yaml").write_text(
-        "web: {enabled: false}\npreload: false\n", "utf-8"
+        f"web: {{enabled: false}}\npreload: false\n{settings}", "utf-8"
     )
     with (settings_folder / "daemon.log").open("ab") as log:
         options = f"--source {source} --sink null --preset inverted --size {SIZE}"

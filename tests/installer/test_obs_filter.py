@@ -21,6 +21,7 @@ from obs_stylizer.obs_filter.layout import NONE, VERSION
 from obs_stylizer.obs_filter.listing import Sign, list_filters
 from obs_stylizer.obs_filter.mapping import FilterMapping
 from tests.fakes import display, real_obs
+from tests.fakes.real_obs import SCENES
 from tests.installer.filter_in_obs import (
     KIND,
     SIZE,
@@ -161,6 +162,24 @@ def test_two_filters_each_in_its_own_style(here: Obs, settings_folder: Path) -> 
         here.waits_for("Two", tinted(two))
     here.waits_for("Two", two, 10)
     here.remove("One", "Two")
+
+
+def test_scenes_and_events_act_as_with_a_camera(here: Obs, settings_folder: Path) -> None:
+    plain = noise(9)
+    here.show("Camera", plain)
+    port, password = here.real.port, here.real.password
+    settings = f"obs: {{port: {port}, password: {password}, scenes: {{{SCENES[1]}: tinted}}}}\n"
+    with daemon(here, settings_folder, "obs-filter:Camera", settings):
+        here.waits_for("Camera", inverted(plain))
+        here.ask("SetCurrentProgramScene", sceneName=SCENES[1])
+        here.waits_for("Camera", tinted(plain))
+        event = {"obs_stylizer": {"command": "preset", "name": "inverted"}}
+        here.ask("BroadcastCustomEvent", eventData=event)
+        here.waits_for("Camera", inverted(plain))
+        here.ask("BroadcastCustomEvent", eventData={"obs_stylizer": {"command": "bypass"}})
+        here.waits_for("Camera", plain)
+        here.ask("SetCurrentProgramScene", sceneName=SCENES[0])
+    here.remove("Camera")
 
 
 @pytest.fixture

@@ -162,10 +162,11 @@ def test_signs_of_life_and_words_reach_the_filter(folder: Path, filters: list[Fa
     source = source_for()
     source.open()
     assert int(one.head["beat"][0]) == 0
-    source.describe("Great Wave")
+    source.describe("Great Wave", "http://127.0.0.1:8765/")
     source.beat()
     assert int(one.head["beat"][0]) > 0
     assert one.text("on_air") == "Great Wave"
+    assert one.text("panel") == "http://127.0.0.1:8765/"
     source.close()
     # The plain picture is back at once, and not after a second without a sign of life.
     assert int(one.head["beat"][0]) == 0
