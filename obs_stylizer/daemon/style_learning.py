@@ -28,6 +28,7 @@ from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.messages import Event, StyleLearning
 from obs_stylizer.styling.gallery import save_picture
+from obs_stylizer.styling.installed_styles import free_name
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ class StyleLearner:
 
         Args:
             picture: path of its file.
-            name: of the style; "" for the file's own.
+            name: of the style; "" for the file's own. Where it is taken, a number is added:
+                whoever sends a picture does not know what there is.
             seconds: how long to learn.
 
         Returns:
@@ -93,6 +95,7 @@ class StyleLearner:
             raise UsageError(
                 f"“{name or path.stem}” gives no name", "name it with letters from a to z or digits"
             )
+        word = free_name(word)
         self._begin(_Subject(path.absolute(), word), seconds)
         return word
 

@@ -75,6 +75,16 @@ def refuse_taken(name: str, model: NativeModel) -> None:
         raise UsageError(f"there is a preset {name} already", "choose another name with --name")
 
 
+def free_name(name: str) -> str:
+    """Return ``name``, or with the first number behind it that no style and no preset has."""
+    for number in range(1, MAX_INSTALLED + 2):
+        tried = name if number == 1 else f"{name}-{number}"
+        places = [folder / f"{tried}.yaml" for folder in preset_folders()]
+        if not any(path.exists() for path in (*places, styles_folder() / f"{tried}{SUFFIX}")):
+            break
+    return tried
+
+
 def install(pack: StylePack, replace: bool = False) -> Path:
     """Install ``pack``, and make a preset of its name.
 

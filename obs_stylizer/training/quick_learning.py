@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
@@ -48,6 +50,7 @@ from obs_stylizer.training.tensors import to_pixels, to_tensor
 BUNDLED: Final = Path(__file__).parent / "bundled"
 FEATURES: Final = BUNDLED / "vgg16_to_conv4_1_int8.npz"
 PHOTOGRAPHS: Final = BUNDLED / "photographs"
+MOST_PIXELS: Final = 50_000_000
 LEAST_SIDE: Final = 64
 """A picture with a shorter side has no strokes to learn."""
 
@@ -57,19 +60,23 @@ _FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
 _CONTENT: Final = "conv3_3"
 _KEPT: Final = "conv3_1"
 _CROP: Final = 224
+_MARGIN: Final = 16
+"""Pixels at each side that no loss sees: the generator knows the border by the zeros beyond, and a
+style may paint bands along it."""
 _FINE_CROP: Final = 96
 _LEARNING_RATE: Final = 0.03
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
-_BOLDNESS: Final = (0.3, 2.0)
+_BOLDNESS: Final = (0.4, 2.0)
 _BOLDNESS_GAIN: Final = 0.3
-_CONTENT_KEPT: Final = 0.55
+_CONTENT_KEPT: Final = 0.5
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
 _AVERAGED: Final = 0.9
 _FLAT: Final = 2.0
+_SMALLER: Final = "make it smaller: 1000 pixels a side are plenty"
 _FRAMES: Final = 6
 _MOST_DECODED: Final = 300
 FILMS: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
@@ -211,13 +218,14 @@ class QuickLearner:
         """Return the loss, the style ratio and the content that is kept."""
         with self._precision.autocast():
             made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
+            made = _inner(made)
             broad = self._features(shrink(made, 0.5), _BROAD)
             fine = self._features(cut(made, _FINE_CROP, [photograph.place]), _FINE)
         broad_distances = self._distances(broad, _BROAD)
         style = broad_distances.sum() + self._distances(fine, _FINE, fine=True).sum()
         content = content_distance(broad[_CONTENT], photograph.content, photograph.emphasis).sum()
         loss = self._boldness * style + content
-        loss = loss + _TONE * tone_distance(made, photograph.pixels).sum()
+        loss = loss + _TONE * tone_distance(made, _inner(photograph.pixels)).sum()
         loss = loss + _VARIATION * total_variation(made)
         ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
         kept = float(content_similarity(fine[_KEPT].detach(), photograph.kept))
@@ -253,11 +261,12 @@ class QuickLearner:
         known = self._known.get(place)
         if known is None:
             pixels = to_tensor([self._crops[place]])
-            small = shrink(pixels, 0.5)
+            seen = _inner(pixels)
+            small = shrink(seen, 0.5)
             crop = int(self._random.integers(2**31))
             with self._precision.autocast():
                 found = self._features(small, {*_BROAD, _CONTENT})
-                part = self._features(cut(pixels, _FINE_CROP, [crop]), [_KEPT])
+                part = self._features(cut(seen, _FINE_CROP, [crop]), [_KEPT])
             content = found[_CONTENT].float()
             mask = F.adaptive_avg_pool2d(skin_mask(small), content.shape[-2:])
             distances = self._distances(found, _BROAD).clamp_min(1e-6)
@@ -302,7 +311,8 @@ def read_style(path: Path) -> list[Pixels]:
         TrainingError: it is neither, or cannot be read.
     """
     if path.suffix.lower() not in FILMS:
-        return [read_picture(path)]
+        _refuse_huge(path)
+        return [_reduced(read_picture(path))]
     frames: list[Pixels] = []
     try:
         with av.open(str(path)) as film:
@@ -316,10 +326,35 @@ def read_style(path: Path) -> list[Pixels]:
     except (OSError, IndexError, av.error.FFmpegError) as cause:
         raise TrainingError(f"the film {path} cannot be read: {cause}") from cause
     # Films begin and end in black, which is no style.
-    useful = [frame for frame in frames if float(frame.std(axis=(0, 1)).max()) >= _FLAT]
+    useful = [frame for frame in frames if float(_sampled(frame).std(axis=(0, 1)).max()) >= _FLAT]
     if not useful:
         raise TrainingError(f"the film {path} shows nothing to learn from", "take another")
     return useful
+
+
+def _refuse_huge(path: Path) -> None:
+    """Refuse a picture that would take gigabytes of memory to open, by what its file says."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                width, height = image.size
+    except Image.DecompressionBombError as cause:
+        raise TrainingError(f"{path} has too many pixels: {cause}", _SMALLER) from cause
+    except (OSError, ValueError):
+        # Reading it tells what is wrong with it.
+        return
+    if width * height > MOST_PIXELS:
+        raise TrainingError(
+            f"{path} has {width * height / 1e6:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}",
+            _SMALLER,
+        )
+
+
+def _reduced(picture: Pixels) -> Pixels:
+    """Return a picture at no more than what is learnt from."""
+    large = min(picture.shape[:2]) > 2 * _STYLE_SIZE
+    return scale_to_short_side(picture, 2 * _STYLE_SIZE) if large else picture
 
 
 def _frame_at(frames: Iterator[av.VideoFrame], seconds: float) -> av.VideoFrame | None:
@@ -343,8 +378,14 @@ def check_picture(picture: Pixels) -> None:
             f"the picture is {width}x{height} pixels, too small to have strokes",
             f"take one whose sides are {LEAST_SIDE} pixels or more",
         )
-    if float(picture.std(axis=(0, 1)).max()) < _FLAT:
+    if float(_sampled(picture).std(axis=(0, 1)).max()) < _FLAT:
         raise TrainingError("the picture has a single colour and no style to learn", "take another")
+
+
+def _sampled(picture: Pixels) -> Pixels:
+    """Return every so many pixels, some 256 along each side."""
+    down, across = (max(1, side // 256) for side in picture.shape[:2])
+    return picture[::down, ::across]
 
 
 @cache
@@ -389,6 +430,10 @@ def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:
         {name: value[:1] if name in by_row else value for name, value in weights.items()}
     )
     return spec, rows, generator.eval().requires_grad_(False)
+
+
+def _inner(pictures: Tensor) -> Tensor:
+    return pictures[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
 
 def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:

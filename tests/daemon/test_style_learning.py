@@ -15,7 +15,9 @@ from obs_stylizer.control.learning_files import PREVIEW, THUMBNAIL, learning_fol
 from obs_stylizer.daemon.style_learning import StyleLearner
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import Frame
+from obs_stylizer.inference.style_packs import styles_folder
 from obs_stylizer.realtime.messages import Event, StyleLearning
+from obs_stylizer.settings import preset_folders
 
 WORKS = """
 import json, sys
@@ -109,6 +111,23 @@ def test_it_is_followed_and_kept(
     heard.wait(is_at_work)
     learner.stop()
     assert not learning_folder().exists()
+
+
+def test_a_name_that_is_taken_gets_a_number(
+    learner_of: Callable[[str], StyleLearner], heard: Heard, picture: Path
+) -> None:
+    own = preset_folders()[1]
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "my-drawing.yaml").write_text("title: Mine\n", "utf-8")
+    styles_folder().mkdir(parents=True, exist_ok=True)
+    (styles_folder() / "my-drawing-2.style").write_text("", "utf-8")
+    try:
+        assert learner_of(WORKS).learn(str(picture), "", 5) == "my-drawing-3"
+        assert learner_of(WORKS).learn(str(picture), "scream", 5) == "scream-2"
+    finally:
+        (own / "my-drawing.yaml").unlink()
+        (styles_folder() / "my-drawing-2.style").unlink()
+    heard.wait(is_at_work)
 
 
 def test_it_is_forgotten(

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 
 from obs_stylizer.cli import quick_learn
 from obs_stylizer.cli.app import run_command_line
@@ -165,6 +166,13 @@ def test_what_is_brought_along_is_small_and_its_licences_are_named() -> None:
 def test_a_picture_without_a_style_is_refused(picture: Pixels, says: str) -> None:
     with pytest.raises(TrainingError, match=says):
         check_picture(picture)
+
+
+def test_a_picture_that_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    Image.new("1", (10_000, 6_000)).save(path)
+    with pytest.raises(TrainingError, match="60 megapixels, more than 50"):
+        read_style(path)
 
 
 def test_the_style_of_a_film_is_that_of_its_frames(tmp_path: Path) -> None:
