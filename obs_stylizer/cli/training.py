@@ -199,6 +199,14 @@ def export(
             typer.echo(f"{name}: int8 at {decibels:.1f} dB of float")
         typer.echo(f"written: {small} ({small.stat().st_size / 1e6:.2f} MB)")
 
+    if opened.recipe.finish is not None:
+        from obs_stylizer.training.filter_export import finish_model
+
+        for path in (target, target.with_name(f"{target.stem}.int8.onnx")):
+            if path.exists():
+                finish_model(path, opened.recipe.finish)
+        typer.echo("finished by the recipe's filter")
+
     if f16:
         _export_half(target, held_out)
 

@@ -6,71 +6,27 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final
 
 import numpy as np
 import onnx
 import onnx.compose
 import onnxruntime
 import torch
-from pydantic import Field, model_validator
 
-from obs_stylizer.documents import Section, load_document
+from obs_stylizer.documents import load_document
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, OUTPUT, ModelSpec, spec_of, write_spec
 from obs_stylizer.training.export import PARITY_SIZES, to_onnx
-from obs_stylizer.training.filter_networks import (
-    BlocksPrint,
-    BlocksRecipe,
-    HalftonePrint,
-    HalftoneRecipe,
-    OilPaint,
-    OilRecipe,
-    Watercolour,
-    WatercolourRecipe,
-)
+from obs_stylizer.training.filter_networks import build_filter
+from obs_stylizer.training.filter_recipes import FilterKind, FilterRecipe
 from obs_stylizer.training.native import FrameNetwork
 from obs_stylizer.training.pictures import fit_frame
 
 LARGEST_SHARE: Final = 0.002
 """Of pixels that ONNX Runtime may show otherwise than torch: those half-way between colours."""
 _SAME: Final = 2
-_KINDS: Final = ("halftone", "blocks", "oil", "watercolour")
-
-
-class FilterRecipe(Section):
-    """What a filter is called, and which of the kinds it is."""
-
-    name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
-    title: str = ""
-    licence: str = "unknown"
-    author: str = ""
-    training_data: str = ""
-    objective: Literal["filter"]
-    over: str = ""
-    """File of the generator whose picture is filtered, beside the recipe; empty: the frame."""
-    halftone: HalftoneRecipe | None = None
-    blocks: BlocksRecipe | None = None
-    oil: OilRecipe | None = None
-    watercolour: WatercolourRecipe | None = None
-
-    @model_validator(mode="after")
-    def _is_of_one_kind(self) -> Self:
-        if sum(getattr(self, kind) is not None for kind in _KINDS) != 1:
-            raise ValueError(f"give exactly one of {', '.join(_KINDS)}")
-        return self
-
-    def build(self) -> FrameNetwork:
-        """Return its network."""
-        if self.halftone is not None:
-            return HalftonePrint(self.halftone)
-        if self.blocks is not None:
-            return BlocksPrint(self.blocks)
-        if self.oil is not None:
-            return OilPaint(self.oil)
-        assert self.watercolour is not None
-        return Watercolour(self.watercolour)
 
 
 def load_filter_recipe(path: Path) -> FilterRecipe:
@@ -99,7 +55,7 @@ def export_filter(path: Path, output: Path, pictures: Sequence[Pixels]) -> list[
             torch and ONNX Runtime disagree.
     """
     recipe = load_filter_recipe(path)
-    network = recipe.build().eval()
+    network = build_filter(recipe).eval()
     model = to_onnx(network)
     shares = [_differing(network, model, pictures, size) for size in PARITY_SIZES]
     bases: list[tuple[Path | None, Path]] = [(None, output)]
@@ -119,11 +75,37 @@ def export_filter(path: Path, output: Path, pictures: Sequence[Pixels]) -> list[
             spec = spec_of(below, base_file)
             if spec.styles:
                 raise TrainingError(f"{base_file} mixes styles", "take one that has none")
-        made = model if below is None else _joined(below, model)
+        made = model
+        if below is not None:
+            made = _joined(below, model)
+            del made.metadata_props[:]
         write_spec(made, _describe(recipe, digest, network.size_multiple, spec))
         onnx.checker.check_model(made)
         onnx.save(made, target)
     return shares
+
+
+def finish_model(path: Path, kind: FilterKind) -> None:
+    """Let a filter work on the picture of an exported generator, in its file.
+
+    Args:
+        path: a native generator; it is replaced.
+        kind: the filter.
+
+    Raises:
+        TrainingError: its pictures are a mix of styles, whose weights a filter has no input for.
+    """
+    below = onnx.load(path)
+    spec = spec_of(below, path)
+    if spec.styles:
+        raise TrainingError(f"{path} mixes styles", "leave out finish")
+    network = build_filter(kind).eval()
+    made = _joined(below, to_onnx(network))
+    multiple = math.lcm(network.size_multiple, spec.size_multiple)
+    even = kind.oil is None and kind.watercolour is None
+    write_spec(made, spec.model_copy(update={"size_multiple": multiple, "keeps_in_half": even}))
+    onnx.checker.check_model(made)
+    onnx.save(made, path)
 
 
 def _differing(
@@ -154,23 +136,29 @@ def _differing(
 
 def _joined(below: onnx.ModelProto, above: onnx.ModelProto) -> onnx.ModelProto:
     """Return one graph that filters what ``below`` makes."""
-    upper = onnx.compose.add_prefix(above, "above_")
-    lower = onnx.compose.add_prefix(below, "below_", rename_inputs=False, rename_outputs=False)
-    upper.ir_version = lower.ir_version
+    # What is below keeps its names: by them its weights are read back for further training.
+    prefix = "above_"
+    while any(name.startswith(prefix) for node in below.graph.node for name in node.output):
+        prefix += "above_"
+    upper = onnx.compose.add_prefix(above, prefix)
+    upper.ir_version = below.ir_version
+    kept = list(below.metadata_props)
+    del below.metadata_props[:]
     made: onnx.ModelProto = onnx.compose.merge_models(
-        lower, upper, [(OUTPUT, f"above_{FRAME_INPUT}")]
+        below, upper, [(OUTPUT, f"{prefix}{FRAME_INPUT}")]
     )
     # Inside it carries another name, so that the whole can have this one.
     for node in made.graph.node:
         for names in (node.input, node.output):
             for number, name in enumerate(names):
                 if name == OUTPUT:
-                    names[number] = "below_picture"
-                elif name == f"above_{OUTPUT}":
+                    names[number] = f"{prefix}takes"
+                elif name == f"{prefix}{OUTPUT}":
                     names[number] = OUTPUT
     made.graph.output[0].name = OUTPUT
     del made.graph.value_info[:]
     del made.metadata_props[:]
+    made.metadata_props.extend(kept)
     return made
 
 

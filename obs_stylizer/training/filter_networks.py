@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
-from obs_stylizer.documents import Section
+from obs_stylizer.training.filter_recipes import (
+    BlocksRecipe,
+    FilterKind,
+    HalftoneRecipe,
+    OilRecipe,
+    WatercolourRecipe,
+)
 from obs_stylizer.training.native import FrameNetwork
-
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
-Radii = Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(min_length=1, max_length=4)]
 
 _LUMINANCE = (0.299, 0.587, 0.114)
 _STEPS = (
@@ -33,52 +34,16 @@ _PAPER = 128
 """Pixels after which the paper repeats."""
 
 
-class HalftoneRecipe(Section):
-    """Flat inks, and dots of a fixed screen for what lies between two of them."""
-
-    inks: Annotated[tuple[Colour, ...], Field(min_length=2, max_length=32)]
-    contrast: float = Field(default=1.15, gt=0, le=4)
-    """Lightness is spread by this around the middle before an ink is chosen."""
-    chroma: float = Field(default=1.9, ge=0, le=4)
-    """Colours are made this many times as strong before an ink is chosen."""
-    dot: float = Field(default=0.42, ge=0, le=0.5)
-    """Radius of the largest dot, in distances between dots."""
-
-
-class BlocksRecipe(Section):
-    """Blocks of constant size in the colours of a fixed palette."""
-
-    palette: Annotated[tuple[Colour, ...], Field(min_length=2, max_length=256)]
-    side: int = Field(default=4, ge=2, le=32)
-    """Of a block, in pixels of the process size."""
-    contrast: float = Field(default=1.1, gt=0, le=4)
-    chroma: float = Field(default=1.3, ge=0, le=4)
-    dither: float = Field(default=0.06, ge=0, le=0.5)
-    """How far neighbours are drawn apart before a colour is chosen, in whole lightnesses."""
-
-
-class OilRecipe(Section):
-    """Patches of even colour with clean borders, as a flat brush leaves them."""
-
-    radii: Radii = (4, 5)
-    """Of the brush in each pass, in pixels of the process size."""
-    contrast: float = Field(default=1.1, gt=0, le=4)
-    chroma: float = Field(default=1.35, ge=0, le=4)
-    relief: float = Field(default=0.5, ge=0, le=2)
-    """How strongly light from above and the left shows the borders of patches."""
-
-
-class WatercolourRecipe(Section):
-    """Thin washes on paper: darker where they dried last, uneven where pigment settled."""
-
-    radii: Radii = (4, 4)
-    lightness: float = Field(default=0.22, ge=0, le=0.9)
-    """Share of the way to white paper."""
-    chroma: float = Field(default=1.5, ge=0, le=4)
-    wet_edges: float = Field(default=1.2, ge=0, le=8)
-    """How much darker a wash is at its border."""
-    granulation: float = Field(default=0.16, ge=0, le=2)
-    """How unevenly pigment settles: blots, and the grain of the paper."""
+def build_filter(recipe: FilterKind) -> FrameNetwork:
+    """Return the network of the one kind that ``recipe`` names."""
+    if recipe.halftone is not None:
+        return HalftonePrint(recipe.halftone)
+    if recipe.blocks is not None:
+        return BlocksPrint(recipe.blocks)
+    if recipe.oil is not None:
+        return OilPaint(recipe.oil)
+    assert recipe.watercolour is not None
+    return Watercolour(recipe.watercolour)
 
 
 class HalftonePrint(FrameNetwork):
@@ -252,17 +217,17 @@ def even_patches(pictures: Tensor, radius: int) -> Tensor:
     centred = pictures - 0.5
     squares = centred.square().sum(1, keepdim=True)
     means = _blurred(torch.cat([centred, squares], 1), 0.42 * radius)
+    mean, square = means[:, :3], means[:, 3:]
+    variance = (square - mean.square().sum(1, keepdim=True)).clamp(min=0) * (255**2 / 3)
+    weight = 1 / (1 + variance.square().square())
+    # How even an area is depends on it alone, so all is weighed once and then only moved.
     reach = max(1, round(0.62 * radius))
-    padded = _padded(means, reach, reach)
-    total = weights = torch.zeros_like(squares)
+    weighed = _padded(torch.cat([mean * weight, weight], 1), reach, reach)
+    total = torch.zeros_like(means)
     for down, across in _STEPS:
         top, left = reach + round(down * reach), reach + round(across * reach)
-        area = padded[:, :, top : top + height, left : left + width]
-        mean, square = area[:, :3], area[:, 3:]
-        variance = (square - mean.square().sum(1, keepdim=True)).clamp(min=0) * (255**2 / 3)
-        weight = 1 / (1 + variance.square().square())
-        total, weights = total + mean * weight, weights + weight
-    return total / weights.clamp(min=1e-20) + 0.5
+        total = total + weighed[:, :, top : top + height, left : left + width]
+    return total[:, :3] / total[:, 3:].clamp(min=1e-20) + 0.5
 
 
 def _blurred(pictures: Tensor, sigma: float) -> Tensor:

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from obs_stylizer.documents import Section, load_document
 from obs_stylizer.errors import DocumentError, TrainingError
+from obs_stylizer.training.filter_recipes import FilterKind
 from obs_stylizer.training.objective_recipes import (
     EnhanceRecipe,
     GenerateRecipe,
@@ -240,6 +241,8 @@ class Recipe(Section):
     compile: Literal["auto"] | bool = "auto"
     """yes: generators and feature networks go through torch.compile, which takes minutes at the
     start; auto: on a GPU only, because a painting's update was no quicker with it on a CPU."""
+    finish: FilterKind | None = None
+    """A filter that works on the generator's picture in the exported file."""
     objective: Literal["painting", "paired", "enhance", "unpaired", "generate", "segmentation"]
     painting: PaintingRecipe | None = None
     paired: PairedRecipe | None = None
@@ -298,7 +301,7 @@ class Recipe(Section):
         Comments and the order of keys do not count, nor how often something is written, nor the
         wall-clock budget: that may be changed between two sittings of a run.
         """
-        left_out: dict[str, Any] = {"schedule": _NOT_IN_DIGEST}
+        left_out: dict[str, Any] = {"schedule": _NOT_IN_DIGEST, "finish": True}
         left_out |= {name: True for name in _LATER_OBJECTIVES if getattr(self, name) is None}
         if self.compile == "auto":
             left_out["compile"] = True

@@ -16,23 +16,41 @@ from obs_stylizer.errors import DocumentError, TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import spec_of
 from obs_stylizer.styling.geometry import scale_into
-from obs_stylizer.training.filter_export import export_filter
+from obs_stylizer.training.export import export_run
+from obs_stylizer.training.exported_weights import weights_of
+from obs_stylizer.training.filter_export import export_filter, finish_model
 from obs_stylizer.training.filter_networks import (
     BlocksPrint,
-    BlocksRecipe,
     HalftonePrint,
-    HalftoneRecipe,
     OilPaint,
-    OilRecipe,
     Watercolour,
-    WatercolourRecipe,
     even_patches,
 )
+from obs_stylizer.training.filter_recipes import (
+    BlocksRecipe,
+    FilterKind,
+    HalftoneRecipe,
+    OilRecipe,
+    WatercolourRecipe,
+)
+from obs_stylizer.training.generators import build_generator
+from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.trainer import Trainer
 
-from .conftest import scene
+from .conftest import make_content, scene
 
 pytestmark = pytest.mark.training
 
+PAIRED = """
+name: tiny-ink
+objective: paired
+paired: {{teacher: ink, l1: 1, feature_matching: 0}}
+data: {{content: ["{folder}/content"], hold_out: 1, crop: 32, short_side: [48, 80]}}
+generator: {{kind: fast, channels: 8, blocks: 1, normalise: no, detail: yes, correction: yes}}
+adversarial: {{weight: 0}}
+temporal: {{weight: 0}}
+schedule: {{steps: 3, batch: 2}}
+"""
 COLOURS = ("#000000", "#ffffff", "#ff0000", "#0000ff")
 
 
@@ -132,6 +150,29 @@ def test_paints_the_same_in_onnx(kind: str, tmp_path: Path) -> None:
     assert made.shape == (96, 160, 3)
     spec = spec_of(onnx.load(tmp_path / "look.onnx"), tmp_path)
     assert not spec.keeps_in_half
+
+
+def test_finishes_a_trained_generator_that_can_still_be_taught(
+    tmp_path: Path,
+) -> None:
+    trained = tmp_path / "ink.yaml"
+    trained.write_text(PAIRED.format(folder=make_content(tmp_path)), "utf-8")
+    Trainer(RunDirectory.create(tmp_path / "run", trained), torch.device("cpu")).train()
+    run_directory = RunDirectory.open(tmp_path / "run")
+    model = tmp_path / "network.onnx"
+    export_run(run_directory, model, [scene(0, 200, 300)])
+    plain = run(model, scene(0, 96, 160))
+    finish_model(model, FilterKind(halftone=HalftoneRecipe(inks=COLOURS)))
+    made = run(model, scene(0, 96, 160))
+    wanted = HalftonePrint(HalftoneRecipe(inks=COLOURS))(torch.from_numpy(plain[None]))
+    assert (made == wanted[0].numpy()).mean() > 0.99
+    finish_model(model, FilterKind(oil=OilRecipe()))
+    assert run(model, scene(0, 96, 160)).shape == (96, 160, 3), "one over the other"
+    generator = build_generator(run_directory.recipe.generator, 0)
+    kept = weights_of(model, generator)
+    state = run_directory.load_checkpoint(torch.device("cpu"))["average"]
+    for name, value in kept.items():
+        torch.testing.assert_close(value, state[f"translator.{name}"], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(
