@@ -34,7 +34,7 @@ _LEAST_STEPS: Final = 3
 ENOUGH_STEPS: Final = 100
 """Samples after which a row has mostly been learnt; each takes a core a quarter of a second where
 it computes in bfloat16."""
-_PATIENCE: Final = 4
+_LONGEST: Final = 4
 _TITLE_LENGTH: Final = 80
 
 
@@ -115,9 +115,9 @@ def _share(gone: float, seconds: float, steps: int) -> float:
     """Return how much of the learning is done, 0 to 1 and beyond.
 
     Where a picture on air leaves it little of the processor, it goes on until it has seen enough,
-    for at most :data:`_PATIENCE` times as long.
+    for at most :data:`_LONGEST` times as long.
     """
-    return max(min(gone / seconds, steps / ENOUGH_STEPS), gone / (_PATIENCE * seconds))
+    return max(min(gone / seconds, steps / ENOUGH_STEPS), gone / (_LONGEST * seconds))
 
 
 def _known_row(name: str, model: NativeModel) -> Any:
