@@ -31,7 +31,7 @@ _STEEPNESS: Final = 1.5
 _LEAST_WIDTH: Final = 640
 """Of the frames that edges are found in, where there are as many pixels."""
 _LIKELY: Final = 76
-_SURE: Final = 229
+_SURE: Final = 242
 _SURE_AREA: Final = 0.003
 """Levels of what may be a person, and of what surely is; how much of the frame must be sure."""
 _NOTHING: Final = 0.06
@@ -97,8 +97,10 @@ class PersonMask:
         size = (self._session.size.width, self._session.size.height)
         # Halving is many times quicker than any other area average, and is wanted anyway.
         self._guide = _halved(frame)
-        seen = cv2.resize(self._guide, size, interpolation=cv2.INTER_AREA)
-        self._seen = np.asarray(seen, np.uint8)
+        near = _halved(self._guide, size[0]) if self._guide is not frame else frame
+        close = near.shape[1] < 1.5 * size[0]
+        how = cv2.INTER_LINEAR if close else cv2.INTER_AREA
+        self._seen = np.asarray(cv2.resize(near, size, interpolation=how), np.uint8)
         found = _sure_parts(self._session.run(self._seen))
         if motion is None:
             motion = self._motion.observe(self._seen)
@@ -161,9 +163,10 @@ def _sure_parts(found: Pixels) -> Floats:
     return found * kept[parts] * np.float32(1 / 255)
 
 
-def _halved(frame: Pixels) -> Pixels:
+def _halved(frame: Pixels, least: int = _LEAST_WIDTH) -> Pixels:
+    """Return ``frame`` at half its size where that is no narrower than ``least``, else itself."""
     height, width = frame.shape[:2]
-    if width // 2 < _LEAST_WIDTH or width % 2 or height % 2:
+    if width // 2 < least or width % 2 or height % 2:
         return frame
     half = cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(half, np.uint8)

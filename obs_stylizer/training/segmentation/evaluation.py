@@ -7,6 +7,8 @@
 * ``iou_portraits``: with the careful teacher, on held-out photographs as they are.
 * ``boundary_f``: F-measure of the edges, which count as met within two pixels of the mask's.
 * ``marked_without_people``: share of pixels over one half in frames with nobody in them.
+* ``marked_on_air_without_people``: the same of what is left once only what the network is sure of
+  is kept.
 * ``flicker``: mean change of the calm mask from frame to frame where only camera noise changes.
 * ``flicker_on_clips``: mean difference from the mask before, carried along the motion, where that
   is known.
@@ -114,6 +116,9 @@ def evaluate_mask(
     empty = objective.held_out_samples(pictures, SIZE, 0)
     figures["marked_without_people"] = _mean(
         float((masker(sample.frame) > 127).mean()) for sample in empty
+    )
+    figures["marked_on_air_without_people"] = _mean(
+        float((PersonMask(_Network(masker)).find(sample.frame) > 0.5).mean()) for sample in empty
     )
     figures["flicker"] = _mean(_flicker(masker, photo) for _, photo in photographs[:4])
     if clips:

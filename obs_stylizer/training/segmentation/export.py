@@ -24,7 +24,7 @@ from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, ModelSpe
 from obs_stylizer.training.export import OPSET, Parity, quiet_exporter
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import RunDirectory
-from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork
+from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork, enlarging
 
 PARITY_SIZES: Final = (FrameSize(256, 144), FrameSize(192, 144))
 _LARGEST_DIFFERENCE: Final = 3
@@ -51,6 +51,8 @@ class NativeMaskNetwork(nn.Module):
                 assert isinstance(norm, nn.BatchNorm2d)
                 module[0] = fuse_conv_bn_eval(convolution, norm)
                 module[1] = nn.Identity()
+        for name in ("narrow_eighth", "narrow_quarter", "narrow_half"):
+            setattr(self.network, name, enlarging(getattr(self.network, name)))
         for weights in self.network.parameters():
             weights.data = weights.data.half().float()
 
@@ -147,6 +149,7 @@ def to_onnx(native: NativeMaskNetwork) -> onnx.ModelProto:
     if program is None:
         raise TrainingError("torch exported no graph")
     model: onnx.ModelProto = program.model_proto
+    average_by_pooling(model)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[1].dim_param = "height"
         value.type.tensor_type.shape.dim[2].dim_param = "width"
@@ -157,6 +160,21 @@ def to_onnx(native: NativeMaskNetwork) -> onnx.ModelProto:
         node.doc_string = ""
     del model.metadata_props[:]
     return model
+
+
+def average_by_pooling(model: onnx.ModelProto) -> None:
+    """Bring ``model`` to :data:`OPSET`, which torch leaves because of the mean over all places.
+
+    Every other operator is the same in both; the checker would say so if one were not.
+    """
+    for node in model.graph.node:
+        if node.op_type == "ReduceMean":
+            pooled = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], node.output)
+            node.CopyFrom(pooled)
+    for entry in model.opset_import:
+        if entry.domain == "":
+            entry.version = OPSET
+    onnx.checker.check_model(model)
 
 
 def halve_weights(model: onnx.ModelProto) -> None:

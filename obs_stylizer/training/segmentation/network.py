@@ -74,11 +74,11 @@ class MaskNetwork(nn.Module):
         self.sixteenth = _Residual(_SIXTEENTH, dilation=2)
         self.everywhere = nn.Conv2d(_SIXTEENTH, _SIXTEENTH, 1)
         self.deepest = ConvNormReLU(_SIXTEENTH, _SIXTEENTH)
-        self.narrow_eighth = nn.Conv2d(_SIXTEENTH, _EIGHTH, 1)
+        self.narrow_eighth: nn.Module = nn.Conv2d(_SIXTEENTH, _EIGHTH, 1)
         self.up_eighth = ConvNormReLU(_EIGHTH, _EIGHTH)
-        self.narrow_quarter = nn.Conv2d(_EIGHTH, _QUARTER, 1)
+        self.narrow_quarter: nn.Module = nn.Conv2d(_EIGHTH, _QUARTER, 1)
         self.up_quarter = ConvNormReLU(_QUARTER, _QUARTER)
-        self.narrow_half = nn.Conv2d(_QUARTER, _HALF, 1)
+        self.narrow_half: nn.Module = nn.Conv2d(_QUARTER, _HALF, 1)
         self.up_half = ConvNormReLU(_HALF + 12, _HALF)
         self.last = nn.Conv2d(_HALF, 4, 3, padding=1)
 
@@ -108,13 +108,28 @@ class MaskNetwork(nn.Module):
         quarter = self.quarter(self.stem(by_four))
         eighth = self.eighth(self.to_eighth(quarter))
         deep = self.sixteenth(self.to_sixteenth(eighth))
-        deep = self.deepest(deep + self.everywhere(deep.mean((2, 3), keepdim=True)))
-        features = self.up_eighth(_twice(self.narrow_eighth(deep)) + eighth)
-        features = self.up_quarter(_twice(self.narrow_quarter(features)) + quarter)
-        features = torch.cat([_twice(self.narrow_half(features)), by_two], 1)
+        deep = self.deepest(deep + self.everywhere(F.adaptive_avg_pool2d(deep, 1)))
+        features = self.up_eighth(_enlarged(self.narrow_eighth, deep) + eighth)
+        features = self.up_quarter(_enlarged(self.narrow_quarter, features) + quarter)
+        features = torch.cat([_enlarged(self.narrow_half, features), by_two], 1)
         logits: Tensor = self.last(self.up_half(features))
         return logits
 
 
-def _twice(features: Tensor) -> Tensor:
-    return F.interpolate(features, scale_factor=2.0, mode="nearest")
+def _enlarged(narrow: nn.Module, features: Tensor) -> Tensor:
+    """Return what a 1x1 convolution makes of features, each place four times."""
+    made: Tensor = narrow(features)
+    if isinstance(narrow, nn.ConvTranspose2d):
+        return made
+    return F.interpolate(made, scale_factor=2.0, mode="nearest")
+
+
+def enlarging(narrow: nn.Module) -> nn.ConvTranspose2d:
+    """Return one layer that does what a 1x1 convolution and enlarging by two do."""
+    assert isinstance(narrow, nn.Conv2d)
+    made = nn.ConvTranspose2d(narrow.in_channels, narrow.out_channels, 2, 2)
+    weight = narrow.weight.detach().transpose(0, 1)
+    made.weight = nn.Parameter(weight.repeat(1, 1, 2, 2), requires_grad=False)
+    assert narrow.bias is not None
+    made.bias = nn.Parameter(narrow.bias.detach().clone(), requires_grad=False)
+    return made
