@@ -216,7 +216,9 @@ def _choose_file(model: NativeModel, precision: Precision, device: str) -> tuple
         ModelError: int8 is asked for and there is no int8 variant.
     """
     if precision is Precision.AUTO:
-        precision = Precision.INT8 if model.spec.precision == "int8" else best_precision(device)
+        precision = best_precision(device) if model.spec.keeps_in_half else Precision.F32
+        if model.spec.precision == "int8":
+            precision = Precision.INT8
     available = precisions_of(device)
     if precision not in available:
         raise ProviderError(

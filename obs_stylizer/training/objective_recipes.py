@@ -182,6 +182,12 @@ class EnhanceRecipe(TranslationRecipe):
     """Standard deviation of camera noise, of a range of 0 to 1."""
     jpeg: tuple[int, int] = (30, 95)
     """Quality that the picture is compressed with."""
+    scratches: tuple[float, float] = (0.0, 0.0)
+    """Scratches of an old film along its length, in a picture 100 pixels wide."""
+    dust: tuple[float, float] = (0.0, 0.0)
+    """Specks and missing flakes of an old film, in a hundred by a hundred pixels."""
+    fading: tuple[float, float] = (0.0, 0.0)
+    """Share of contrast and colour that an old film has lost."""
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> Self:
@@ -191,6 +197,9 @@ class EnhanceRecipe(TranslationRecipe):
             "light": (0.01, 1),
             "noise": (0, 1),
             "jpeg": (1, 100),
+            "scratches": (0, 20),
+            "dust": (0, 50),
+            "fading": (0, 0.95),
         }
         for name, (least, most) in limits.items():
             low, high = getattr(self, name)

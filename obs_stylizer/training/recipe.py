@@ -59,7 +59,14 @@ _LATER_KEYS = {
         "teacher_sizes",
         "kept_targets",
     ),
-    "enhance": ("perceptual", "perceptual_layers", "features"),
+    "enhance": (
+        "perceptual",
+        "perceptual_layers",
+        "features",
+        "scratches",
+        "dust",
+        "fading",
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +140,16 @@ def test_the_other_runtime_wins_where_it_is_faster(machine: Machine, model: Nati
 def test_of_equals_the_first_is_taken(machine: Machine, model: NativeModel) -> None:
     machine.costs = {BF16: 30.0, ORT: 28.0}
     assert open_session(model, SIZE, AUTO).runs_on.provider is P.OPENVINO
+
+
+def test_half_precision_is_not_tried_where_it_does_not_keep_the_picture(
+    machine: Machine, model: NativeModel
+) -> None:
+    machine.costs = {F32: 14.0, BF16: 2.0, ORT: 29.0}
+    delicate = replace(model, spec=model.spec.model_copy(update={"keeps_in_half": False}))
+    session = open_session(delicate, SIZE, AUTO)
+    assert session.runs_on.precision is Precision.F32
+    assert session.runs_on.provider is P.OPENVINO
 
 
 def test_the_second_start_does_not_probe_again(machine: Machine, model: NativeModel) -> None:

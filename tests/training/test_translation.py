@@ -343,3 +343,29 @@ def test_figures_of_a_painter_that_does_nothing() -> None:
     assert json.dumps(figures)
     with pytest.raises(TrainingError, match="no pictures to evaluate"):
         evaluate_pairs(lambda frame, mix: frame, [])
+
+
+def test_an_old_film_is_scratched_dusty_and_faded() -> None:
+    picture = np.full((120, 160, 3), (150, 110, 90), np.uint8)
+
+    def aged(**changed: tuple[float, float]) -> Pixels:
+        still: dict[str, Any] = {"downscale": (1, 1), "blur": (0, 0), "light": (1, 1)}
+        recipe = EnhanceRecipe(share=1, noise=(0, 0), jpeg=(100, 100), **still, **changed)
+        return degrade(picture, np.random.default_rng(1), recipe)
+
+    whole = aged()
+    assert np.abs(whole.astype(int) - picture).max() <= 3
+    for damage in ({"scratches": (3.0, 3.0)}, {"dust": (8.0, 8.0)}):
+        far = np.abs(aged(**damage).astype(int) - picture).max(axis=2) > 40
+        assert 0.002 < far.mean() < 0.3, damage
+    faded = aged(fading=(0.6, 0.6)).astype(float)
+    assert np.ptp(faded.mean((0, 1))) < np.ptp(picture[0, 0].astype(float))
+    assert np.ptp(faded, axis=(0, 1)).max() <= 4, "evenly"
+
+
+def test_damage_of_a_film_moves_no_other_draw() -> None:
+    picture = scene(1)
+    recipe = EnhanceRecipe(share=1)
+    aged = EnhanceRecipe(share=1, dust=(0, 1e-9))
+    made = [degrade(picture, np.random.default_rng(4), each) for each in (recipe, aged)]
+    assert np.array_equal(*made)
