@@ -25,6 +25,7 @@ from obs_stylizer.realtime.messages import (
     SourceOpened,
 )
 from obs_stylizer.realtime.pacing import Backoff
+from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.sources.base import AnsweredSource, Source, SourceInfo, SourceOptions
 from obs_stylizer.sources.open import make_source
 from obs_stylizer.sources.spec import SourceSpec
@@ -187,6 +188,9 @@ class Capture:
         self._tell(SourceOpened(spec, info))
 
     def _read_all(self, source: Source) -> None:
+        if isinstance(source, AnsweredSource):
+            # Somebody waits for the answer to each frame.
+            raise_thread_priority()
         following: int | None = None
         while not self._is_to_leave():
             frame = source.read(_READ_SECONDS)

@@ -184,7 +184,7 @@ class FilterMapping:
         self._write_text("presets", "\n".join(presets))
 
     def stay_fresh_for(self, seconds: float) -> None:
-        """Say for how long an answer may be shown; OBS's half second is the least."""
+        """Say for how long an answer may be shown; 0.4 s of OBS are the least."""
         self._header["fresh_ms"] = 1000 * seconds
 
     def read(self) -> FilterPicture | None:

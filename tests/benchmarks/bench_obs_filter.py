@@ -75,7 +75,7 @@ obs.obs_register_source = function(info)
         render(it)
         local took = clock() - began - drawn
         if it.frame ~= frame then
-            local fresh = it.has_picture and began / 1e9 - it.taken_at < 0.5
+            local fresh = it.has_picture and began / 1e9 - it.taken_at < 0.4
             file:write(string.format("%%d %%d %%d\\n", took, fresh and it.frame - it.shown or -1,
                 it.head and 1 or 0))
             file:flush()
@@ -184,7 +184,7 @@ def row_latency(bench: Bench) -> None:
     bench.obs.ask("CreateSourceFilter", **one)
     for options in (
         ("--preset", "great-wave", "--process-size", "320x180"),
-        ("--preset", "great-wave", "--process-size", "640x360"),
+        ("--preset", "great-wave", "--process-size", "448x252"),
     ):
         with bench.daemon(*options):
             while not bench.lines() or bench.lines()[-1][1] < 0:
