@@ -19,7 +19,7 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.obs_filter.alpha import premultiply, straight
 from obs_stylizer.obs_filter.layout import NONE, VERSION
 from obs_stylizer.obs_filter.listing import Sign, list_filters
-from obs_stylizer.obs_filter.mapping import FilterMapping
+from obs_stylizer.obs_filter.mapping import FilterMapping, fitted
 from tests.fakes import display, real_obs
 from tests.fakes.real_obs import SCENES
 from tests.installer.filter_in_obs import (
@@ -164,6 +164,7 @@ def test_two_filters_each_in_its_own_style(here: Obs, settings_folder: Path) -> 
     here.remove("One", "Two")
 
 
+@pytest.mark.slow
 def test_scenes_and_events_act_as_with_a_camera(here: Obs, settings_folder: Path) -> None:
     plain = noise(9)
     here.show("Camera", plain)
@@ -275,6 +276,7 @@ def test_a_daemon_of_another_version_is_refused_in_words(here: Obs, link: Filter
     assert f"the obs-stylizer that runs version {VERSION + 1}" in here.real.log()
 
 
+@pytest.mark.slow
 def test_process_sizes_and_torn_pictures(here: Obs, link: FilterMapping) -> None:
     rng = random.Random(3)
 
@@ -307,6 +309,40 @@ def test_removed_and_added_again(here: Obs, link: FilterMapping) -> None:
     assert found_filter() != link.path
 
 
+def wait_for_size(here: Obs, link: FilterMapping, size: FrameSize) -> None:
+    here.until(lambda: link.source_size == size)
+
+
+@pytest.mark.slow
+def test_sources_of_every_size(here: Obs, link: FilterMapping) -> None:
+    """Also those that a software renderer draws only now and then: nobody crashes."""
+    canvas = FrameSize(1280, 720)
+    colour = {"inputKind": "color_source_v3", "sceneName": SCENES[0], "inputName": "Red"}
+    here.ask("CreateInput", **colour, inputSettings={"color": 0xFF0000FF})
+    one = {"sourceName": "Red", "filterName": "style", "filterKind": KIND}
+    here.ask("CreateSourceFilter", **one, filterSettings={})
+    here.until(lambda: any(info.source == "Red" for info in list_filters()))
+    red = FilterMapping(next(info.path for info in list_filters() if info.source == "Red"))
+    for width, height in ((333, 777), (2, 2), (1, 1), (1921, 1081), (7680, 4320), (64, 64)):
+        settings = {"width": width, "height": height}
+        here.ask("SetInputSettings", inputName="Red", inputSettings=settings)
+        wait_for_size(here, red, FrameSize(width, height))
+        red.ask_for(fitted(FrameSize(width, height), canvas, red.slot_bytes))
+        answers = served(red, 1.5, inverted)
+        small = {"imageFormat": "png", "imageWidth": 8, "imageHeight": 8}
+        here.ask("GetSourceScreenshot", sourceName="Red", **small)
+        assert answers > 3 or width > 1000
+    here.remove("Red")
+    empty = {"inputKind": "image_source", "sceneName": SCENES[0], "inputName": "Empty"}
+    here.ask("CreateInput", **empty, inputSettings={})
+    here.ask("CreateSourceFilter", **{**one, "sourceName": "Empty"}, filterSettings={})
+    time.sleep(1.5)
+    assert all(info.source != "Empty" for info in list_filters())
+    red.close()
+    here.remove("Empty")
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root may mount")
 def test_a_full_file_system_is_said_and_the_source_stays_plain(
     screen: display.Display, tmp_path: Path
