@@ -180,8 +180,13 @@ class FilterMapping:
                 self._write_text(name, text)
 
     def offer(self, presets: list[str]) -> None:
-        """Write the names of presets that the filter's properties offer."""
-        self._write_text("presets", "\n".join(presets))
+        """Write which presets the filter's properties offer, as many as there is room for."""
+        text = ""
+        for name in presets:
+            if len((text + name).encode()) > HEADER["presets"].itemsize - 2:
+                break
+            text += name + "\n"
+        self._write_text("presets", text)
 
     def stay_fresh_for(self, seconds: float) -> None:
         """Say for how long an answer may be shown; 0.4 s of OBS are the least."""

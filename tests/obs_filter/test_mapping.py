@@ -243,6 +243,16 @@ def test_texts_are_cut_between_letters(filter_in_obs: FakeFilter) -> None:
     mapping.close()
 
 
+def test_of_many_presets_as_many_are_offered_as_there_is_room(filter_in_obs: FakeFilter) -> None:
+    mapping = FilterMapping(filter_in_obs.path)
+    names = [f"wäve-{number}" for number in range(500)]
+    mapping.offer(names)
+    offered = filter_in_obs.text("presets").split()
+    assert 100 < len(offered) < 500
+    assert offered == names[: len(offered)]
+    mapping.close()
+
+
 def test_signs_of_life_never_stand_still(filter_in_obs: FakeFilter) -> None:
     mapping = FilterMapping(filter_in_obs.path)
     filter_in_obs.head["beat"] = 2**32 - 1
