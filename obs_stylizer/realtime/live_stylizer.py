@@ -27,6 +27,8 @@ _HANGS_AFTER: Final = 1.5
 _TOO_BUSY: Final = 0.95
 _HEADROOM: Final = 0.7
 """Time of a frame's work as a share of the time between frames, to carry pictures and not to."""
+_FAR_TOO_BUSY: Final = 1.3
+"""The same of a run in the warm-up, which other work may have slowed down."""
 _BUSY_FRAMES: Final = 8
 _HEADROOM_FRAMES: Final = 150
 _SMOOTHED: Final = 0.2
@@ -128,7 +130,7 @@ class LiveStylizer(Stylizer):
             return
         if last.generator is not loaded.generator:
             self._newest_seconds = loaded.frame_seconds / max(1, len(self._generated(loaded)))
-        if self._carries and 0 < _TOO_BUSY * self.period < loaded.frame_seconds:
+        if self._carries and 0 < _FAR_TOO_BUSY * self.period < loaded.frame_seconds:
             self._is_carrying, self._leaning = True, 0
 
     def begin_first(self) -> None:
