@@ -158,8 +158,11 @@ class Reprojector:
             key.colours = _colour_map(key.frame, styled)
         plain = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
         mapped = cv2.transform(plain.astype(np.float32), key.colours)
-        around = cv2.resize(carried, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-        weight = cv2.resize(cv2.merge([seen, seen, seen]), half, interpolation=cv2.INTER_AREA)
+        # Halved again and again it takes half the time.
+        around = cv2.resize(carried, small, interpolation=cv2.INTER_AREA)
+        around = cv2.resize(around, half, interpolation=cv2.INTER_AREA).astype(np.float32)
+        share = cv2.resize(seen, half, interpolation=cv2.INTER_AREA)
+        weight = cv2.merge([share, share, share])
         missing = cv2.blur(cv2.multiply(cv2.subtract(around, mapped), weight), _REACH)
         shade = cv2.divide(missing, cv2.add(cv2.blur(weight, _REACH), (0.02,) * 4))
         shade = cv2.resize(shade, small, interpolation=cv2.INTER_LINEAR)
