@@ -79,8 +79,22 @@ def raise_thread_priority() -> bool:
         return bool(kernel.SetThreadPriority(kernel.GetCurrentThread(), _WINDOWS_TIME_CRITICAL))
     if not sys.platform.startswith("linux"):
         return False
+    if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        return _raise_real_time()
     nicer = _lower_nice_value()
     return _shorten_slice() or nicer
+
+
+def _raise_real_time() -> bool:
+    """Go one step above the rest of a process that was started as a real-time one."""
+    policy = os.sched_getscheduler(0)
+    step = min(os.sched_getparam(os.getpid()).sched_priority + 1, os.sched_get_priority_max(policy))
+    try:
+        os.sched_setscheduler(0, policy, os.sched_param(step))
+    except OSError as error:
+        log.debug("%s is no step above the rest: %s", threading.current_thread().name, error)
+        return False
+    return True
 
 
 def _lower_nice_value() -> bool:

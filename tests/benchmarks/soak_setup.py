@@ -262,6 +262,8 @@ def _fill(running: Running) -> None:
         "provider": "cpu",
         "threads": 1,
         "preload": False,
+        # The camera is read past the driver that would tell of it.
+        "sleep": "off",
         "worker": {"hang_seconds": 1.5, "load_seconds": 2.5, "start_seconds": 20},
         "recording": {"folder": str(running.folder / "films"), "container": "mkv"},
         "web": {"port": running.port},

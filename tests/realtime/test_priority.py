@@ -67,3 +67,21 @@ def test_threads_are_raised_above_the_rest_of_their_process() -> None:
             check=True,
         )
         assert result.stdout.split() == ["(True,", f"{raised})", f"{nice}"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the policies are Linux's")
+def test_a_real_time_process_stays_one() -> None:
+    policy, own = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("only root may")
+    finally:
+        os.sched_setscheduler(0, policy, own)
+    seen = "raise_thread_priority(), os.sched_getscheduler(0), os.sched_getparam(0).sched_priority"
+    program = PROGRAM.replace("raise_thread_priority()))", f"({seen})))")
+    start = "import os\nos.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+    result = subprocess.run(
+        [sys.executable, "-c", start + program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split()[:3] == ["(True,", f"{os.SCHED_RR},", "2)"]
