@@ -171,6 +171,10 @@ def average_by_pooling(model: onnx.ModelProto) -> None:
         if node.op_type == "ReduceMean":
             pooled = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], node.output)
             node.CopyFrom(pooled)
+    used = {name for node in model.graph.node for name in node.input}
+    left = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(left)
     for entry in model.opset_import:
         if entry.domain == "":
             entry.version = OPSET
