@@ -80,7 +80,9 @@ def open_mask(
             f"person and background cannot be told apart: {error.message}", error.remedy
         ) from error
     # It has no variants in other number formats; int8 is asked for the sake of large generators.
-    options = replace(options, precision=Precision.AUTO)
+    # On one thread, the one that shows the frames: it is due at once, while a generator that has
+    # the other cores would be waited for.
+    options = replace(options, precision=Precision.AUTO, threads=1)
     session = MaskSession(open_session(model, mask_size(model, frame), options, trying))
     session.run(np.zeros(session.size.shape, np.uint8))
     log.debug("people are found at %s on %s", session.size, session.runs_on)
