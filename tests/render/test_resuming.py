@@ -193,7 +193,9 @@ def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     # New state here must be taken into obs_stylizer.render.memory, or resuming goes wrong.
     kept = {"_loaded", "_fade", "_last_moment"}
     own = {field.name for field in dataclasses.fields(Stylizer)}
-    stateless = {"motion", "size", "bypass", "stages", "clock", "_scratch"}
+    stateless = {"motion", "size", "bypass", "stages", "clock", "_scratch", "_second"}
+    # What is asked for, and what comes of each frame anew.
+    stateless |= {"keeps_alpha", "shows_mask", "alpha"}
     assert own - stateless == kept
     # The relief ends where a segment does, which is where a memory is taken.
     assert vars(Coherence(0.5)).keys() - {"share", "_carrier", "_relief"} == {"_last"}
@@ -204,7 +206,10 @@ def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
 
     loaded = LoadedPreset(Preset(title="Plain"), None, FrameSize(16, 16))
     fixed = {"preset", "generator", "frame_seconds", "_size", "_fit", "_before", "_after"}
-    assert vars(loaded).keys() - fixed == {"_motion", "_coherence", "reprojector", "state"}
+    # The weights by name only tell of the state.
+    fixed |= {"_weights"}
+    kept = {"_motion", "_coherence", "reprojector", "state", "sides", "second"}
+    assert vars(loaded).keys() - fixed == kept
 
 
 @pytest.mark.parametrize(
