@@ -64,13 +64,13 @@ _MARGIN: Final = 16
 """Pixels at each side that no loss sees: the generator knows the border by the zeros beyond, and a
 style may paint bands along it."""
 _FINE_CROP: Final = 96
-_LEARNING_RATE: Final = 0.03
+_LEARNING_RATE: Final = 0.05
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
-_BOLDNESS: Final = (0.4, 2.0)
+_BOLDNESS: Final = (0.5, 2.0)
 _BOLDNESS_GAIN: Final = 0.3
-_CONTENT_KEPT: Final = 0.5
+_CONTENT_KEPT: Final = 0.56
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
