@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -135,16 +135,38 @@ def export_run(
     if native.styles:
         spec = spec.model_copy(update={"weights_hash": give_rows(model)})
     write_spec(model, spec)
+    return save_checked(
+        model,
+        run,
+        output,
+        lambda part: [check_parity(native, part, pictures, size) for size in PARITY_SIZES],
+    )
+
+
+def save_checked(
+    model: onnx.ModelProto, run: RunDirectory, output: Path, check: Callable[[Path], list[Parity]]
+) -> list[Parity]:
+    """Write ``model`` to ``output`` and the recipe of ``run`` beside it, if it passes ``check``.
+
+    Args:
+        model: with its spec.
+        run: that it was trained in.
+        output: ends in ``.onnx``.
+        check: compares a file with torch; raises where they disagree.
+
+    Returns:
+        What ``check`` returned.
+    """
     onnx.checker.check_model(model)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "exported.onnx"
         onnx.save(model, part)
-        parity = [check_parity(native, part, pictures, size) for size in PARITY_SIZES]
+        parity = check(part)
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(part, output)
-    beside = output.with_suffix(".yaml")
-    if not beside.exists() or beside.read_bytes() != (run.path / "recipe.yaml").read_bytes():
-        shutil.copyfile(run.path / "recipe.yaml", beside)
+    beside, own = output.with_suffix(".yaml"), run.path / "recipe.yaml"
+    if not beside.exists() or beside.read_bytes() != own.read_bytes():
+        shutil.copyfile(own, beside)
     return parity
 
 
@@ -155,13 +177,37 @@ def to_onnx(native: FrameNetwork) -> onnx.ModelProto:
         TrainingError: torch cannot export it, or made another opset of it.
     """
     multiple = native.size_multiple
-    height, width = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
-    frame = torch.zeros(1, 12 * multiple, 16 * multiple, 3, dtype=torch.uint8)
-    arguments: tuple[torch.Tensor, ...] = (frame,)
-    shapes: dict[str, Any] = {"frame": {1: multiple * height, 2: multiple * width}}
-    names = [FRAME_INPUT]
+    arguments: tuple[torch.Tensor, ...] = (
+        torch.zeros(1, 12 * multiple, 16 * multiple, 3, dtype=torch.uint8),
+    )
     if native.styles:
         arguments += (torch.full((1, native.styles), 1.0 / native.styles),)
+    model = export_graph(native, arguments, OUTPUT)
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets.get("") != OPSET:
+        raise TrainingError(f"torch exported opset {opsets.get('')} instead of {OPSET}")
+    cut_empty_taps(model)
+    return model
+
+
+def export_graph(
+    native: FrameNetwork, arguments: tuple[torch.Tensor, ...], output: str
+) -> onnx.ModelProto:
+    """Return the graph that torch makes of ``native``, height and width of a frame free.
+
+    Args:
+        native: takes a frame and maybe weights of styles.
+        arguments: examples of them.
+        output: name of what it gives.
+
+    Raises:
+        TrainingError: torch cannot export it.
+    """
+    multiple = native.size_multiple
+    height, width = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
+    shapes: dict[str, Any] = {"frame": {1: multiple * height, 2: multiple * width}}
+    names = [FRAME_INPUT]
+    if len(arguments) > 1:
         shapes["style"] = None
         names.append(STYLE_INPUT)
     with quiet_exporter():
@@ -172,18 +218,15 @@ def to_onnx(native: FrameNetwork) -> onnx.ModelProto:
             external_data=False,
             opset_version=OPSET,
             input_names=names,
-            output_names=[OUTPUT],
+            output_names=[output],
             dynamic_shapes=shapes,
             verbose=False,
         )
     if program is None:
         raise TrainingError("torch exported no graph")
     model: onnx.ModelProto = program.model_proto
-    opsets = {entry.domain: entry.version for entry in model.opset_import}
-    if opsets.get("") != OPSET:
-        raise TrainingError(f"torch exported opset {opsets.get('')} instead of {OPSET}")
     for value in (*model.graph.input, *model.graph.output):
-        if value.name in (FRAME_INPUT, OUTPUT):
+        if value.name in (FRAME_INPUT, output):
             value.type.tensor_type.shape.dim[1].dim_param = "height"
             value.type.tensor_type.shape.dim[2].dim_param = "width"
     # Shapes inferred for the example's symbols, and notes on torch's sources, help nobody.
@@ -192,7 +235,6 @@ def to_onnx(native: FrameNetwork) -> onnx.ModelProto:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.metadata_props[:]
-    cut_empty_taps(model)
     return model
 
 

@@ -27,7 +27,7 @@ _BORDER: Final = 2
 
 
 class FrameNetwork(nn.Module):
-    """What is exported: uint8 (1, H, W, 3), RGB, to the same."""
+    """What is exported: uint8 (1, H, W, 3), RGB, to a picture or a mask of the same size."""
 
     size_multiple: int
     """Sides of a frame are multiples of it."""

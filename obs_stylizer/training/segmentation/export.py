@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -21,7 +19,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, ModelSpec, write_spec
-from obs_stylizer.training.export import OPSET, Parity, quiet_exporter
+from obs_stylizer.training.export import OPSET, Parity, export_graph, save_checked
+from obs_stylizer.training.native import FrameNetwork
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork, enlarging
@@ -34,12 +33,15 @@ _LEAST_HALVED: Final = 256
 _HALVED: Final = ".half"
 
 
-class NativeMaskNetwork(nn.Module):
+class NativeMaskNetwork(FrameNetwork):
     """Takes frames as uint8 (1, H, W, 3) and gives masks as uint8 (1, H, W, 1).
 
     Args:
         network: it is copied, its batch norms folded in, its weights rounded to half precision.
     """
+
+    size_multiple = MaskNetwork.size_multiple
+    styles = 0
 
     def __init__(self, network: MaskNetwork) -> None:
         super().__init__()
@@ -112,17 +114,12 @@ def export_mask_run(
     )
     write_spec(model, spec)
     halve_weights(model)
-    onnx.checker.check_model(model)
-    with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder) / "exported.onnx"
-        onnx.save(model, part)
-        parity = [_check_parity(native, part, pictures, size) for size in PARITY_SIZES]
-        output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(part, output)
-    beside, own = output.with_suffix(".yaml"), run.path / "recipe.yaml"
-    if not beside.exists() or beside.read_bytes() != own.read_bytes():
-        shutil.copyfile(own, beside)
-    return parity
+    return save_checked(
+        model,
+        run,
+        output,
+        lambda part: [_check_parity(native, part, pictures, size) for size in PARITY_SIZES],
+    )
 
 
 def to_onnx(native: NativeMaskNetwork) -> onnx.ModelProto:
@@ -131,34 +128,10 @@ def to_onnx(native: NativeMaskNetwork) -> onnx.ModelProto:
     Raises:
         TrainingError: torch cannot export it.
     """
-    multiple = MaskNetwork.size_multiple
-    height, width = torch.export.Dim("rows", min=2), torch.export.Dim("columns", min=2)
-    shapes: dict[str, Any] = {"frame": {1: multiple * height, 2: multiple * width}}
-    with quiet_exporter():
-        program = torch.onnx.export(
-            native,
-            (torch.zeros(1, 9 * multiple, 16 * multiple, 3, dtype=torch.uint8),),
-            dynamo=True,
-            external_data=False,
-            opset_version=OPSET,
-            input_names=[FRAME_INPUT],
-            output_names=[MASK_OUTPUT],
-            dynamic_shapes=shapes,
-            verbose=False,
-        )
-    if program is None:
-        raise TrainingError("torch exported no graph")
-    model: onnx.ModelProto = program.model_proto
+    multiple = native.size_multiple
+    frame = torch.zeros(1, 9 * multiple, 16 * multiple, 3, dtype=torch.uint8)
+    model = export_graph(native, (frame,), MASK_OUTPUT)
     average_by_pooling(model)
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[1].dim_param = "height"
-        value.type.tensor_type.shape.dim[2].dim_param = "width"
-    # Shapes inferred for the example's symbols, and notes on torch's sources, help nobody.
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    del model.metadata_props[:]
     return model
 
 
