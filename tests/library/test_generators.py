@@ -23,15 +23,16 @@ SIZE = FrameSize(320, 176)
 CPU = SessionOptions(provider=Provider.CPU, precision=Precision.F32, threads=1)
 
 
-def _takes_frames(path: Path) -> bool:
-    inputs = {item.name for item in onnx.load(path, load_external_data=False).graph.input}
-    return "frame" in inputs
+def _turns_frames(path: Path) -> bool:
+    graph = onnx.load(path, load_external_data=False).graph
+    ends = {item.name for item in (*graph.input, *graph.output)}
+    return {"frame", "stylized"} <= ends
 
 
 MODELS = sorted(
     path
     for path in FOLDER.glob("*.onnx")
-    if not path.stem.endswith(".int8") and _takes_frames(path)
+    if not path.stem.endswith(".int8") and _turns_frames(path)
 )
 PAINTINGS = [
     pytest.param(path, style, id=f"{path.stem}-{style}" if style else path.stem)
@@ -117,6 +118,10 @@ def test_bad_picture_burns_nothing_out(path: Path, style: str, kind: str) -> Non
     made = stylize(path, style, picture)
     assert made.shape == picture.shape
     if picture.std(axis=(0, 1)).max() == 0:
+        if "halftone:" in path.with_suffix(".yaml").read_text("utf-8"):
+            # Dots of a screen are what it is for; they are those of its inks.
+            assert 1 <= len(np.unique(made[64:112, 96:224].reshape(-1, 3), axis=0)) <= 2
+            return
         # A flat picture shows the faults: dots on a grid have a place in every 8 x 8 cell.
         strokes = cv2.blur(made, (9, 9)).astype(np.float64)
         # The edges of the frame are all that a painter has to go by, so only the middle is flat.
