@@ -89,6 +89,7 @@ class FakeOnnxRuntime:
     """The module. ``made`` lists the sessions that were made, newest last."""
 
     SessionOptions = FakeSessionOptions
+    RunOptions = SimpleNamespace
     OrtValue = FakeOrtValue
     GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL="all")
     ExecutionMode = SimpleNamespace(ORT_SEQUENTIAL="sequential")
@@ -164,7 +165,7 @@ class FakeSession:
         sizes = self.options.dimensions
         return [SimpleNamespace(shape=[1, sizes["height"], sizes["width"], 3])]
 
-    def run_with_iobinding(self, binding: FakeBinding) -> None:
+    def run_with_iobinding(self, binding: FakeBinding, run_options: object = None) -> None:
         self.runs += 1
         if self.runtime.run_error is not None:
             raise self.runtime.run_error
