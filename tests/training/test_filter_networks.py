@@ -13,7 +13,7 @@ import yaml
 
 from obs_stylizer.cli.app import run_command_line
 from obs_stylizer.errors import DocumentError, TrainingError
-from obs_stylizer.frames import Pixels
+from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import spec_of
 from obs_stylizer.styling.geometry import scale_into
 from obs_stylizer.training.export import export_run
@@ -52,6 +52,14 @@ temporal: {{weight: 0}}
 schedule: {{steps: 3, batch: 2}}
 """
 COLOURS = ("#000000", "#ffffff", "#ff0000", "#0000ff")
+
+
+@pytest.fixture(autouse=True)
+def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are compared with torch at one small size."""
+    for module in ("export", "filter_export"):
+        name = f"obs_stylizer.training.{module}.PARITY_SIZES"
+        monkeypatch.setattr(name, (FrameSize(96, 80),))
 
 
 def recipe(folder: Path, **changed: object) -> Path:
@@ -106,6 +114,7 @@ def test_dots_grow_between_two_inks_and_stay_in_place() -> None:
     assert 0.3 < shares[-1] < 0.55
 
 
+@pytest.mark.slow
 def test_prints_over_another_generators_picture(tmp_path: Path) -> None:
     first = recipe(tmp_path, blocks={"palette": ["#ff0000", "#0000ff"], "side": 8})
     export_filter(first, tmp_path / "below.onnx", [scene(0, 96, 160)])
@@ -141,7 +150,7 @@ def test_oil_keeps_a_plain_grey_and_watercolour_shows_the_paper() -> None:
     assert torch.equal(wash[:, :20, :40], wash[:, 128:148, 128:168]), "in place"
 
 
-@pytest.mark.parametrize("kind", ["oil", "watercolour"])
+@pytest.mark.parametrize("kind", [pytest.param("oil", marks=pytest.mark.slow), "watercolour"])
 def test_paints_the_same_in_onnx(kind: str, tmp_path: Path) -> None:
     painted = recipe(tmp_path, blocks=None, **{kind: {}})
     shares = export_filter(painted, tmp_path / "look.onnx", [scene(0, 96, 160)])
@@ -152,6 +161,7 @@ def test_paints_the_same_in_onnx(kind: str, tmp_path: Path) -> None:
     assert not spec.keeps_in_half
 
 
+@pytest.mark.slow
 def test_finishes_a_trained_generator_that_can_still_be_taught(
     tmp_path: Path,
 ) -> None:
