@@ -84,6 +84,7 @@ def test_the_commands_import_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(recipe_of: RecipeWriter, tmp_path: Path) -> None:
     import torch
 

@@ -119,7 +119,7 @@ def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
     "text",
     [
         pytest.param(PAIRED, id="paired", marks=pytest.mark.slow),
-        pytest.param(ENHANCE, id="enhance"),
+        pytest.param(ENHANCE, id="enhance", marks=pytest.mark.slow),
     ],
 )
 def test_resumed_exported_and_evaluated(text: str, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def start(folder: Path, name: str = "run", *replacements: tuple[str, str]) -> Tr
     return Trainer(RunDirectory.create(folder / name, recipe), CPU)
 
 
-@FORMS
+@pytest.mark.parametrize("form", ["cycle", pytest.param("contrastive", marks=pytest.mark.slow)])
 def test_red_is_taken_away_and_the_rest_kept(form: str, tmp_path: Path) -> None:
     trainer = start(tmp_path, "run", ("form: cycle", f"form: {form}"))
     networks = trainer.average.network
