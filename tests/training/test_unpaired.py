@@ -37,7 +37,6 @@ adversarial:
 temporal: {{weight: 0}}
 schedule: {{steps: 300, batch: 4, warm_up: 5, learning_rate: 0.002, moving_average: 0.9}}
 """
-FORMS = pytest.mark.parametrize("form", ["cycle", "contrastive"])
 
 
 @pytest.fixture(autouse=True)
