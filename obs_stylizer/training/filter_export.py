@@ -58,30 +58,37 @@ def export_filter(path: Path, output: Path, pictures: Sequence[Pixels]) -> list[
     network = build_filter(recipe).eval()
     model = to_onnx(network)
     shares = [_differing(network, model, pictures, size) for size in PARITY_SIZES]
-    bases: list[tuple[Path | None, Path]] = [(None, output)]
-    if recipe.over:
-        base = path.parent / recipe.over
-        if not base.exists():
-            raise TrainingError(f"{path}: there is no {base}", "export that one first")
-        small = base.with_name(f"{base.stem}.int8.onnx")
-        bases = [(base, output)]
-        if small.exists():
-            bases.append((small, output.with_name(f"{output.stem}.int8.onnx")))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    for base_file, target in bases:
-        below = None if base_file is None else onnx.load(base_file)
-        spec = None
-        if below is not None and base_file is not None:
-            spec = spec_of(below, base_file)
-            if spec.styles:
-                raise TrainingError(f"{base_file} mixes styles", "take one that has none")
-        made = model
-        if below is not None:
-            made = _joined(below, model)
+    spec = ModelSpec(
+        name=recipe.name,
+        title=recipe.title,
+        licence=recipe.licence,
+        author=recipe.author,
+        recipe_hash=digest,
+        size_multiple=network.size_multiple,
+        training_data=recipe.training_data,
+        # Dots, blocks and paper stay where they are while what they show moves; strokes that
+        # are a function of the picture alone are calm as it is.
+        coherence=0.0,
+        keeps_in_half=recipe.keeps_in_half,
+        enlarging="nearest" if recipe.blocks is not None else "smooth",
+    )
+    if not recipe.over:
+        _save(model, spec, output)
+        return shares
+    base = path.parent / recipe.over
+    if not base.exists():
+        raise TrainingError(f"{path}: there is no {base}", "export that one first")
+    small = base.with_name(f"{base.stem}.int8.onnx")
+    for file, target in (
+        (base, output),
+        (small, output.with_name(f"{output.stem}.int8.onnx")),
+    ):
+        if file.exists():
+            made, below = _over(file, model, network)
             del made.metadata_props[:]
-        write_spec(made, _describe(recipe, digest, network.size_multiple, spec))
-        onnx.checker.check_model(made)
-        onnx.save(made, target)
+            taken = {"size_multiple": below.size_multiple, "precision": below.precision}
+            _save(made, spec.model_copy(update=taken), target)
     return shares
 
 
@@ -95,17 +102,38 @@ def finish_model(path: Path, kind: FilterKind) -> None:
     Raises:
         TrainingError: its pictures are a mix of styles, whose weights a filter has no input for.
     """
+    network = build_filter(kind).eval()
+    made, below = _over(path, to_onnx(network), network)
+    # What was measured was the picture before.
+    changed = {"keeps_in_half": kind.keeps_in_half, "quality": {}}
+    _save(made, below.model_copy(update=changed), path)
+
+
+def _over(
+    path: Path, model: onnx.ModelProto, network: FrameNetwork
+) -> tuple[onnx.ModelProto, ModelSpec]:
+    """Return one graph of an exported generator and a filter of its picture, and what it is.
+
+    Args:
+        path: the generator.
+        model: the filter.
+        network: that it was exported from.
+
+    Raises:
+        TrainingError: the generator mixes styles, whose weights a filter has no input for.
+    """
     below = onnx.load(path)
     spec = spec_of(below, path)
     if spec.styles:
-        raise TrainingError(f"{path} mixes styles", "leave out finish")
-    network = build_filter(kind).eval()
-    made = _joined(below, to_onnx(network))
+        raise TrainingError(f"{path} mixes styles", "a filter works on one that has none")
     multiple = math.lcm(network.size_multiple, spec.size_multiple)
-    even = kind.oil is None and kind.watercolour is None
-    write_spec(made, spec.model_copy(update={"size_multiple": multiple, "keeps_in_half": even}))
-    onnx.checker.check_model(made)
-    onnx.save(made, path)
+    return _joined(below, model), spec.model_copy(update={"size_multiple": multiple})
+
+
+def _save(model: onnx.ModelProto, spec: ModelSpec, path: Path) -> None:
+    write_spec(model, spec)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def _differing(
@@ -160,23 +188,3 @@ def _joined(below: onnx.ModelProto, above: onnx.ModelProto) -> onnx.ModelProto:
     del made.metadata_props[:]
     made.metadata_props.extend(kept)
     return made
-
-
-def _describe(
-    recipe: FilterRecipe, digest: str, multiple: int, below: ModelSpec | None
-) -> ModelSpec:
-    return ModelSpec(
-        name=recipe.name,
-        title=recipe.title,
-        licence=recipe.licence,
-        author=recipe.author,
-        recipe_hash=digest,
-        size_multiple=multiple if below is None else math.lcm(multiple, below.size_multiple),
-        training_data=recipe.training_data,
-        precision="f32" if below is None else below.precision,
-        # Dots, blocks and paper stay where they are while what they show moves; strokes that
-        # are a function of the picture alone are calm as it is.
-        coherence=0.0,
-        keeps_in_half=recipe.oil is None and recipe.watercolour is None,
-        enlarging="nearest" if recipe.blocks is not None else "smooth",
-    )

@@ -75,6 +75,11 @@ class FilterKind(Section):
             raise ValueError(f"give exactly one of {', '.join(_KINDS)}")
         return self
 
+    @property
+    def keeps_in_half(self) -> bool:
+        """Whether bfloat16 leaves it as it is: differences of squares do not survive that."""
+        return self.oil is None and self.watercolour is None
+
 
 class FilterRecipe(FilterKind):
     """What a filter is called, and which of the kinds it is."""

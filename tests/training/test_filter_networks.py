@@ -14,7 +14,7 @@ import yaml
 from obs_stylizer.cli.app import run_command_line
 from obs_stylizer.errors import DocumentError, TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.inference.model_spec import spec_of
+from obs_stylizer.inference.model_spec import spec_of, write_spec
 from obs_stylizer.styling.geometry import scale_into
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.exported_weights import weights_of
@@ -159,6 +159,17 @@ def test_paints_the_same_in_onnx(kind: str, tmp_path: Path) -> None:
     assert made.shape == (96, 160, 3)
     spec = spec_of(onnx.load(tmp_path / "look.onnx"), tmp_path)
     assert not spec.keeps_in_half
+
+
+def test_a_finished_picture_is_not_the_one_that_was_measured(tmp_path: Path) -> None:
+    model = tmp_path / "look.onnx"
+    export_filter(recipe(tmp_path), model, [scene(0, 96, 160)])
+    loaded = onnx.load(model)
+    measured = spec_of(loaded, model).model_copy(update={"quality": {"psnr": 30.0}})
+    write_spec(loaded, measured)
+    onnx.save(loaded, model)
+    finish_model(model, FilterKind(halftone=HalftoneRecipe(inks=COLOURS)))
+    assert spec_of(onnx.load(model), model).quality == {}
 
 
 @pytest.mark.slow
