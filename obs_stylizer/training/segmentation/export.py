@@ -18,8 +18,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, ModelSpec, write_spec
-from obs_stylizer.training.export import OPSET, Parity, export_graph, save_checked
+from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, write_spec
+from obs_stylizer.training.export import OPSET, Parity, describe, export_graph, save_checked
+from obs_stylizer.training.exported_weights import HALVED
 from obs_stylizer.training.native import FrameNetwork
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import RunDirectory
@@ -30,7 +31,6 @@ _LARGEST_DIFFERENCE: Final = 3
 """Levels of 255; half-precision weights alone make one or two."""
 _LEAST_HALVED: Final = 256
 """Numbers that a tensor must hold for its half precision to be worth a node."""
-_HALVED: Final = ".half"
 
 
 class NativeMaskNetwork(FrameNetwork):
@@ -100,19 +100,9 @@ def export_mask_run(
         TrainingError: the run has no checkpoint, the graph cannot be exported, or ONNX Runtime
             and torch disagree.
     """
-    native, recipe = trained_mask_network(run), run.recipe
+    native = trained_mask_network(run)
     model = to_onnx(native)
-    spec = ModelSpec(
-        name=recipe.name,
-        title=recipe.title,
-        licence=recipe.licence,
-        author=recipe.author,
-        recipe_hash=recipe.digest,
-        size_multiple=MaskNetwork.size_multiple,
-        training_data=recipe.training_data,
-        quality=quality or {},
-    )
-    write_spec(model, spec)
+    write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
     halve_weights(model)
     return save_checked(
         model,
@@ -165,8 +155,8 @@ def halve_weights(model: onnx.ModelProto) -> None:
         if tensor.data_type != onnx.TensorProto.FLOAT or values.size < _LEAST_HALVED:
             continue
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + _HALVED))
-        cast = onnx.helper.make_node("Cast", [name + _HALVED], [name], to=onnx.TensorProto.FLOAT)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALVED))
+        cast = onnx.helper.make_node("Cast", [name + HALVED], [name], to=onnx.TensorProto.FLOAT)
         casts.append(cast)
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
