@@ -8,14 +8,12 @@ import typer
 from rich.progress import track
 
 from obs_stylizer.cli.console import JSON_OPTION, error_console, print_json, print_table
-from obs_stylizer.errors import PresetError, StylizerError
+from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import FrameSize, Pixels
-from obs_stylizer.inference.generator import known_styles
-from obs_stylizer.inference.locate import find_model
-from obs_stylizer.inference.native_model import load_native_model
 from obs_stylizer.inference.session import Precision, SessionOptions
-from obs_stylizer.presets import NamedPreset, PresetLibrary, load_preset
+from obs_stylizer.presets import NamedPreset, PresetLibrary
 from obs_stylizer.settings import preset_folders
+from obs_stylizer.styling.preset_check import check_preset
 
 app = typer.Typer(help="The styles there are.", no_args_is_help=True)
 
@@ -150,27 +148,6 @@ def make_thumbnails(
         path = (folder or named.path.parent) / f"{named.name}.jpg"
         save_picture(reshape(still, THUMBNAIL), path)
         typer.echo(f"written: {path}")
-
-
-def check_preset(path: Path) -> None:
-    """Check one preset file and the generator and styles it names.
-
-    Raises:
-        PresetError: the file is wrong; ModelError: its generator is.
-    """
-    preset = load_preset(path)
-    if not preset.model:
-        return
-    model = load_native_model(find_model(preset.model, path.parent))
-    known = known_styles(model)
-    for style in preset.styles:
-        if style not in known:
-            raise PresetError(
-                f"the generator {model.spec.name} has no style “{style}”",
-                f"it has: {', '.join(known) or 'none'}",
-                path=path,
-                key=f"styles.{style}",
-            )
 
 
 def _as_dict(named: NamedPreset) -> dict[str, object]:

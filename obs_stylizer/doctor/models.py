@@ -9,16 +9,14 @@ from obs_stylizer.doctor import copyable
 from obs_stylizer.doctor.checksums import Comparison, compare_bundled
 from obs_stylizer.doctor.findings import Finding, Notes
 from obs_stylizer.doctor.situation import Situation
-from obs_stylizer.errors import ModelError, PresetError, StylizerError
-from obs_stylizer.inference.generator import known_styles
+from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.inference.latent_model import load_latent_model
-from obs_stylizer.inference.locate import find_model, lite_of, model_files, model_folders
+from obs_stylizer.inference.locate import lite_of, model_files, model_folders
 from obs_stylizer.inference.native_model import NativeModel, load_mask_model, load_native_model
 from obs_stylizer.inference.session import Precision
 from obs_stylizer.inference.summary import summarise
-from obs_stylizer.presets import load_preset
-from obs_stylizer.segmentation.mask_session import MASK_MODEL
 from obs_stylizer.settings import bundled_folder, preset_folders
+from obs_stylizer.styling.preset_check import check_preset
 
 
 def examine(notes: Notes, situation: Situation) -> Iterator[Finding]:
@@ -103,7 +101,7 @@ def _presets(notes: Notes, situation: Situation, models: _Models) -> Iterator[Fi
     for folder in preset_folders():
         for path in sorted(folder.glob("*.yaml")) if folder.is_dir() else ():
             try:
-                _check_preset(path, models)
+                check_preset(path, models.load)
             except StylizerError as error:
                 yield notes.fault(
                     f"preset {path.stem}",
@@ -126,35 +124,6 @@ def _presets(notes: Notes, situation: Situation, models: _Models) -> Iterator[Fi
             "choose another:",
             copyable.program("presets", "list"),
         )
-
-
-def _check_preset(path: Path, models: _Models) -> None:
-    """Check one preset, the generator that it names, and the styles.
-
-    Raises:
-        PresetError: the file is wrong; ModelError: its generator is.
-    """
-    preset = load_preset(path)
-    named = [("", preset.model, preset.styles)]
-    for place in ("person", "background"):
-        side = getattr(preset, place)
-        if side is not None and side.has_style:
-            named.append((f"{place}.", side.model or preset.model, side.styles))
-    for where, name, styles in named:
-        if not name:
-            continue
-        model = models.load(find_model(name, path.parent))
-        known = known_styles(model)
-        unknown = next((style for style in styles if style not in known), None)
-        if unknown is not None:
-            raise PresetError(
-                f"the generator {model.spec.name} has no style “{unknown}”",
-                f"it has: {', '.join(known) or 'none'}",
-                path=path,
-                key=f"{where}styles.{unknown}",
-            )
-    if preset.has_sides:
-        load_mask_model(find_model(MASK_MODEL))
 
 
 def _hashes(notes: Notes, comparison: Comparison, root: Path) -> Iterator[Finding]:
