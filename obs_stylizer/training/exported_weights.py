@@ -41,8 +41,6 @@ from obs_stylizer.training.native import NativeGenerator, as_they_lie
 from obs_stylizer.training.reparameterization import doubled
 
 _PREFIX: Final = "generator."
-HALVED: Final = ".half"
-"""Ends the names of weights that are stored in half precision."""
 _METADATA_KEY: Final = "obs_stylizer_weights"
 
 
@@ -114,7 +112,7 @@ def weights_of(path: Path, generator: PictureGenerator) -> dict[str, Tensor]:
 
 def _stored(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[Any]]:
     stored = {
-        entry.name.removeprefix(_PREFIX).removesuffix(HALVED): onnx.numpy_helper.to_array(entry)
+        entry.name.removeprefix(_PREFIX): onnx.numpy_helper.to_array(entry)
         for entry in model.graph.initializer
         if entry.name.startswith(_PREFIX)
     }

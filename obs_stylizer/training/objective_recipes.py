@@ -278,8 +278,15 @@ class SegmentationRecipe(Section):
     """Share of samples that are photographs as they are, labelled by the teacher."""
     counts: tuple[Share, Share, Share, Share] = (0.2, 0.55, 0.17, 0.08)
     """Shares of the other samples with nobody, one, two and three people."""
+    far: Share = 0.0
+    """Share of pasted people who are further away than anybody before a webcam."""
     rooms: Share = 0.35
     """Share of places that are drawn instead of photographed."""
+    surroundings: Share = 0.0
+    """Share of places that are what stands beside somebody in a photograph of people."""
+    recoloured: Share = 0.0
+    """Share of places, and of people's clothes, in other colours than they had; none where the
+    network is evaluated."""
     headphones: Share = 0.12
     """Share of pasted people with headphones on."""
     noise: float = Field(default=0.03, ge=0, le=0.5)

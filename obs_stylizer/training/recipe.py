@@ -52,6 +52,7 @@ _LATER_KEYS = {
         "mixes",
     ),
     "generate": ("style", "style_layers", "style_features"),
+    "segmentation": ("far", "surroundings", "recoloured"),
     "paired": (
         "perceptual",
         "perceptual_layers",

@@ -48,7 +48,10 @@ def load_from_run(
             if not state[part] or not wanted:
                 logger.info("%s: there are none to take over", part)
                 continue
-            network.load_state_dict(carry_styles(state[part], wanted, old, new))
+            saved = state[part]
+            if recipe.segmentation is not None:
+                saved = widened(saved, wanted)
+            network.load_state_dict(carry_styles(saved, wanted, old, new))
     except RuntimeError as cause:
         raise TrainingError(
             f"the networks of {other.path} have another shape than {recipe.name}'s",
@@ -120,6 +123,32 @@ def carry_styles(
             weights = torch.stack(rows)
         carried[name] = weights
     return carried
+
+
+def widened(saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return ``saved`` brought to the shapes of ``wanted``, where those are larger.
+
+    The wider network does at first what the narrower one did (Chen et al. 2016, "Net2Net"): its
+    further channels begin at random, and nothing that was there before listens to them yet.
+
+    Args:
+        saved: weights of a network of plain and transposed convolutions and batch norms, whose
+            further channels come last.
+        wanted: freshly drawn weights of the wider one.
+    """
+    made = dict(saved)
+    for name, fresh in wanted.items():
+        old = saved.get(name)
+        if old is None or old.shape == fresh.shape or old.ndim != fresh.ndim:
+            continue
+        if any(few > many for few, many in zip(old.shape, fresh.shape, strict=True)):
+            continue
+        grown = fresh.clone()
+        if grown.ndim > 1:
+            grown[: old.shape[0]] = 0
+        grown[tuple(slice(size) for size in old.shape)] = old
+        made[name] = grown
+    return made
 
 
 def _styles_of(recipe: Recipe) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,19 +16,30 @@ pytest.importorskip("torch", reason="torch is not installed")
 import torch
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.frames import FrameSize
+from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.native_model import load_mask_model
 from obs_stylizer.training.objectives import build_objective
 from obs_stylizer.training.objectives.segmentation import SegmentationObjective
 from obs_stylizer.training.recipe import Recipe, load_recipe
 from obs_stylizer.training.run_directory import RunDirectory
+from obs_stylizer.training.segmentation import composites
+from obs_stylizer.training.segmentation.appearance import redressed, with_hand
+from obs_stylizer.training.segmentation.composites import Composites
+from obs_stylizer.training.segmentation.cutouts import Cutout, surroundings
 from obs_stylizer.training.segmentation.evaluation import (
     boundary_f,
     evaluate_mask,
     is_mask_recipe,
     overlap,
 )
-from obs_stylizer.training.segmentation.export import export_mask_run
+from obs_stylizer.training.segmentation.export import (
+    NativeMaskNetwork,
+    export_mask_run,
+    in_bytes,
+    store_in_bytes,
+    to_onnx,
+)
+from obs_stylizer.training.segmentation.network import MaskNetwork
 from obs_stylizer.training.trainer import Trainer
 
 RECIPE = """
@@ -147,6 +159,77 @@ def test_a_run_is_trained_exported_and_evaluated(recipe: Path, tmp_path: Path) -
     assert 0 <= figures["iou_exact"] <= 1
     assert 0 <= figures["marked_without_people"] <= 1
     assert isinstance(run.recipe, Recipe)
+
+
+def test_nothing_is_drawn_over_people_but_what_the_alpha_knows_of(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    paste = Composites._paste
+
+    def chair(frame: Pixels, *_: object) -> None:
+        order.append("chair")
+        frame[:] = 7
+
+    def noted(self: Composites, *given: Any) -> tuple[Pixels, Any]:
+        order.append("person")
+        return paste(self, *given)
+
+    monkeypatch.setattr(composites, "draw_chair", chair)
+    monkeypatch.setattr(Composites, "_paste", noted)
+    objective = objective_of(recipe)
+    for number in range(12):
+        order.clear()
+        objective.held_out.draw_scene(SIZE, np.random.default_rng(number), 2)
+        assert order.count("person") == 2
+        assert "chair" not in order[order.index("person") :]
+
+
+def test_what_stands_beside_somebody_serves_as_a_place() -> None:
+    photograph = np.full((300, 400, 3), 9, np.uint8)
+    alpha = np.zeros((300, 400), np.uint8)
+    alpha[100:, 120:280] = photograph[100:, 120:280] = 255
+    entry = Cutout(Path("x.jpg"), photograph, alpha, photograph)
+    free = surroundings(entry)
+    assert free is not None
+    assert free.shape[:2] in ((300, 120), (100, 400))
+    assert free.max() == 9
+    alpha[40:] = 255
+    assert surroundings(entry) is None
+
+
+def test_a_hand_is_of_skin_and_in_the_alpha() -> None:
+    frame = np.full((144, 256, 3), 60, np.uint8)
+    alpha = np.zeros((144, 256), np.float32)
+    alpha[40:, 90:160] = 1
+    without, same = with_hand(frame, alpha, np.random.default_rng(0))
+    assert np.array_equal(without, frame)
+    assert same is alpha
+    frame[40:90, 90:160] = (200, 150, 120)
+    changed, more = with_hand(frame, alpha, np.random.default_rng(3))
+    drawn = np.abs(changed.astype(int) - frame).max(2) > 8
+    assert drawn.sum() > 50
+    assert (more[drawn] > 0).all()
+
+
+def test_clothes_change_and_the_face_does_not() -> None:
+    picture = np.full((100, 60, 3), (180, 120, 90), np.uint8)
+    dressed = redressed(picture, np.random.default_rng(1), 50, 10)
+    assert np.array_equal(dressed[:40], picture[:40])
+    assert not np.array_equal(dressed[60:], picture[60:])
+
+
+def test_weights_are_stored_in_eight_bits_and_multiplied_out() -> None:
+    torch.manual_seed(0)
+    native = NativeMaskNetwork(MaskNetwork())
+    model = to_onnx(native)
+    store_in_bytes(model)
+    stored = [entry for entry in model.graph.initializer if entry.data_type == TensorProto.INT8]
+    assert len(stored) > 10
+    weight = native.network.stem[0].weight
+    values, scales = in_bytes(weight.numpy(), 0)
+    assert np.allclose(values * scales, weight.numpy(), atol=1e-6)
+    assert scales.shape == (weight.shape[0], 1, 1, 1)
 
 
 def test_overlap_and_edges() -> None:

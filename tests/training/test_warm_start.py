@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from obs_stylizer.training.generators.fast import FastGenerator
-from obs_stylizer.training.warm_start import carry_styles
+from obs_stylizer.training.warm_start import carry_styles, widened
 
 pytestmark = pytest.mark.training
 
@@ -38,3 +38,29 @@ def test_layers_that_happen_to_be_as_many_as_styles_are_left_alone() -> None:
     saved, wanted = {"layer": torch.rand(2, 4)}, {"layer": torch.rand(2, 4)}
     carried = carry_styles(saved, wanted, ("a", "b"), ("a", "b", "c"))
     assert carried["layer"].shape == (2, 4)
+
+
+class Narrow(torch.nn.Sequential):
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            torch.nn.Conv2d(3, channels, 3),
+            torch.nn.BatchNorm2d(channels),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(channels, 2, 1),
+        )
+
+
+def test_a_wider_network_begins_with_what_the_narrower_one_did() -> None:
+    torch.manual_seed(0)
+    narrow, wide = Narrow(4), Narrow(6)
+    frame = torch.rand(1, 3, 8, 8)
+    narrow(frame)
+    wide.load_state_dict(widened(narrow.state_dict(), wide.state_dict()))
+    assert torch.allclose(narrow.eval()(frame), wide.eval()(frame), atol=1e-6)
+    assert wide[0].weight[4:].abs().sum() > 0
+
+
+def test_a_narrower_network_takes_no_weights_of_a_wider_one() -> None:
+    narrow, wide = Narrow(4), Narrow(6)
+    with pytest.raises(RuntimeError):
+        narrow.load_state_dict(widened(wide.state_dict(), narrow.state_dict()))

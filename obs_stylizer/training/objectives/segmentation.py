@@ -77,7 +77,9 @@ class SegmentationObjective(Objective):
             return self.composites
         people = cut_out_all(self.people_held_out, self.teacher)
         places = PictureSet(self.places_held_out, _PLACES_SHORT_SIDE)
-        return Composites(people, places, self.section)
+        # Blue apples teach to look at shapes; nobody's camera sees them.
+        section = self.section.model_copy(update={"recoloured": 0.0})
+        return Composites(people, places, section)
 
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
         """Return ``frame`` (B, 3, H, W) and ``alpha`` (B, 1, H, W), 0 to 1.

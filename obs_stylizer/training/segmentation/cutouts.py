@@ -26,6 +26,9 @@ SHORT_SIDE: Final = 448
 _MARGIN: Final = 0.12
 _STEEPNESS: Final = 1.6
 _LEAST_SHARE: Final = 0.05
+_TRACE: Final = 8
+_LEAST_SIDE: Final = 64
+_LEAST_AREA: Final = 96 * 96
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,28 @@ def cut_out_all(paths: Sequence[Path], teacher: PersonTeacher) -> list[Cutout]:
     if not found:
         raise TrainingError(f"none of the {len(paths)} pictures of people can be used")
     return found
+
+
+def surroundings(entry: Cutout) -> Pixels | None:
+    """Return the largest upright piece of a photograph at its left or right without people in it.
+
+    It is what stands behind people, out of focus as often as not.
+
+    Returns:
+        uint8 (H, W, 3), or None where there is none worth the name.
+    """
+    # How far down each column is free, from the left and, mirrored, from the right.
+    person = entry.alpha > _TRACE
+    free = np.where(person.any(0), person.argmax(0), len(person))
+    best, found = _LEAST_AREA, None
+    for columns in (free, free[::-1]):
+        heights = np.minimum.accumulate(columns)
+        areas = heights * np.arange(1, len(heights) + 1)
+        width = int(areas.argmax()) + 1
+        if areas[width - 1] > best and width >= _LEAST_SIDE <= heights[width - 1]:
+            best, piece = int(areas[width - 1]), entry.photograph[: heights[width - 1]]
+            found = piece[:, :width] if columns is free else piece[:, -width:]
+    return None if found is None else np.ascontiguousarray(found)
 
 
 def _own_colours(photograph: Pixels, alpha: Floats) -> Pixels:

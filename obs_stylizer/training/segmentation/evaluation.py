@@ -1,9 +1,11 @@
 """Evaluation of a mask network on composites it was not trained on.
 
 * ``iou_exact``: intersection over union with the composites' own alpha, at one half; mean over
-  frames with one person, and with two.
+  frames with one person, and with two; ``iou_exact_median`` their median.
 * ``iou_teacher``: the same with what the published teacher sees in the composite, and
   ``teacher_iou_exact``, how near the teacher itself comes to the alpha.
+* ``iou_teacher_right``: with the teacher where it comes within :data:`RIGHT` of the alpha (where it
+  takes a still life for a person nobody should follow it); ``teacher_right``: how often that is.
 * ``iou_portraits``: with the careful teacher, on held-out photographs as they are.
 * ``boundary_f``: F-measure of the edges, which count as met within two pixels of the mask's.
 * ``marked_without_people``: share of pixels over one half in frames with nobody in them.
@@ -52,6 +54,8 @@ Masker = Callable[[Pixels], Pixels]
 """Turns a frame, uint8 (H, W, 3), into a mask, uint8 (H, W)."""
 
 SIZE: Final = FrameSize(256, 144)
+RIGHT: Final = 0.9
+"""Intersection over union with the alpha from which on the teacher counts as right."""
 _LARGE: Final = FrameSize(640, 360)
 _NEAR: Final = 2
 _STILL_FRAMES: Final = 12
@@ -100,9 +104,16 @@ def evaluate_mask(
     found = [masker(sample.frame) for sample in samples]
     taught = [_bytes(objective.teacher.mask(sample.frame)) for sample in samples]
     exact = [sample.alpha for sample in samples]
-    figures["iou_exact"] = _mean(map(overlap, found, exact))
-    figures["iou_teacher"] = _mean(map(overlap, found, taught))
-    figures["teacher_iou_exact"] = _mean(map(overlap, taught, exact))
+    true = list(map(overlap, found, exact))
+    figures["iou_exact"] = _mean(true)
+    figures["iou_exact_median"] = float(np.median(true))
+    alike, right = list(map(overlap, found, taught)), list(map(overlap, taught, exact))
+    figures["iou_teacher"] = _mean(alike)
+    figures["teacher_iou_exact"] = _mean(right)
+    figures["teacher_iou_exact_median"] = float(np.median(right))
+    agreed = [value for value, share in zip(alike, right, strict=True) if share >= RIGHT]
+    figures["teacher_right"] = len(agreed) / max(1, len(alike))
+    figures["iou_teacher_right"] = _mean(agreed or [0.0])
     figures["boundary_f"] = _mean(map(boundary_f, found, exact))
     entry.pictures = [
         (sample.frame, _on_green(sample, mask)) for sample, mask in zip(samples, found, strict=True)

@@ -1,4 +1,4 @@
-"""Export of a mask network: native ONNX, batch norms folded in, weights in half precision."""
+"""Export of a mask network: native ONNX, batch norms folded in, weights in eight bits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import onnx.helper
 import onnx.numpy_helper
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -20,24 +21,29 @@ from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.model_spec import FRAME_INPUT, MASK_OUTPUT, write_spec
 from obs_stylizer.training.export import OPSET, Parity, describe, export_graph, save_checked
-from obs_stylizer.training.exported_weights import HALVED
 from obs_stylizer.training.native import FrameNetwork
 from obs_stylizer.training.pictures import fit_frame
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork, enlarging
 
+Floats = NDArray[np.float32]
+
 PARITY_SIZES: Final = (FrameSize(256, 144), FrameSize(192, 144))
 _LARGEST_DIFFERENCE: Final = 3
-"""Levels of 255; half-precision weights alone make one or two."""
-_LEAST_HALVED: Final = 256
-"""Numbers that a tensor must hold for its half precision to be worth a node."""
+"""Levels of 255."""
+BYTES: Final = ".bytes"
+SCALES: Final = ".scales"
+"""End the names of weights in eight bits, and of what each output's are multiplied with."""
+_LEAST_STORED: Final = 256
+"""Numbers that a tensor must hold for its eight bits to be worth two nodes."""
+_LARGEST_BYTE: Final = 127
 
 
 class NativeMaskNetwork(FrameNetwork):
     """Takes frames as uint8 (1, H, W, 3) and gives masks as uint8 (1, H, W, 1).
 
     Args:
-        network: it is copied, its batch norms folded in, its weights rounded to half precision.
+        network: it is copied, its batch norms folded in, its weights rounded to eight bits.
     """
 
     size_multiple = MaskNetwork.size_multiple
@@ -55,8 +61,11 @@ class NativeMaskNetwork(FrameNetwork):
                 module[1] = nn.Identity()
         for name in ("narrow_eighth", "narrow_quarter", "narrow_half"):
             setattr(self.network, name, enlarging(getattr(self.network, name)))
-        for weights in self.network.parameters():
-            weights.data = weights.data.half().float()
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                outputs = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+                values, scales = in_bytes(module.weight.numpy(), outputs)
+                module.weight.data = torch.from_numpy(values * scales)
 
     def forward(self, frame: Tensor) -> Tensor:
         """Find people: uint8 (1, H, W, 3) to uint8 (1, H, W, 1), 255 a person."""
@@ -103,7 +112,7 @@ def export_mask_run(
     native = trained_mask_network(run)
     model = to_onnx(native)
     write_spec(model, describe(run.recipe, native.size_multiple, quality or {}))
-    halve_weights(model)
+    store_in_bytes(model)
     return save_checked(
         model,
         run,
@@ -144,22 +153,47 @@ def average_by_pooling(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(model)
 
 
-def halve_weights(model: onnx.ModelProto) -> None:
-    """Store large weights in half precision, and compute with them in single.
+def in_bytes(weights: Floats, outputs: int) -> tuple[NDArray[np.int8], Floats]:
+    """Return weights in eight bits, and by what they are multiplied: one number for each output.
 
-    Runtimes cast them once, at loading.
+    Args:
+        weights: of a convolution, float32 of four dimensions.
+        outputs: the dimension of its outputs.
     """
-    casts = []
+    others = tuple(number for number in range(weights.ndim) if number != outputs)
+    largest = np.abs(weights).max(others, keepdims=True)
+    scales = (np.maximum(largest, np.finfo(np.float32).tiny) / _LARGEST_BYTE).astype(np.float32)
+    return np.rint(weights / scales).astype(np.int8), scales
+
+
+def store_in_bytes(model: onnx.ModelProto) -> None:
+    """Store the weights of convolutions in eight bits, and compute with them in 32.
+
+    Runtimes multiply them out once, at loading.
+    """
+    outputs = {
+        node.input[1]: 1 if node.op_type == "ConvTranspose" else 0
+        for node in model.graph.node
+        if node.op_type in ("Conv", "ConvTranspose")
+    }
+    kept, nodes = [], []
     for tensor in model.graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if tensor.data_type != onnx.TensorProto.FLOAT or values.size < _LEAST_HALVED:
-            continue
+        weights = onnx.numpy_helper.to_array(tensor)
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name + HALVED))
-        cast = onnx.helper.make_node("Cast", [name + HALVED], [name], to=onnx.TensorProto.FLOAT)
-        casts.append(cast)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
+        if name not in outputs or weights.size < _LEAST_STORED:
+            kept.append(tensor)
+            continue
+        values, scales = in_bytes(weights, outputs[name])
+        kept.append(onnx.numpy_helper.from_array(values, name + BYTES))
+        kept.append(onnx.numpy_helper.from_array(scales, name + SCALES))
+        whole = f"{name}.whole"
+        nodes.append(
+            onnx.helper.make_node("Cast", [name + BYTES], [whole], to=onnx.TensorProto.FLOAT)
+        )
+        nodes.append(onnx.helper.make_node("Mul", [whole, name + SCALES], [name]))
+    nodes.extend(model.graph.node)
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(kept)
     model.graph.node.extend(nodes)
 
 
