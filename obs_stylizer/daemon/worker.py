@@ -55,7 +55,7 @@ from obs_stylizer.realtime.messages import (
     WorkerConfig,
     WorkerFailed,
 )
-from obs_stylizer.realtime.priority import SWITCH_SECONDS, raise_thread_priority
+from obs_stylizer.realtime.priority import SWITCH_SECONDS, leave_real_time, raise_thread_priority
 from obs_stylizer.realtime.source_period import SourcePeriod
 from obs_stylizer.settings import preset_folders
 from obs_stylizer.sources.base import SourceOptions
@@ -358,6 +358,7 @@ def worker_main(config: WorkerConfig, pipe: Connection) -> None:
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    leave_real_time()
     keep_freed_pictures()
     # A frame must not wait for the threads that load, capture and hear.
     sys.setswitchinterval(SWITCH_SECONDS)

@@ -18,6 +18,7 @@ SWITCH_SECONDS: Final = 0.0005
 milliseconds would make a tick late by as much."""
 
 _NICER: Final = 11
+_INSTEAD_OF_REAL_TIME: Final = -15
 _LEAST_NICE: Final = -20
 _WINDOWS_TIME_CRITICAL: Final = 15
 
@@ -61,6 +62,22 @@ def take_lowest_priority() -> None:
         # Below nice 19: it gets what is left over, and gives way at once.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def leave_real_time() -> None:
+    """Let this process, if it was started as a real-time one, go on ahead of ordinary ones only.
+
+    For the worker, which keeps all cores busy. As a real-time process it would run in turns of a
+    tenth of a second with the threads that send the picture and what those wait for, and starve
+    the rest of the machine until Linux takes 50 ms of every second away from all of them.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    if os.sched_getscheduler(0) not in (os.SCHED_FIFO, os.SCHED_RR):
+        return
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, _INSTEAD_OF_REAL_TIME)
 
 
 def raise_thread_priority() -> bool:

@@ -85,3 +85,24 @@ def test_a_real_time_process_stays_one() -> None:
         [sys.executable, "-c", start + program], capture_output=True, text=True, check=True
     )
     assert result.stdout.split()[:3] == ["(True,", f"{os.SCHED_RR},", "2)"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the policies are Linux's")
+@pytest.mark.parametrize(
+    ("policy", "left"), [("SCHED_RR", "0 -15"), ("SCHED_FIFO", "0 -15"), ("SCHED_OTHER", "0 0")]
+)
+def test_what_keeps_all_cores_busy_is_no_real_time_process(policy: str, left: str) -> None:
+    program = f"""
+import os
+from obs_stylizer.realtime.priority import leave_real_time
+os.setpriority(os.PRIO_PROCESS, 0, 0)
+os.sched_setscheduler(0, os.{policy}, os.sched_param(int("{policy}" != "SCHED_OTHER")))
+leave_real_time()
+print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    if "PermissionError" in result.stderr:
+        pytest.skip("only root may")
+    assert result.stdout.strip() == left
