@@ -145,7 +145,7 @@ class Preload:
 class Warm:
     """Load the generator of this preset soon; it is likely to be shown next.
 
-    ``quality`` as in :class:`ShowLook`.
+    ``quality`` as in :class:`ShowPreset`.
     """
 
     preset: NamedPreset

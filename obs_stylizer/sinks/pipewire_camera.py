@@ -117,5 +117,5 @@ class PipewireCameraSink(Sink):
 
 
 def lock_name(name: str) -> str:
-    """What a claim on a camera of this name is called."""
+    """What the lock of a camera of this name is called."""
     return f"PipeWire camera {name}"

@@ -101,16 +101,19 @@ class MultiScaleDiscriminator(Discriminator):
         inputs: int = 3,
     ) -> None:
         super().__init__()
-        judges = [PatchDiscriminator(channels, classes, spectral, inputs) for _ in range(scales)]
+        discriminators = [
+            PatchDiscriminator(channels, classes, spectral, inputs) for _ in range(scales)
+        ]
         self.receptive_fields = tuple(
-            discriminator.receptive_field * 2**number for number, discriminator in enumerate(judges)
+            discriminator.receptive_field * 2**number
+            for number, discriminator in enumerate(discriminators)
         )
-        self.judges = nn.ModuleList(judges)
+        self.scales = nn.ModuleList(discriminators)
 
     def examine(self, pictures: Tensor) -> Verdict:
         """Judge ``pictures`` at every scale; see :class:`Verdict`."""
         verdict = Verdict([], [])
-        for number, discriminator in enumerate(self.judges):
+        for number, discriminator in enumerate(self.scales):
             assert isinstance(discriminator, PatchDiscriminator)
             found = discriminator.examine(F.avg_pool2d(pictures, 2**number) if number else pictures)
             verdict.scores.extend(found.scores)

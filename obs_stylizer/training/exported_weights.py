@@ -152,7 +152,7 @@ def _undo(state: dict[str, Tensor], prefix: str, generator: GatheringGenerator) 
             state[weight] = _undoubled(state[weight])
     if isinstance(generator, FastGenerator) and isinstance(generator.wide, JoinConvNorm):
         name = f"{prefix}wide.convolution.weight"
-        features = state[name].shape[1] - generator.wide.joining
+        features = state[name].shape[1] - generator.wide.skipped
         joined = _unordered(state[name][:, features:], order, 1)
         state[name] = torch.cat([state[name][:, :features], joined], 1)
 

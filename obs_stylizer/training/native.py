@@ -136,7 +136,7 @@ def _take_pixelsas_they_lie(generator: GatheringGenerator) -> None:
     last.weight, last.bias = _fixed(last.weight[order]), _fixed(last.bias[order])
     if isinstance(generator, FastGenerator) and isinstance(generator.wide, JoinConvNorm):
         wide = generator.wide.convolution
-        features = wide.weight.shape[1] - generator.wide.joining
+        features = wide.weight.shape[1] - generator.wide.skipped
         inputs = [*range(features), *(features + channel for channel in order)]
         wide.weight = _fixed(wide.weight[:, inputs])
 

@@ -41,17 +41,17 @@ class SplitConvNorm(nn.Module):
 
     def __init__(self, trained: JoinConvNorm) -> None:
         super().__init__()
-        weight, joining = trained.convolution.weight, trained.joining
-        inputs = weight.shape[1] - joining
+        weight, skipped = trained.convolution.weight, trained.skipped
+        inputs = weight.shape[1] - skipped
         self.doubling = _doubling(weight[:, :inputs])
-        self.convolution = nn.Conv2d(joining, len(weight), 3, padding=1, bias=False)
+        self.convolution = nn.Conv2d(skipped, len(weight), 3, padding=1, bias=False)
         with torch.no_grad():
             self.convolution.weight.copy_(weight[:, inputs:])
         self.norm = trained.norm
 
-    def forward(self, features: Tensor, joining: Tensor, style: Tensor | None) -> Tensor:
-        """(B, inputs, H, W) and (B, joining, 2H, 2W) to (B, outputs, 2H, 2W)."""
-        return F.relu(self.norm(self.doubling(features) + self.convolution(joining), style))
+    def forward(self, features: Tensor, skipped: Tensor, style: Tensor | None) -> Tensor:
+        """(B, inputs, H, W) and (B, skipped, 2H, 2W) to (B, outputs, 2H, 2W)."""
+        return F.relu(self.norm(self.doubling(features) + self.convolution(skipped), style))
 
 
 def _doubling(weight: Tensor) -> nn.ConvTranspose2d:

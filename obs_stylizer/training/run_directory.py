@@ -145,7 +145,7 @@ class RunDirectory:
                 f"({self.recipe.digest[:12]})",
                 "a changed recipe needs a new run",
             )
-        return state
+        return _with_todays_names(state)
 
     def save_samples(self, step: int, grid: Pixels) -> Path:
         """Write a sample grid and return its path."""
@@ -188,3 +188,14 @@ def _circumstances(recipe: Recipe) -> dict[str, Any]:
         "processor_cores": os.cpu_count(),
         "gpu": gpu,
     }
+
+
+def _with_todays_names(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint with the names of parts that older ones had other names for."""
+    old = {"makers": "generator_optimizer", "judges": "discriminator_optimizer"}
+    named = {old.get(name, name): part for name, part in state.items()}
+    named["discriminators"] = {
+        name.replace(".judges.", ".scales."): weights
+        for name, weights in state.get("discriminators", {}).items()
+    }
+    return named

@@ -110,9 +110,9 @@ class Trainer:
         self.objective.generators.load_state_dict(state["generators"])
         self.objective.discriminators.load_state_dict(state["discriminators"])
         self.average.network.load_state_dict(state["average"])
-        self.generator_optimizer.load_state_dict(state["makers"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         if self.discriminator_optimizer is not None:
-            self.discriminator_optimizer.load_state_dict(state["judges"])
+            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.precision.load_state_dict(state["precision"])
         self._load_extra_state(state["objective"])
         self.step, self.elapsed = state["step"], state["elapsed"]
@@ -203,8 +203,8 @@ class Trainer:
                 "generators": self.objective.generators.state_dict(),
                 "discriminators": self.objective.discriminators.state_dict(),
                 "average": self.average.network.state_dict(),
-                "makers": self.generator_optimizer.state_dict(),
-                "judges": self.discriminator_optimizer.state_dict()
+                "generator_optimizer": self.generator_optimizer.state_dict(),
+                "discriminator_optimizer": self.discriminator_optimizer.state_dict()
                 if self.discriminator_optimizer is not None
                 else {},
                 "precision": self.precision.state_dict(),

@@ -27,7 +27,7 @@ while camera.grab():
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def longer_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """An emulated machine takes its time."""
     try:
         drivers = {path: v4l2.query_path(path).driver for path in (CAMERA, *LOOPBACKS)}

@@ -226,11 +226,11 @@ def test_upsampling_and_convolution_are_one_transposed_convolution() -> None:
 def test_upsampling_joining_and_convolution_are_a_sum_of_two_convolutions() -> None:
     torch.manual_seed(0)
     layer = JoinConvNorm(5, 3, 7, 2).eval()
-    features, joining = torch.randn(1, 5, 6, 9), torch.randn(1, 3, 12, 18)
+    features, skipped = torch.randn(1, 5, 6, 9), torch.randn(1, 3, 12, 18)
     style = torch.tensor([[0.3, 0.7]])
     with torch.no_grad():
-        found = SplitConvNorm(layer)(features, joining, style)
-        assert torch.allclose(found, layer(features, joining, style), atol=1e-5)
+        found = SplitConvNorm(layer)(features, skipped, style)
+        assert torch.allclose(found, layer(features, skipped, style), atol=1e-5)
 
 
 def test_without_norms_features_keep_their_size_through_the_layers() -> None:

@@ -196,6 +196,22 @@ def test_a_larger_generator_as_the_teacher(tmp_path: Path) -> None:
         start(tmp_path, pupil.replace("large.onnx", "none.onnx"), "none")
 
 
+def test_a_checkpoint_with_older_names_of_its_parts_is_taken_up(tmp_path: Path) -> None:
+    trainer = start(tmp_path, ENHANCE)
+    trainer.save()
+    checkpoint = trainer.run.checkpoint
+    state = torch.load(checkpoint, weights_only=True)
+    assert any(".scales." in name for name in state["discriminators"])
+    state["makers"] = state.pop("generator_optimizer")
+    state["judges"] = state.pop("discriminator_optimizer")
+    state["discriminators"] = {
+        name.replace(".scales.", ".judges."): weights
+        for name, weights in state["discriminators"].items()
+    }
+    torch.save(state, checkpoint)
+    trainer.resume()
+
+
 @pytest.mark.parametrize("text", [PAIRED, ENHANCE], ids=["paired", "enhance"])
 def test_a_perceptual_loss_where_the_recipe_asks_for_one(text: str, tmp_path: Path) -> None:
     layers = {"conv1_1": 0.5, "conv2_1": 2.0}

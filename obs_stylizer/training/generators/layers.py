@@ -89,15 +89,15 @@ class JoinConvNorm(ConvNorm):
     """:class:`UpConvNorm` of features at half the size joined with others at the full one."""
 
     def __init__(
-        self, inputs: int, joining: int, outputs: int, styles: int, normalise: bool = True
+        self, inputs: int, skipped: int, outputs: int, styles: int, normalise: bool = True
     ) -> None:
-        super().__init__(inputs + joining, outputs, styles, 1, normalise)
-        self.joining = joining
+        super().__init__(inputs + skipped, outputs, styles, 1, normalise)
+        self.skipped = skipped
 
-    def forward(self, features: Tensor, joining: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
-        """(B, inputs, H, W) and (B, joining, 2H, 2W) to (B, outputs, 2H, 2W)."""
+    def forward(self, features: Tensor, skipped: Tensor, style: Tensor | None) -> Tensor:  # type: ignore[override]
+        """(B, inputs, H, W) and (B, skipped, 2H, 2W) to (B, outputs, 2H, 2W)."""
         features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        return super().forward(torch.cat([features, joining], 1), style)
+        return super().forward(torch.cat([features, skipped], 1), style)
 
 
 class ResidualBlock(nn.Module):
