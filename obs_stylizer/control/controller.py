@@ -23,9 +23,9 @@ from obs_stylizer.control.side_changes import SideChanges
 from obs_stylizer.control.source_changes import SourceChanges
 from obs_stylizer.errors import StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events, requests
+from obs_stylizer.realtime.events import Event
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.messages import Event
 from obs_stylizer.sources.spec import SourceSpec
 
 log = logging.getLogger(__name__)
@@ -268,7 +268,7 @@ class Controller:
                 style, does = self._learning.forget(), "forgetting"
         return Answer(f"{does} {style}", {"style": style})
 
-    def _take_learning(self, event: messages.StyleLearning) -> None:
+    def _take_learning(self, event: events.StyleLearning) -> None:
         """Show the style once it is learnt."""
         self._state.change(learning=event.progress)
         if event.progress["state"] == "learnt":
@@ -287,7 +287,7 @@ class Controller:
         return Answer(f"crossfade {shown}", {"crossfade_ms": milliseconds})
 
     def _set_bypass(self, bypass: bool) -> Answer:
-        self._pipeline.request(messages.SetBypass(bypass))
+        self._pipeline.request(requests.SetBypass(bypass))
         self._state.change(bypass=bypass)
         return Answer("bypass on" if bypass else "bypass off", {"bypass": bypass})
 
@@ -308,32 +308,32 @@ class Controller:
 
     def _event(self, event: Event) -> None:
         match event:
-            case messages.LoadMeasured():
+            case events.LoadMeasured():
                 self._preset_changes.govern(event)
-            case messages.LoadBegan() | messages.LoadEnded():
+            case events.LoadBegan() | events.LoadEnded():
                 self._preset_changes.take_load(event)
-            case messages.PresetShown():
+            case events.PresetShown():
                 self._preset_changes.take_shown(event)
                 if not self._preloading:
                     self._send_preload()
-            case messages.PresetFailed():
+            case events.PresetFailed():
                 self._preset_changes.take_failed(event)
-            case messages.WorkerStarted():
+            case events.WorkerStarted():
                 self._greet_worker()
-            case messages.WorkerLost():
+            case events.WorkerLost():
                 self._state.on_air = after(self.on_air, event)
                 self._preset_changes.take_worker_lost(event)
-            case messages.GpuGivenUp(_, action):
+            case events.GpuGivenUp(_, action):
                 self._state.on_air = after(self.on_air, event)
                 self._state.change(bypass=self.on_air.bypass or action == "bypass")
                 self._preset_changes.take_gpu_given_up()
                 if action == "stop":
                     self._preset_changes.give_up("the GPU failed, and nothing else is to be used")
-            case messages.RecordingStarted():
+            case events.RecordingStarted():
                 self._state.change(recording=str(event.path))
-            case messages.RecordingEnded():
+            case events.RecordingEnded():
                 self._state.change(recording="")
-            case messages.StyleLearning():
+            case events.StyleLearning():
                 self._take_learning(event)
             case _:
                 self._state.on_air = after(self.on_air, event)
@@ -350,7 +350,7 @@ class Controller:
         """Tell a fresh worker all that it cannot know."""
         self._preloading = False
         if self.on_air.bypass:
-            self._pipeline.request(messages.SetBypass(bypass=True))
+            self._pipeline.request(requests.SetBypass(bypass=True))
         self._side_changes.greet_worker()
         failed = self._source_changes.greet_worker()
         if failed is not None:
@@ -385,7 +385,7 @@ class Controller:
         if self._preload:
             suspect = self._preset_changes.machine.is_suspect
             presets = tuple(named for named in self._library.all() if not suspect(named.name))
-            self._pipeline.request(messages.Preload(presets))
+            self._pipeline.request(requests.Preload(presets))
 
     def _publish_changes(self) -> None:
         on_air = self.on_air

@@ -8,7 +8,7 @@ from obs_stylizer.control.on_air import OnAir
 from obs_stylizer.errors import ModelError
 from obs_stylizer.inference.locate import find_model, lite_of
 from obs_stylizer.presets import NamedPreset, models_of
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events
 from obs_stylizer.realtime.governor import FULL, QUALITY_LEVELS, Governor, QualityLevel
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class GovernedQuality:
         """Return the level at which a preset is to be loaded."""
         return self._governor.quality_for(_governed(named)) if self._governor else FULL
 
-    def observe(self, named: NamedPreset, load: messages.LoadMeasured, now: float) -> bool:
+    def observe(self, named: NamedPreset, load: events.LoadMeasured, now: float) -> bool:
         """Return whether what is on air is to be shown anew, at another level."""
         if self._governor is None:
             return False
@@ -49,7 +49,7 @@ class GovernedQuality:
         )
         return True
 
-    def check(self, named: NamedPreset, shown: messages.PresetShown, before: OnAir) -> None:
+    def check(self, named: NamedPreset, shown: events.PresetShown, before: OnAir) -> None:
         """Stop asking for smaller frames where the generator takes none.
 
         Args:

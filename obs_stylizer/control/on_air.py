@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.messages import Event
+from obs_stylizer.realtime import events
+from obs_stylizer.realtime.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class OnAirState:
 
 def after(on_air: OnAir, event: Event) -> OnAir:
     """Return the state after an event that concerns source or worker."""
-    if isinstance(event, messages.SourceOpened):
+    if isinstance(event, events.SourceOpened):
         return replace(
             on_air,
             source=str(event.source),
@@ -103,18 +103,18 @@ def after(on_air: OnAir, event: Event) -> OnAir:
             source_fps=event.info.fps,
             source_trouble="",
         )
-    if isinstance(event, messages.SourceLost | messages.SourceFailed):
-        state = "lost" if isinstance(event, messages.SourceLost) else "failed"
+    if isinstance(event, events.SourceLost | events.SourceFailed):
+        state = "lost" if isinstance(event, events.SourceLost) else "failed"
         return replace(on_air, source_state=state, source_trouble=event.error.message)
-    if isinstance(event, messages.SleepChanged):
+    if isinstance(event, events.SleepChanged):
         state = "asleep" if event.asleep else "opening"
         return replace(on_air, asleep=event.asleep, source_state=state, source_trouble="")
-    if isinstance(event, messages.SourceEnded):
+    if isinstance(event, events.SourceEnded):
         return replace(on_air, source_state="ended", source_trouble="the source has ended")
-    if isinstance(event, messages.WorkerLost):
+    if isinstance(event, events.WorkerLost):
         return replace(on_air, worker_trouble="the worker is starting again", preloaded=False)
-    if isinstance(event, messages.GpuGivenUp):
+    if isinstance(event, events.GpuGivenUp):
         return replace(on_air, worker_trouble="the GPU failed")
-    if isinstance(event, messages.Preloaded):
+    if isinstance(event, events.Preloaded):
         return replace(on_air, preloaded=True)
     return on_air

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
 
-from obs_stylizer.realtime.messages import Request
+from obs_stylizer.realtime.requests import Request
 
 
 class Pipeline(Protocol):

@@ -27,9 +27,9 @@ from obs_stylizer.control.quarantine import Quarantine
 from obs_stylizer.control.undo_history import UndoHistory
 from obs_stylizer.errors import ProviderError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events, requests
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.messages import Request
+from obs_stylizer.realtime.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class PresetChanges:
     what that decides.
 
     Args:
-        requests: where requests go.
+        worker: where requests go.
         library: all presets.
         state: what is on air, kept up to date.
         governor: gives the generator less work on a slow machine; None never does.
@@ -70,7 +70,7 @@ class PresetChanges:
 
     def __init__(
         self,
-        requests: WorkerRequests,
+        worker: WorkerRequests,
         library: PresetLibrary,
         state: OnAirState,
         governor: Governor | None,
@@ -78,7 +78,7 @@ class PresetChanges:
         limits: Limits | None = None,
         event_bus: EventBus | None = None,
     ) -> None:
-        self._requests = requests
+        self._worker = worker
         self._library = library
         self._state = state
         self._quality = GovernedQuality(governor)
@@ -110,7 +110,7 @@ class PresetChanges:
         named = self._library.get(name)
         if name in self.machine.quarantined:
             raise UsageError(f"preset {name} is set aside", f"try again with: preset {name}")
-        self._requests.request(messages.Warm(named, self._quality.of(named)))
+        self._worker.request(requests.Warm(named, self._quality.of(named)))
         return Answer(f"loading {name}", {"warm": name})
 
     def step(self, by: int, future: Future[Answer]) -> None:
@@ -131,7 +131,7 @@ class PresetChanges:
         """Change the strength of what is on air."""
         check_strength(strength)
         self._history.remember_gesture("strength", self._as_it_is(), self._now())
-        self._requests.request(messages.SetStrength(strength))
+        self._worker.request(requests.SetStrength(strength))
         both = dict.fromkeys(self._state.on_air.sides, strength)
         self._state.change(strength=strength, sides=both)
         self.machine.alter(lambda choice: _with_strength(choice, strength))
@@ -141,7 +141,7 @@ class PresetChanges:
         """Change the coherence of what is on air."""
         if not 0 <= coherence <= 1:
             raise UsageError(f"coherence {coherence:g} is out of range", "it goes from 0 to 1")
-        self._requests.request(messages.SetCoherence(coherence))
+        self._worker.request(requests.SetCoherence(coherence))
         self._state.change(coherence=coherence)
         self.machine.alter(lambda choice: replace(choice, coherence=coherence))
         return Answer(f"coherence {coherence:g}", {"coherence": coherence})
@@ -163,7 +163,7 @@ class PresetChanges:
             raise UsageError("every style has the weight 0", "give at least one a weight above 0")
         self._history.remember_gesture("mix", self._as_it_is(), self._now())
         whole = {name: float(styles.get(name, 0.0)) for name in known}
-        self._requests.request(messages.SetStyles(whole))
+        self._worker.request(requests.SetStyles(whole))
         self._state.change(styles=whole)
         shown = self.machine.last_shown
         model = shown.named.preset.model if shown else ""
@@ -186,7 +186,7 @@ class PresetChanges:
             return
         raise UsageError("there is nothing to take back")
 
-    def govern(self, load: messages.LoadMeasured) -> None:
+    def govern(self, load: events.LoadMeasured) -> None:
         """Give the generator less or more work for a frame if it is time to."""
         shown = self.machine.shown
         if shown is None or self.machine.is_busy:
@@ -222,7 +222,7 @@ class PresetChanges:
         """Take in that a fresh worker waits for requests."""
         self._carry_out(self.machine.worker_started(self._now()))
 
-    def take_worker_lost(self, event: messages.WorkerLost) -> None:
+    def take_worker_lost(self, event: events.WorkerLost) -> None:
         """Take in that the worker has ended."""
         effects = self.machine.worker_lost(event.reason, self._now(), on_gpu=event.on_gpu)
         self._carry_out(effects)
@@ -232,14 +232,14 @@ class PresetChanges:
         self.machine.gpu_given_up()
         self._quarantine.publish()
 
-    def take_load(self, event: messages.LoadBegan | messages.LoadEnded) -> None:
+    def take_load(self, event: events.LoadBegan | events.LoadEnded) -> None:
         """Take in what the worker loads."""
-        if isinstance(event, messages.LoadBegan):
+        if isinstance(event, events.LoadBegan):
             self.machine.load_began(event.name, self._now())
         else:
             self.machine.load_ended(self._now())
 
-    def take_shown(self, event: messages.PresetShown) -> None:
+    def take_shown(self, event: events.PresetShown) -> None:
         """Take in that a preset is on air."""
         choice = self.machine.choice_of(event.request_id)
         if choice is None:
@@ -270,7 +270,7 @@ class PresetChanges:
         number, now = event.request_id, self._now()
         self._carry_out(self.machine.preset_shown(number, now, on_gpu=on_gpu))
 
-    def take_failed(self, event: messages.PresetFailed) -> None:
+    def take_failed(self, event: events.PresetFailed) -> None:
         """Take in that a preset cannot be loaded; what is on air stays."""
         name, shown = event.name, self.machine.last_shown
         if shown is None:
@@ -326,8 +326,8 @@ class PresetChanges:
         match effect:
             case Show(number, choice, crossfade_ms):
                 named, quality = choice.named, self._quality.of(choice.named)
-                self._requests.request(
-                    messages.ShowPreset(
+                self._worker.request(
+                    requests.ShowPreset(
                         number,
                         named,
                         choice.strength,
@@ -341,7 +341,7 @@ class PresetChanges:
             case Answered():
                 self._answer(effect)
             case ReplaceWorker(reason):
-                self._requests.replace_worker(reason)
+                self._worker.replace_worker(reason)
             case Quarantined(name, reason):
                 self._quarantine.add(name, reason)
 
@@ -375,7 +375,7 @@ def _with_strength(choice: PresetChoice, strength: float) -> PresetChoice:
     return replace(choice, strength=strength, sides=sides)
 
 
-def _log_shown(event: messages.PresetShown) -> None:
+def _log_shown(event: events.PresetShown) -> None:
     runs_on = event.runs_on
     if runs_on is None:
         log.info("preset %s: no generator needed", event.name)

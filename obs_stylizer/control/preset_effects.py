@@ -10,7 +10,7 @@ from typing import Final
 
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.presets import NamedPreset, Preset
-from obs_stylizer.realtime.messages import SideSettings
+from obs_stylizer.realtime.requests import SideSettings
 
 PLAIN: Final = NamedPreset("plain", Preset(title="Plain"), Path("plain.yaml"), bundled=True)
 """What is shown where nothing else can be: the frame as it is."""

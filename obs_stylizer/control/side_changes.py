@@ -11,8 +11,8 @@ from obs_stylizer.control.preset_changes import WorkerRequests
 from obs_stylizer.control.preset_effects import PresetChoice
 from obs_stylizer.control.preset_state_machine import PresetStateMachine
 from obs_stylizer.errors import UsageError
-from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.messages import SideSettings
+from obs_stylizer.realtime import requests
+from obs_stylizer.realtime.requests import SideSettings
 
 Side = Literal["person", "background"]
 
@@ -21,15 +21,15 @@ class SideChanges:
     """The part of the controller that changes the sides of what is on air; on its thread.
 
     Args:
-        requests: where requests go.
+        worker: where requests go.
         state: what is on air, kept up to date.
         machine: remembers what was set, for a worker that starts anew.
     """
 
     def __init__(
-        self, requests: WorkerRequests, state: OnAirState, machine: PresetStateMachine
+        self, worker: WorkerRequests, state: OnAirState, machine: PresetStateMachine
     ) -> None:
-        self._requests, self._state, self._machine = requests, state, machine
+        self._worker, self._state, self._machine = worker, state, machine
 
     def set_strength(self, side: Side, strength: float) -> Answer:
         """Change the strength of one side."""
@@ -55,20 +55,20 @@ class SideChanges:
         wanted = not self._state.on_air.shows_mask if show is None else show
         if wanted:
             self._check_sides()
-        self._requests.request(messages.ShowMask(wanted))
+        self._worker.request(requests.ShowMask(wanted))
         self._state.change(shows_mask=wanted)
         return Answer("the mask is shown" if wanted else "the mask is hidden", {"mask": wanted})
 
     def greet_worker(self) -> None:
         """Tell a fresh worker what it cannot know."""
         if self._state.on_air.shows_mask:
-            self._requests.request(messages.ShowMask(show=True))
+            self._worker.request(requests.ShowMask(show=True))
 
     def _set(self, **changes: float | bool) -> None:
         shown = self._machine.last_shown
         before = shown.sides if shown is not None and shown.sides is not None else SideSettings()
         settings = replace(before, **changes)  # type: ignore[arg-type]
-        self._requests.request(messages.SetSides(settings))
+        self._worker.request(requests.SetSides(settings))
         name = "" if shown is None else shown.name
 
         def set_in(choice: PresetChoice) -> PresetChoice:

@@ -38,23 +38,20 @@ from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import ProviderError, SourceError, StylizerError, UsageError
 from obs_stylizer.obs_filter.listing import Sign
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime.governor import LEAST_KEY_PICTURES, Governor
-from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
-from obs_stylizer.realtime.messages import (
+from obs_stylizer.realtime.events import (
     Event,
     LoadMeasured,
-    Request,
-    SetAsleep,
-    SetFrozen,
     SleepChanged,
     SourceEnded,
     SourceFailed,
     SourcePreset,
-    WorkerConfig,
     WorkerStarted,
 )
+from obs_stylizer.realtime.governor import LEAST_KEY_PICTURES, Governor
+from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
+from obs_stylizer.realtime.requests import Request, SetAsleep, SetFrozen, WorkerConfig
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sources.spec import SourceKind

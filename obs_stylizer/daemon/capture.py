@@ -16,14 +16,8 @@ from obs_stylizer.errors import (
     SourceWaitingError,
 )
 from obs_stylizer.frames import Frame
+from obs_stylizer.realtime.events import Event, SourceEnded, SourceFailed, SourceLost, SourceOpened
 from obs_stylizer.realtime.mailbox import FrameSlot
-from obs_stylizer.realtime.messages import (
-    Event,
-    SourceEnded,
-    SourceFailed,
-    SourceLost,
-    SourceOpened,
-)
 from obs_stylizer.realtime.pacing import Backoff
 from obs_stylizer.realtime.priority import raise_thread_priority
 from obs_stylizer.sources.base import AnsweredSource, Source, SourceInfo, SourceOptions

@@ -10,17 +10,10 @@ from typing import Final
 
 from obs_stylizer.errors import DeviceLostError, ModelError, StylizerError
 from obs_stylizer.presets import NamedPreset
+from obs_stylizer.realtime.events import Event, LoadBegan, LoadEnded, Preloaded, PresetFailed
 from obs_stylizer.realtime.governor import FULL, QualityLevel
 from obs_stylizer.realtime.memory import give_back_what_is_free, settle_objects
-from obs_stylizer.realtime.messages import (
-    Event,
-    LoadBegan,
-    LoadEnded,
-    Preloaded,
-    PresetFailed,
-    ShowPreset,
-    SideSettings,
-)
+from obs_stylizer.realtime.requests import ShowPreset, SideSettings
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader
 

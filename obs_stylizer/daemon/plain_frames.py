@@ -9,7 +9,7 @@ from typing import Final
 from obs_stylizer.clock import Clock
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import GivePlain, Request
+from obs_stylizer.realtime.requests import GivePlain, Request
 
 _WANTED_SECONDS: Final = 2.0
 

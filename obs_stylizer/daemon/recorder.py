@@ -19,7 +19,7 @@ from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.errors import SinkError, UsageError
 from obs_stylizer.frames import Frame, Pixels
-from obs_stylizer.realtime.messages import Event, RecordingEnded, RecordingStarted
+from obs_stylizer.realtime.events import Event, RecordingEnded, RecordingStarted
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.video_file import VideoFileSink
 

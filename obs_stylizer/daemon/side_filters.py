@@ -17,7 +17,7 @@ from obs_stylizer.errors import DeviceLostError, PresetError, SourceError, Styli
 from obs_stylizer.obs_filter.layout import VERSION
 from obs_stylizer.obs_filter.listing import FilterInfo, list_filters
 from obs_stylizer.presets import NamedPreset, PresetLibrary
-from obs_stylizer.realtime.messages import ShowPreset
+from obs_stylizer.realtime.requests import ShowPreset
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.obs_filter import ObsFilterSource
 from obs_stylizer.styling.preset_loader import PresetLoader

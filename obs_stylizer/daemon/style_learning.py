@@ -26,7 +26,7 @@ from typing import IO, Any, Final
 from obs_stylizer.control.learning_files import PREVIEW, THUMBNAIL, learning_folder
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import Frame
-from obs_stylizer.realtime.messages import Event, StyleLearning
+from obs_stylizer.realtime.events import Event, StyleLearning
 from obs_stylizer.styling.gallery import save_picture
 from obs_stylizer.styling.installed_styles import free_name
 

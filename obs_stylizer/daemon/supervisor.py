@@ -18,21 +18,19 @@ from obs_stylizer.daemon.worker import worker_main
 from obs_stylizer.daemon.worker_process import WorkerHandle, launch_worker
 from obs_stylizer.errors import WorkerError
 from obs_stylizer.inference.session import Provider
-from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import (
+from obs_stylizer.realtime.events import (
     AdapterTried,
     Event,
     GpuGivenUp,
     LogLine,
     PresetShown,
-    Request,
     SourceOpened,
-    Stop,
-    WorkerConfig,
     WorkerFailed,
     WorkerLost,
     WorkerStarted,
 )
+from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.requests import Request, Stop, WorkerConfig
 from obs_stylizer.settings import WorkerSettings
 
 log = logging.getLogger(__name__)

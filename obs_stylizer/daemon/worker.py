@@ -28,17 +28,22 @@ from obs_stylizer.errors import ModelError, StylizerError
 from obs_stylizer.frames import Frame, Pixels
 from obs_stylizer.inference.adapters import Adapter, AdapterKind
 from obs_stylizer.presets import PresetLibrary
+from obs_stylizer.realtime.events import (
+    AdapterTried,
+    Event,
+    LogLine,
+    PresetShown,
+    SourcePreset,
+    WorkerFailed,
+)
 from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
-from obs_stylizer.realtime.messages import (
-    AdapterTried,
+from obs_stylizer.realtime.priority import SWITCH_SECONDS, leave_real_time, raise_thread_priority
+from obs_stylizer.realtime.requests import (
     ChangeSource,
-    Event,
     GivePlain,
-    LogLine,
     Preload,
-    PresetShown,
     Request,
     SetAsleep,
     SetBypass,
@@ -49,13 +54,10 @@ from obs_stylizer.realtime.messages import (
     SetStyles,
     ShowMask,
     ShowPreset,
-    SourcePreset,
     Stop,
     Warm,
     WorkerConfig,
-    WorkerFailed,
 )
-from obs_stylizer.realtime.priority import SWITCH_SECONDS, leave_real_time, raise_thread_priority
 from obs_stylizer.realtime.source_period import SourcePeriod
 from obs_stylizer.settings import preset_folders
 from obs_stylizer.sources.base import SourceOptions

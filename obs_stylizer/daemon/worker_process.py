@@ -22,7 +22,8 @@ import psutil
 
 from obs_stylizer.daemon.launch import end_fork_server, prepare_launching, worker_context
 from obs_stylizer.errors import WorkerError
-from obs_stylizer.realtime.messages import Event, Request, WorkerConfig
+from obs_stylizer.realtime.events import Event
+from obs_stylizer.realtime.requests import Request, WorkerConfig
 
 log = logging.getLogger(__name__)
 

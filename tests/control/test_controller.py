@@ -44,9 +44,9 @@ from obs_stylizer.errors import (
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events, requests
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.messages import Request
+from obs_stylizer.realtime.requests import Request
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
 
@@ -69,18 +69,18 @@ class Pipeline:
 
     def request(self, request: Request) -> None:
         self.requests.append(request)
-        if isinstance(request, messages.ShowPreset) and not self.mute:
+        if isinstance(request, requests.ShowPreset) and not self.mute:
             assert self.controller is not None
             self.controller.tell(self.answer(request))
 
-    def answer(self, request: messages.ShowPreset) -> messages.Event:
+    def answer(self, request: requests.ShowPreset) -> events.Event:
         name = request.preset.name
         if name in self.broken:
-            return messages.PresetFailed(
+            return events.PresetFailed(
                 request.request_id, name, ModelError("model is gone", "fetch it")
             )
         styles = dict(request.styles or {"calm": 1.0, "wild": 0.0})
-        return messages.PresetShown(
+        return events.PresetShown(
             request.request_id,
             name,
             RUNS_ON,
@@ -96,12 +96,12 @@ class Pipeline:
         self.frozen = frozen
 
     def start_recording(self) -> Future[Path]:
-        return self._recorded(messages.RecordingStarted(Path("show.mkv")))
+        return self._recorded(events.RecordingStarted(Path("show.mkv")))
 
     def stop_recording(self) -> Future[Path]:
-        return self._recorded(messages.RecordingEnded(Path("show.mkv")))
+        return self._recorded(events.RecordingEnded(Path("show.mkv")))
 
-    def _recorded(self, event: messages.RecordingStarted | messages.RecordingEnded) -> Future[Path]:
+    def _recorded(self, event: events.RecordingStarted | events.RecordingEnded) -> Future[Path]:
         done: Future[Path] = Future()
         if self.disk_is_full:
             done.set_exception(SinkError("the disk is full"))
@@ -145,7 +145,7 @@ def controller(folder: Path, pipeline: Pipeline, heard: list[ControlEvent]) -> I
     controller = Controller(pipeline, library, PATTERN, preload=True, event_bus=event_bus)
     pipeline.controller = controller
     controller.start()
-    controller.tell(messages.WorkerStarted(1, 0))
+    controller.tell(events.WorkerStarted(1, 0))
     yield controller
     controller.stop()
 
@@ -175,7 +175,7 @@ def test_strength_of_the_command_wins(controller: Controller, pipeline: Pipeline
     apply(controller, "wave", strength=0.3, crossfade_ms=50)
     assert controller.on_air.strength == 0.3
     request = pipeline.requests[0]
-    assert isinstance(request, messages.ShowPreset)
+    assert isinstance(request, requests.ShowPreset)
     assert (request.strength, request.crossfade_ms) == (0.3, 50)
 
 
@@ -186,7 +186,7 @@ def test_all_presets_are_preloaded_after_the_first(
     settled(controller)
     apply(controller, "ink")
     settled(controller)
-    preloads = [request for request in pipeline.requests if isinstance(request, messages.Preload)]
+    preloads = [request for request in pipeline.requests if isinstance(request, requests.Preload)]
     assert [[named.name for named in request.presets] for request in preloads] == [
         ["ink", "plain", "wave"]
     ]
@@ -196,7 +196,7 @@ def test_warm_preset_is_loaded_and_not_shown(controller: Controller, pipeline: P
     apply(controller, "wave")
     assert do(controller, commands.WarmPreset("ink")) == "loading ink"
     request = pipeline.requests[-1]
-    assert isinstance(request, messages.Warm)
+    assert isinstance(request, requests.Warm)
     assert request.preset.name == "ink"
     assert controller.on_air.preset == "wave"
     with pytest.raises(PresetError, match="did you mean “ink”"):
@@ -208,7 +208,7 @@ def test_unknown_preset_changes_nothing(controller: Controller, pipeline: Pipeli
     with pytest.raises(PresetError, match="did you mean “ink”"):
         apply(controller, "inc")
     assert controller.on_air.preset == "wave"
-    assert sum(isinstance(request, messages.ShowPreset) for request in pipeline.requests) == 1
+    assert sum(isinstance(request, requests.ShowPreset) for request in pipeline.requests) == 1
 
 
 def test_preset_that_cannot_be_loaded_leaves_the_old_one(
@@ -228,7 +228,7 @@ def test_overtaken_preset_is_answered(controller: Controller, pipeline: Pipeline
     second = controller.send(ApplyPreset("ink"))
     settled(controller)
     newest = pipeline.requests[1]
-    assert isinstance(newest, messages.ShowPreset)
+    assert isinstance(newest, requests.ShowPreset)
     controller.tell(pipeline.answer(newest))
     assert second.result(5).text == "preset ink"
     assert "overtaken" in first.result(5).text
@@ -251,14 +251,14 @@ def test_coherence_is_set_and_kept_for_the_next_worker(
     apply(controller, "wave")
     assert controller.send(SetCoherence(0.25)).result(5).text == "coherence 0.25"
     assert controller.on_air.coherence == 0.25
-    assert messages.SetCoherence(0.25) in pipeline.requests
-    controller.tell(messages.WorkerLost("killed", 0.0))
-    controller.tell(messages.WorkerStarted(7, 1))
+    assert requests.SetCoherence(0.25) in pipeline.requests
+    controller.tell(events.WorkerLost("killed", 0.0))
+    controller.tell(events.WorkerStarted(7, 1))
     settled(controller)
     again = next(
         request
         for request in reversed(pipeline.requests)
-        if isinstance(request, messages.ShowPreset)
+        if isinstance(request, requests.ShowPreset)
     )
     assert again.coherence == 0.25
     with pytest.raises(UsageError, match="out of range"):
@@ -280,15 +280,15 @@ def test_changed_file_of_the_preset_on_air_is_shown_again(
 
 def test_source_is_followed(controller: Controller, pipeline: Pipeline) -> None:
     apply(controller, "wave")
-    controller.tell(messages.SourceOpened(PATTERN, SourceInfo("Bars", FrameSize(64, 64), 30.0)))
+    controller.tell(events.SourceOpened(PATTERN, SourceInfo("Bars", FrameSize(64, 64), 30.0)))
     settled(controller)
     assert (controller.on_air.source_state, controller.on_air.source_name) == ("open", "Bars")
-    controller.tell(messages.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
+    controller.tell(events.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
     settled(controller)
     assert controller.on_air.source_state == "lost"
     assert controller.on_air.trouble == "camera 0 is unplugged"
     controller.send(ChangeSource("screen:1")).result(5)
-    assert pipeline.requests[-1] == messages.ChangeSource(SourceSpec.parse("screen:1"))
+    assert pipeline.requests[-1] == requests.ChangeSource(SourceSpec.parse("screen:1"))
     with pytest.raises(UsageError, match="is no source"):
         controller.send(ChangeSource("telepathy")).result(5)
 
@@ -334,7 +334,7 @@ def test_next_twice_before_the_first_is_loaded_is_two_further(
     controller.send(NextPreset())
     controller.send(NextPreset())
     settled(controller)
-    newest = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)][
+    newest = [request for request in pipeline.requests if isinstance(request, requests.ShowPreset)][
         -1
     ]
     assert newest.preset.name == "wave"
@@ -352,7 +352,7 @@ def test_mix_reaches_the_worker_whole_and_is_kept(
 ) -> None:
     apply(controller, "wave")
     assert do(controller, MixStyles({"wild": 0.5})) == "mix wild=0.5"
-    assert pipeline.requests[-1] == messages.SetStyles({"calm": 0.0, "wild": 0.5})
+    assert pipeline.requests[-1] == requests.SetStyles({"calm": 0.0, "wild": 0.5})
     assert controller.on_air.styles == {"calm": 0.0, "wild": 0.5}
 
 
@@ -412,7 +412,7 @@ def test_crossfade_for_all_presets(controller: Controller, pipeline: Pipeline) -
     apply(controller, "wave")
     do(controller, SetCrossfade(None))
     apply(controller, "ink")
-    shown = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)]
+    shown = [request for request in pipeline.requests if isinstance(request, requests.ShowPreset)]
     assert [request.crossfade_ms for request in shown] == [50, None]
     with pytest.raises(UsageError, match="out of range"):
         do(controller, SetCrossfade(-1))
@@ -425,7 +425,7 @@ def test_strength_set_while_a_preset_loads_holds_for_it(
     pipeline.mute = True
     controller.send(ApplyPreset("ink"))
     do(controller, SetStrength(0.4))
-    newest = [request for request in pipeline.requests if isinstance(request, messages.ShowPreset)][
+    newest = [request for request in pipeline.requests if isinstance(request, requests.ShowPreset)][
         -1
     ]
     controller.tell(pipeline.answer(newest))
@@ -490,7 +490,7 @@ def test_trouble_is_published_in_words(
     pipeline.broken.add("ink")
     with pytest.raises(ModelError):
         apply(controller, "ink")
-    controller.tell(messages.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
+    controller.tell(events.SourceLost(PATTERN, SourceLostError("camera 0 is unplugged")))
     settled(controller)
     told = {one.kind: one.text for one in heard if one.text}
     assert told[EventKind.PRESET_FAILED] == "preset ink: model is gone (fetch it)"
@@ -537,16 +537,16 @@ def test_a_generator_that_takes_no_smaller_frames_is_let_be(
     pipeline.controller = controller
     controller.start()
     try:
-        controller.tell(messages.WorkerStarted(1, 0))
+        controller.tell(events.WorkerStarted(1, 0))
         apply(controller, "wave")
         for _ in range(12):
             hand.advance(1.5)
             # Whatever is asked for, it is shown at 640x360.
-            controller.tell(messages.LoadMeasured(0.2, 30))
+            controller.tell(events.LoadMeasured(0.2, 30))
             settled(controller)
     finally:
         controller.stop()
-    asked = [r for r in pipeline.requests if isinstance(r, messages.ShowPreset)]
+    asked = [r for r in pipeline.requests if isinstance(r, requests.ShowPreset)]
     assert len(asked) == 2
     assert "at 640x360 and no smaller, which is more than this machine can do" in caplog.text
 
@@ -589,18 +589,18 @@ def test_a_style_that_was_learnt_goes_on_air(
     pipeline.controller = controller
     controller.start()
     try:
-        controller.tell(messages.WorkerStarted(1, 0))
+        controller.tell(events.WorkerStarted(1, 0))
         answer = controller.send(commands.LearnStyle("a.jpg", "fresh", 30)).result(5)
         assert answer.details == {"style": "fresh"}
         assert learning.asked == [("a.jpg", "fresh", 30)]
         progress = {"name": "fresh", "state": "learning", "share": 0.5}
-        controller.tell(messages.StyleLearning(progress))
+        controller.tell(events.StyleLearning(progress))
         # Written by the process that learnt it.
         (folder / "fresh.yaml").write_text("title: Fresh\n", "utf-8")
         for _ in range(2):
-            controller.tell(messages.StyleLearning({**progress, "state": "learnt", "share": 1.0}))
+            controller.tell(events.StyleLearning({**progress, "state": "learnt", "share": 1.0}))
             controller.send(commands.GetStatus()).result(5)
-        shown = [r for r in pipeline.requests if isinstance(r, messages.ShowPreset)]
+        shown = [r for r in pipeline.requests if isinstance(r, requests.ShowPreset)]
         # Once more after “more”: the preset is the same, its style is not.
         assert [request.preset.name for request in shown] == ["fresh", "fresh"]
         assert controller.on_air.learning["state"] == "learnt"

@@ -10,8 +10,8 @@ import pytest
 from obs_stylizer.control import commands
 from obs_stylizer.control.commands import Command
 from obs_stylizer.errors import UsageError
-from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.messages import SideSettings
+from obs_stylizer.realtime import events, requests
+from obs_stylizer.realtime.requests import SideSettings
 from tests.fakes.control_api import FakeControlApi
 
 
@@ -30,7 +30,7 @@ def do(api: FakeControlApi, command: Command) -> str:
 
 
 def asked(api: FakeControlApi) -> list[SideSettings]:
-    return [request.sides for request in api.requests if isinstance(request, messages.SetSides)]
+    return [request.sides for request in api.requests if isinstance(request, requests.SetSides)]
 
 
 def test_either_strength_is_set_and_kept(api: FakeControlApi) -> None:
@@ -63,19 +63,19 @@ def test_a_fresh_worker_is_told_all_of_it(api: FakeControlApi) -> None:
     do(api, commands.SwapSides())
     do(api, commands.ShowMask(mask=True))
     api.requests.clear()
-    api.controller.tell(messages.WorkerLost("killed", 0.0))
-    api.controller.tell(messages.WorkerStarted(2, 1))
+    api.controller.tell(events.WorkerLost("killed", 0.0))
+    api.controller.tell(events.WorkerStarted(2, 1))
     do(api, commands.GetStatus())
-    shown = [request for request in api.requests if isinstance(request, messages.ShowPreset)]
+    shown = [request for request in api.requests if isinstance(request, requests.ShowPreset)]
     assert shown[-1].sides == SideSettings(person=0.25, swapped=True)
-    assert messages.ShowMask(show=True) in api.requests
+    assert requests.ShowMask(show=True) in api.requests
 
 
 def test_another_preset_begins_with_its_own(api: FakeControlApi) -> None:
     do(api, commands.SwapSides())
     do(api, commands.ApplyPreset("ink"))
     do(api, commands.ApplyPreset("room"))
-    shown = [request for request in api.requests if isinstance(request, messages.ShowPreset)]
+    shown = [request for request in api.requests if isinstance(request, requests.ShowPreset)]
     assert shown[-1].sides is None
     assert not api.on_air.swapped
 

@@ -19,13 +19,7 @@ from obs_stylizer.errors import (
     SourceWaitingError,
 )
 from obs_stylizer.frames import Frame, FrameSize
-from obs_stylizer.realtime.messages import (
-    Event,
-    SourceEnded,
-    SourceFailed,
-    SourceLost,
-    SourceOpened,
-)
+from obs_stylizer.realtime.events import Event, SourceEnded, SourceFailed, SourceLost, SourceOpened
 from obs_stylizer.sources.base import SourceInfo, SourceOptions
 from obs_stylizer.sources.spec import SourceSpec
 

@@ -18,7 +18,7 @@ from obs_stylizer.daemon.recorder import Recorder
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.errors import SinkEndedError, SinkError, UsageError
 from obs_stylizer.frames import Frame, FrameSize
-from obs_stylizer.realtime.messages import Event, RecordingEnded, RecordingStarted
+from obs_stylizer.realtime.events import Event, RecordingEnded, RecordingStarted
 from obs_stylizer.sinks.base import SinkFormat
 
 SIZE = FrameSize(64, 32)

@@ -14,7 +14,7 @@ from obs_stylizer.daemon.side_filters import SideFilters
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime.messages import ShowPreset
+from obs_stylizer.realtime.requests import ShowPreset
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.obs_filter import ObsFilterSource
 from obs_stylizer.styling.preset_loader import PresetLoader

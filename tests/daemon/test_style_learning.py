@@ -16,7 +16,7 @@ from obs_stylizer.daemon.style_learning import StyleLearner
 from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import Frame
 from obs_stylizer.inference.style_packs import styles_folder
-from obs_stylizer.realtime.messages import Event, StyleLearning
+from obs_stylizer.realtime.events import Event, StyleLearning
 from obs_stylizer.settings import preset_folders
 
 WORKS = """

@@ -13,20 +13,17 @@ from obs_stylizer.daemon.supervisor import Supervisor
 from obs_stylizer.errors import DeviceLostError, WorkerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, RunsOn, SessionOptions
-from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import (
+from obs_stylizer.realtime.events import (
     Event,
     GpuGivenUp,
     PresetShown,
-    Request,
-    SetBypass,
     SourceOpened,
-    Stop,
-    WorkerConfig,
     WorkerFailed,
     WorkerLost,
     WorkerStarted,
 )
+from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.requests import Request, SetBypass, Stop, WorkerConfig
 from obs_stylizer.settings import WorkerSettings
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec

@@ -18,26 +18,28 @@ from obs_stylizer.errors import DeviceLostError, ModelError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.inference.session import SessionOptions
 from obs_stylizer.presets import NamedPreset, Preset
-from obs_stylizer.realtime.mailbox import SharedMailbox
-from obs_stylizer.realtime.messages import (
-    ChangeSource,
+from obs_stylizer.realtime.events import (
     Event,
-    GivePlain,
     LoadBegan,
     LoadEnded,
-    Preload,
     Preloaded,
     PresetFailed,
     PresetShown,
+    SourceOpened,
+    WorkerFailed,
+)
+from obs_stylizer.realtime.mailbox import SharedMailbox
+from obs_stylizer.realtime.requests import (
+    ChangeSource,
+    GivePlain,
+    Preload,
     Request,
     SetBypass,
     SetStrength,
     ShowPreset,
-    SourceOpened,
     Stop,
     Warm,
     WorkerConfig,
-    WorkerFailed,
 )
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec

@@ -17,7 +17,8 @@ from obs_stylizer.daemon.worker_process import WorkerMain, WorkerProcess, launch
 from obs_stylizer.errors import WorkerError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import SessionOptions
-from obs_stylizer.realtime.messages import LoadBegan, SetBypass, Stop, WorkerConfig
+from obs_stylizer.realtime.events import LoadBegan
+from obs_stylizer.realtime.requests import SetBypass, Stop, WorkerConfig
 from obs_stylizer.sources.spec import SourceSpec
 from tests.fakes import scripted_workers
 

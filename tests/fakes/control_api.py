@@ -17,8 +17,8 @@ from obs_stylizer.errors import ModelError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.inference.session import Precision, Provider, RunsOn
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime import messages
-from obs_stylizer.realtime.messages import Request
+from obs_stylizer.realtime import events, requests
+from obs_stylizer.realtime.requests import Request
 from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.sources.base import SourceInfo
 from obs_stylizer.sources.spec import SourceSpec
@@ -58,9 +58,9 @@ class FakeControlApi:
 
     def __enter__(self) -> FakeControlApi:
         self.controller.start()
-        self.controller.tell(messages.WorkerStarted(1, 0))
+        self.controller.tell(events.WorkerStarted(1, 0))
         self.controller.tell(
-            messages.SourceOpened(PATTERN, SourceInfo("Test pattern", FrameSize(640, 360), 30.0))
+            events.SourceOpened(PATTERN, SourceInfo("Test pattern", FrameSize(640, 360), 30.0))
         )
         if self._first:
             self.send(ApplyPreset(self._first)).result(5)
@@ -114,21 +114,21 @@ class FakeControlApi:
 
     def request(self, request: Request) -> None:
         self.requests.append(request)
-        if isinstance(request, messages.ShowPreset) and request.preset.name not in self.mute:
+        if isinstance(request, requests.ShowPreset) and request.preset.name not in self.mute:
             self.controller.tell(self.answer(request))
-        elif isinstance(request, messages.ChangeSource):
+        elif isinstance(request, requests.ChangeSource):
             info = SourceInfo(str(request.source), FrameSize(640, 360), 30.0)
-            self.controller.tell(messages.SourceOpened(request.source, info))
+            self.controller.tell(events.SourceOpened(request.source, info))
 
-    def answer(self, request: messages.ShowPreset) -> messages.Event:
+    def answer(self, request: requests.ShowPreset) -> events.Event:
         name = request.preset.name
         if name in self.broken:
-            return messages.PresetFailed(
+            return events.PresetFailed(
                 request.request_id, name, ModelError("model is gone", "fetch it")
             )
         styles = dict(request.styles or STYLES)
         preset = request.preset.preset
-        return messages.PresetShown(
+        return events.PresetShown(
             request.request_id,
             name,
             RUNS_ON,
@@ -147,13 +147,13 @@ class FakeControlApi:
 
     def start_recording(self) -> Future[Path]:
         path = self.folder / "show.mkv"
-        self.controller.tell(messages.RecordingStarted(path))
+        self.controller.tell(events.RecordingStarted(path))
         return _done(path)
 
     def stop_recording(self) -> Future[Path]:
         path = self.folder / "show.mkv"
         path.write_bytes(b"a film")
-        self.controller.tell(messages.RecordingEnded(path))
+        self.controller.tell(events.RecordingEnded(path))
         return _done(path)
 
     def take_snapshot(self) -> Future[Mapping[str, Path]]:

@@ -6,7 +6,8 @@ import os
 from multiprocessing.connection import Connection
 
 from obs_stylizer.inference.session import Provider
-from obs_stylizer.realtime.messages import AdapterTried, WorkerConfig
+from obs_stylizer.realtime.events import AdapterTried
+from obs_stylizer.realtime.requests import WorkerConfig
 
 
 def dying_worker(config: WorkerConfig, pipe: Connection) -> None:

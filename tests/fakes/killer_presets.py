@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 
 from obs_stylizer.daemon.worker import worker_main
 from obs_stylizer.presets import NamedPreset
-from obs_stylizer.realtime.messages import WorkerConfig
+from obs_stylizer.realtime.requests import WorkerConfig
 from obs_stylizer.styling.loaded_preset import LoadedPreset
 from obs_stylizer.styling.preset_loader import PresetLoader
 from obs_stylizer.styling.stylizer import Stylizer

@@ -7,7 +7,8 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from obs_stylizer.realtime.messages import LoadBegan, Stop, WorkerConfig
+from obs_stylizer.realtime.events import LoadBegan
+from obs_stylizer.realtime.requests import Stop, WorkerConfig
 
 
 def ends_with_a_code(config: WorkerConfig, pipe: Connection) -> None:

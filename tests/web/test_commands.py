@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from obs_stylizer.control.vocabulary import WORDS
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events, requests
 from obs_stylizer.web import answers
 from obs_stylizer.web.free_paths import is_free
 from tests.web.conftest import TOKEN, Running, eventually
@@ -38,7 +38,7 @@ def test_preset_with_all_its_arguments(panel: Running) -> None:
     status = panel.client.get("/api/status").json()
     assert (status["preset"], status["strength"]) == ("great-wave", 0.5)
     request = panel.api.requests[-1]
-    assert isinstance(request, messages.ShowPreset)
+    assert isinstance(request, requests.ShowPreset)
     assert request.crossfade_ms == 100
 
 
@@ -365,7 +365,7 @@ def test_a_picture_is_sent_to_be_learnt_and_is_bounded(
     assert panel.client.post("/api/learn", content=large).status_code == 413
     assert panel.client.get("/api/learning/thumbnail.jpg").status_code == 404
 
-    panel.api.controller.tell(messages.StyleLearning({"name": "mine", "state": "learning"}))
+    panel.api.controller.tell(events.StyleLearning({"name": "mine", "state": "learning"}))
     eventually(lambda: panel.api.on_air.learning.get("state") == "learning")
     refused = panel.client.post(address, content=b"another")
     assert "the style mine is being learnt" in refused.json()["error"]["message"]

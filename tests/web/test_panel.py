@@ -10,7 +10,7 @@ pytest.importorskip("playwright", reason="playwright is not installed (pip insta
 
 from playwright.sync_api import Browser, Page, expect
 
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import requests
 from tests.web.browsing import (
     becomes,
     browser_fixture,
@@ -226,7 +226,7 @@ def test_a_dragged_slider_sends_the_last_value(page: Page, panel: Running) -> No
         page.mouse.move(box["x"] + 10 + step * (box["width"] - 10) / 59, y)
     page.mouse.up()
     becomes(panel, strength=1.0)
-    sent = [request for request in panel.api.requests if isinstance(request, messages.SetStrength)]
+    sent = [request for request in panel.api.requests if isinstance(request, requests.SetStrength)]
     assert len(sent) < 60
 
 

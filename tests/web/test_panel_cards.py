@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="playwright is not installed (pip insta
 
 from playwright.sync_api import Browser, Page, expect
 
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events
 from tests.fakes.obs_filter import FakeFilter, drawn_by_obs
 from tests.web.browsing import (
     NARROW,
@@ -143,10 +143,10 @@ def test_it_comes_back_by_itself(browser: Browser, folder: Path, free_port: int)
 
 
 def test_trouble_is_shown_and_goes(page: Page, panel: Running) -> None:
-    panel.api.controller.tell(messages.WorkerLost("it crashed", 1.0))
+    panel.api.controller.tell(events.WorkerLost("it crashed", 1.0))
     expect(page.locator("#banner")).to_have_text("The worker is starting again.")
     expect(page.locator(".message")).to_contain_text("crashed")
-    panel.api.controller.tell(messages.WorkerStarted(2, 1))
+    panel.api.controller.tell(events.WorkerStarted(2, 1))
     preset(page, "Plain").click()
     expect(page.locator("#banner")).to_be_hidden()
 
@@ -156,9 +156,9 @@ def test_preset_that_is_set_aside_is_marked(
 ) -> None:
     tell = panel.api.controller.tell
     for number in (1, 2):
-        tell(messages.LoadBegan("plain"))
-        tell(messages.WorkerLost("it crashed", 0.0))
-        tell(messages.WorkerStarted(2, number))
+        tell(events.LoadBegan("plain"))
+        tell(events.WorkerLost("it crashed", 0.0))
+        tell(events.WorkerStarted(2, number))
     expect(preset(page, "Plain")).to_have_attribute("data-quarantined", "")
     expect(preset(page, "Plain")).to_have_attribute("title", re.compile("it crashed"))
     expect(page.locator(".message").first).to_contain_text("Preset plain is set aside")

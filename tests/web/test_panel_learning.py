@@ -12,7 +12,7 @@ pytest.importorskip("playwright", reason="playwright is not installed (pip insta
 from playwright.sync_api import Page, expect
 
 from obs_stylizer.control.learning_files import THUMBNAIL, learning_folder
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import events
 from obs_stylizer.web.stream_hub import encode_jpeg
 from tests.web.browsing import browser_fixture, message, page_fixture, seconds_fixture
 from tests.web.conftest import Running, eventually
@@ -53,7 +53,7 @@ def learning(panel: Running, monkeypatch: pytest.MonkeyPatch) -> Learning:
 
 
 def tell(panel: Running, **progress: Any) -> None:
-    panel.api.controller.tell(messages.StyleLearning({"name": "my-drawing", **progress}))
+    panel.api.controller.tell(events.StyleLearning({"name": "my-drawing", **progress}))
 
 
 def test_a_picture_is_learnt_followed_and_used(

@@ -14,7 +14,7 @@ import pytest
 from obs_stylizer.control.commands import ApplyPreset, SetBypass, SetStrength
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.obs.obs_control import ObsControl, obs_control
-from obs_stylizer.realtime import messages
+from obs_stylizer.realtime import requests
 from obs_stylizer.settings import ObsSettings
 from tests.fakes import obs_server
 from tests.fakes.control_api import FakeControlApi
@@ -77,7 +77,7 @@ def test_scene_is_applied_on_connect_and_at_every_change(
         until(lambda: api.on_air.preset == "ink")
         assert api.on_air.strength == 0.3
         request = api.requests[-1]
-        assert isinstance(request, messages.ShowPreset)
+        assert isinstance(request, requests.ShowPreset)
         assert request.crossfade_ms == 50
         to_scene(server, "C")
         to_scene(server, "A")
@@ -236,9 +236,9 @@ def test_preview_does_not_count(api: FakeControlApi, server: FakeObs) -> None:
         until(lambda: api.on_air.preset == "wave")
         wire(server).event("CurrentPreviewSceneChanged", sceneName="B")
         until(lambda: control.state.preview == "B")
-        until(lambda: isinstance(api.requests[-1], messages.Warm))
+        until(lambda: isinstance(api.requests[-1], requests.Warm))
         request = api.requests[-1]
-        assert isinstance(request, messages.Warm)
+        assert isinstance(request, requests.Warm)
         assert request.preset.name == "ink"
         assert api.on_air.preset == "wave"
         wire(server).event("StudioModeStateChanged", studioModeEnabled=False)
@@ -250,7 +250,7 @@ def test_preview_is_not_warmed_if_not_wanted(api: FakeControlApi, server: FakeOb
         wire(server).event("CurrentPreviewSceneChanged", sceneName="B")
         until(lambda: control.state.preview == "B")
         time.sleep(0.1)
-        assert not any(isinstance(request, messages.Warm) for request in api.requests)
+        assert not any(isinstance(request, requests.Warm) for request in api.requests)
 
 
 def test_new_maps_are_followed_at_once(api: FakeControlApi, server: FakeObs) -> None:
