@@ -86,6 +86,9 @@ class PaintingRecipe(Section):
     tone: Weight = 0.0
     """Weight of keeping light and dark where they are: without it a style may turn dark hair
     into the paper that its painting is made on."""
+    plain: Weight = 0.0
+    """Weight of leaving a plain wall plain. Style asks for texture everywhere; on a wall, which
+    gives none to start from, a generator draws the grid that it counts pixels by."""
     margin: int = Field(default=0, ge=0, le=256, multiple_of=8)
     """Pixels along each side of a crop that the generator sees and no loss does. Without it the
     generator learns where the border is, from the zeros beyond, and paints bands along it."""

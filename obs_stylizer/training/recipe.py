@@ -42,6 +42,7 @@ _LATER_KEYS = {
     "schedule": ("optimizer",),
     "painting": (
         "tone",
+        "plain",
         "coarse",
         "margin",
         "teacher_model",

@@ -135,3 +135,19 @@ def test_drawn_motions_stay_in_bounds_and_repeat() -> None:
     assert 0 <= float(motion.noise.min()) <= float(motion.noise.max()) <= 0.05
     still = (motion.theta == torch.eye(2, 3)).all(-1).all(-1)
     assert 40 < int(still.sum()) < 95
+
+
+def test_a_plain_wall_is_to_stay_plain() -> None:
+    walls = perceptual.plain_frames(torch.zeros(1), [3, 4, 5])
+    assert walls.shape == (3, 3, 96, 96)
+    assert walls.min() >= 0
+    assert walls.max() <= 1
+    assert torch.equal(walls, perceptual.plain_frames(torch.zeros(1), [3, 4, 5]))
+    assert not torch.allclose(walls[0].mean((1, 2)), walls[1].mean((1, 2)), atol=0.01)
+    grid = torch.zeros(1, 3, 96, 96)
+    grid[..., ::2] = 0.2
+    assert perceptual.unevenness(grid).item() == pytest.approx(0.1)
+    assert perceptual.unevenness(walls).item() < 0.01
+    edges = torch.full((1, 3, 96, 96), 0.5)
+    edges[..., :8, :] = 1.0
+    assert perceptual.unevenness(edges).item() == 0

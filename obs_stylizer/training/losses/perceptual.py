@@ -6,6 +6,7 @@ one means the same for every layer, picture and style.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 _LUMA: Final = (0.299, 0.587, 0.114)
 _TONE_PIXELS: Final = 16
+_PLAIN_SIDE: Final = 96
 _FAINT: Final = 1e-3
 """Variance below which a picture hardly has any light and dark to keep."""
 
@@ -82,3 +84,32 @@ def total_variation(pictures: Tensor) -> Tensor:
     across = (pictures[..., 1:] - pictures[..., :-1]).abs().mean()
     down = (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().mean()
     return across + down
+
+
+def plain_frames(like: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Return frames of one colour each with the noise of a camera, (B, 3, 96, 96), 0 to 1.
+
+    Args:
+        like: tensor whose device they are made on.
+        seeds: B numbers that colour and noise are drawn from.
+    """
+    frames = []
+    for seed in seeds:
+        draw = torch.Generator().manual_seed(seed)
+        colour = torch.rand(3, 1, 1, generator=draw)
+        # Half of them are as bright as walls are, a few white or black, which are the hardest.
+        colour = (1.5 * colour - 0.25 * torch.randint(0, 3, (1,), generator=draw)).clamp(0, 1)
+        noise = torch.randn(3, _PLAIN_SIDE, _PLAIN_SIDE, generator=draw)
+        frames.append(colour + 0.01 * torch.rand(1, generator=draw) * noise)
+    return torch.stack(frames).clamp(0, 1).to(like.device)
+
+
+def unevenness(made: Tensor) -> Tensor:
+    """Return how far pictures of plain frames are from one colour each, a scalar.
+
+    The mean absolute difference from each picture's own mean, in the middle: at the borders a
+    generator sees an edge.
+    """
+    rim = made.shape[-1] // 4
+    middle = made.float()[..., rim:-rim, rim:-rim]
+    return (middle - middle.mean((-2, -1), keepdim=True)).abs().mean()

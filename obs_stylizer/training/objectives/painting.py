@@ -24,7 +24,12 @@ from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.features import FeatureNetwork, load_features
 from obs_stylizer.training.gan_loss import GanLoss
 from obs_stylizer.training.generators import build_generator
-from obs_stylizer.training.losses.perceptual import tone_distance, total_variation
+from obs_stylizer.training.losses.perceptual import (
+    plain_frames,
+    tone_distance,
+    total_variation,
+    unevenness,
+)
 from obs_stylizer.training.losses.regularization import Critic
 from obs_stylizer.training.losses.style_scales import StyleScales
 from obs_stylizer.training.losses.temporal import clip_consistency, motion_consistency
@@ -163,6 +168,10 @@ class PaintingObjective(Objective):
         if painting.tone:
             metrics["tone"] = tone_distance(made, seen).mean()
             loss = loss + painting.tone * metrics["tone"]
+        if painting.plain:
+            walls = plain_frames(content, batch["noise_seeds"])
+            metrics["plain"] = unevenness(painter(walls, style))
+            loss = loss + painting.plain * metrics["plain"]
         metrics["variation"] = total_variation(made.float())
         loss = loss + painting.total_variation * metrics["variation"]
         if "motion" in batch:
