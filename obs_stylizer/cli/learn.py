@@ -11,12 +11,14 @@ import typer
 
 from obs_stylizer.cli import quick_learn, training
 from obs_stylizer.errors import TrainingError, UsageError
-from obs_stylizer.inference.locate import model_files, model_folders
+from obs_stylizer.inference.locate import find_model, model_files, model_folders
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import preset_folders
 from obs_stylizer.yaml_text import read_yaml, write_yaml
 
 _RECIPE = Path(training.__file__).parent.parent / "training" / "recipes" / "one-painting.yaml"
+_START = "paintings"
+"""Whose weights it starts with: it can draw strokes already, and learns which."""
 _HELD_OUT = 10
 
 
@@ -35,7 +37,8 @@ def learn(
     photos: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder of ordinary photographs to learn on, a hundred or more; not with --quick."
+            help="Folder of ordinary photographs to learn on, a hundred or more, instead of the "
+            "forty that are bundled; not with --quick."
         ),
     ] = None,
     name: Annotated[
@@ -68,7 +71,7 @@ def learn(
         Path | None, typer.Option(help="Folder of the training; NAME-training if left out.")
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(help="VGG-19 weights, if fetch-features put them elsewhere.")
+        Path | None, typer.Option(help="Weights of VGG-16 or VGG-19 to use, not the bundled ones.")
     ] = None,
     device: training.DeviceOption = "auto",
     threads: training.ThreadsOption = 0,
@@ -79,7 +82,7 @@ def learn(
     obs-stylizer learn --quick my-drawing.jpg
 
     As a generator of its own, better and in a quarter of an hour:
-    obs-stylizer learn my-drawing.jpg --photos ~/Pictures
+    obs-stylizer learn my-drawing.jpg
 
     Ctrl-C saves; the same command (with --quick and --more) goes on from there.
     """
@@ -100,30 +103,23 @@ def learn(
             threads=threads,
         )
         return
-    if not photos:
-        raise UsageError(
-            "learning needs a folder of photographs",
-            "name one with --photos, or learn one picture without any: --quick",
-        )
     folder = run_dir or Path(f"{name}-training")
-    weights = features or training.feature_file()
-    if not weights.is_file():
-        raise TrainingError(
-            f"the features of VGG-19 are not at {weights}",
-            "fetch them once (575 MB): obs-stylizer fetch-features",
-        )
+    if features is not None and not features.is_file():
+        raise TrainingError(f"there are no features at {features}", "leave out --features")
     _refuse_taken(name, styles)
     if folder.exists():
-        finished = training.run_training(folder, None, device, threads, weights)
+        finished = training.run_training(folder, None, device, threads, features)
     else:
         with tempfile.TemporaryDirectory() as scratch:
             recipe = Path(scratch) / f"{name}.yaml"
-            recipe.write_text(_recipe(name, styles, photos, minutes, weights), encoding="utf-8")
-            finished = training.run_training(folder, recipe, device, threads, weights)
+            recipe.write_text(_recipe(name, styles, photos, minutes, features), encoding="utf-8")
+            finished = training.run_training(
+                folder, recipe, device, threads, start_from=find_model(_START)
+            )
     if not finished:
         typer.echo("The same command goes on from there.")
         return
-    training.evaluate(folder, features=weights, threads=threads)
+    training.evaluate(folder, features=features, threads=threads)
     _, own_models = model_folders()
     own_models.mkdir(parents=True, exist_ok=True)
     training.export(folder, own_models / f"{name}.onnx")
@@ -169,18 +165,26 @@ def _refuse_taken(name: str, styles: dict[str, Path]) -> None:
 
 
 def _recipe(
-    name: str, styles: dict[str, Path], photos: list[Path], minutes: float, features: Path
+    name: str,
+    styles: dict[str, Path],
+    photos: list[Path] | None,
+    minutes: float,
+    features: Path | None,
 ) -> str:
     """Return the bundled recipe for one painting, with other pictures."""
+    from obs_stylizer.training.quick_learning import FEATURES, PHOTOGRAPHS
+
     recipe, _ = read_yaml(_RECIPE.read_text(encoding="utf-8"), _RECIPE)
     title = name.replace("-", " ").capitalize()
     recipe.update(name=name, title=title, licence="unknown")
+    example = recipe["painting"]["styles"].popitem()[1]
     recipe["painting"]["styles"] = {
-        style: {"picture": str(picture)} for style, picture in styles.items()
+        style: {**example, "picture": str(picture)} for style, picture in styles.items()
     }
-    recipe["painting"]["features"] = str(features.resolve())
-    recipe["data"]["content"] = [str(folder.resolve()) for folder in photos]
-    recipe["data"]["hold_out"] = min(_HELD_OUT, *(_count(folder) // 5 for folder in photos))
+    recipe["painting"]["features"] = str((features or FEATURES).resolve())
+    folders = [folder.resolve() for folder in photos or [PHOTOGRAPHS]]
+    recipe["data"]["content"] = [str(folder) for folder in folders]
+    recipe["data"]["hold_out"] = min(_HELD_OUT, *(_count(folder) // 5 for folder in folders))
     recipe["schedule"]["minutes"] = minutes
     return write_yaml(recipe)
 

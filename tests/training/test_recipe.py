@@ -136,7 +136,8 @@ def test_recipes_that_come_with_the_package_can_be_begun(
     for folder in ("faces", "styles"):
         shutil.copytree(tmp_path / "content", tmp_path / folder)
     monkeypatch.setenv("STYLIZER_DATA", str(tmp_path))
-    write_features(tmp_path / "features" / "vgg19_to_conv3_4_f16.npz", {**LAYERS, **DEEPER})
+    deep = {**LAYERS, **DEEPER, "conv4_1": (8, 8)}
+    write_features(tmp_path / "features" / "vgg16_to_conv5_1_f16.npz", deep)
     text = path.read_text(encoding="utf-8").replace("hold_out: 10", "hold_out: 2")
     (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
     recipe = load_recipe(tmp_path / "recipe.yaml")
