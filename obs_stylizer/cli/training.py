@@ -298,13 +298,14 @@ def run_training(
 def _dry_run(recipe: Path, device: str, threads: int, features: Path | None) -> None:
     import tempfile
 
+    from obs_stylizer.training.dry_run import dry_run
     from obs_stylizer.training.run_directory import RunDirectory
     from obs_stylizer.training.trainer import Trainer
 
     _set_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.create(Path(folder) / "run", recipe)
-        for line in Trainer(run, _device(device, 0), features=features).dry_run():
+        for line in dry_run(Trainer(run, _device(device, 0), features=features)):
             typer.echo(line)
 
 

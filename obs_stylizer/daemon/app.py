@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +29,7 @@ from obs_stylizer.daemon.options import DaemonOptions
 from obs_stylizer.daemon.plain_frames import PlainFrames
 from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.recorder import Recorder
-from obs_stylizer.daemon.reporting import MemoryCount, StatisticsFile
+from obs_stylizer.daemon.reporting import LiveStatistics
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.daemon.sleep import Sleep
 from obs_stylizer.daemon.style_learning import StyleLearner
@@ -40,18 +39,17 @@ from obs_stylizer.obs_filter.listing import Sign
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime.events import (
     Event,
-    LoadMeasured,
     SleepChanged,
     SourceEnded,
     SourceFailed,
     SourcePreset,
     WorkerStarted,
 )
-from obs_stylizer.realtime.governor import LEAST_KEY_PICTURES, Governor
+from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
 from obs_stylizer.realtime.priority import SWITCH_SECONDS
-from obs_stylizer.realtime.requests import Request, SetAsleep, SetFrozen, WorkerConfig
+from obs_stylizer.realtime.requests import Request, SetAsleep, SetFrozen
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sources.spec import SourceKind
@@ -89,28 +87,13 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._on_second = on_second
         self._ending = threading.Event()
-        self._memory = MemoryCount(self.pids)
-        self._statistics_file = StatisticsFile(options.stats_file)
         self._error: StylizerError | None = None
         self._end_watch = EndWatch(options.duration, self._clock)
-        self._counting_since = self._clock.now()
         self.path = PathStatistics()
         self.mailbox = SharedMailbox.create(options.size)
         self.plain = PlainFrames(options.size, self.request, self._clock)
-        config = WorkerConfig(
-            mailbox=self.mailbox.name,
-            plain_mailbox=self.plain.mailbox.name,
-            size=options.size,
-            source=options.source,
-            fps=options.source_fps,
-            paced=options.paced,
-            process_size=options.process_size,
-            session=options.session,
-            log_level=logging.getLogger().getEffectiveLevel(),
-            motion=options.motion,
-            filter_presets=dict(options.filter_presets),
-            panel="" if server is None else f"http://127.0.0.1:{server.port}/",
-        )
+        panel = "" if server is None else f"http://127.0.0.1:{server.port}/"
+        config = options.worker_config(self.mailbox.name, self.plain.mailbox.name, panel)
         self.supervisor = Supervisor(config, self.mailbox, options.worker, self._tell, self._clock)
         self.library = library
         self.event_bus = EventBus()
@@ -131,10 +114,17 @@ class Daemon:
         self._control_surfaces = ControlSurfaces(control_surfaces)
         self._server = server
         self.presenter: Presenter | None = None
+        self._counted = LiveStatistics(
+            options,
+            self.path,
+            self.mailbox,
+            self.controller,
+            self.supervisor,
+            lambda: self.presenter.picture if self.presenter else "",
+            self.pids,
+            self._clock,
+        )
         self._recorder: Recorder | None = None
-        self.last_statistics = Statistics()
-        """As they stood when the daemon ended."""
-        self._newest = self.last_statistics
         self.left_behind: list[str] = []
         """Parts that did not end in time, once it was closed."""
         self._sleep = Sleep(
@@ -145,8 +135,8 @@ class Daemon:
             self._is_over,
             {
                 "the sign for filters in OBS": self._sign.show,
-                "counting": self._count,
-                "writing statistics": lambda: self._statistics_file.write(self._newest),
+                "counting": self._counted.renew,
+                "writing statistics": self._counted.write,
                 "measuring the load": self._measure_load,
                 "the rest of plain frames": self.plain.rest_if_unwanted,
                 "the check of the recording": self._check_recording,
@@ -191,7 +181,7 @@ class Daemon:
             settle_objects()
             self.presenter.start()
             self._end_watch.begin()
-            self._counting_since = self._clock.now()
+            self._counted.begin()
             self._housekeeping.start()
             self._control_surfaces.start(self._api(self.presenter))
         except BaseException:
@@ -293,8 +283,8 @@ class Daemon:
         if self.presenter is not None:
             self.presenter.stop(_TICK_SECONDS)
         try:
-            self.last_statistics = self.statistics()
-            self._statistics_file.write(self.last_statistics)
+            self._counted.renew()
+            self._counted.write()
         except Exception:
             log.exception("the last statistics are lost")
         first.update({f"sink {runner.statistics.name}": runner.stop for runner in self._runners})
@@ -324,34 +314,16 @@ class Daemon:
 
     def reset_statistics(self) -> None:
         """Begin to count anew, after a warm-up."""
-        self.path.reset(self.mailbox.counters())
-        self._counting_since = self._clock.now()
+        self._counted.reset()
 
     def statistics(self) -> Statistics:
         """Return what was counted and timed so far."""
-        now = self._clock.now()
-        on_air = self.controller.on_air
-        taken = self.path.take(now, self.mailbox.counters())
-        return replace(
-            taken,
-            uptime_s=round(now - self._counting_since, 3),
-            source=on_air.source,
-            source_state=on_air.source_state,
-            preset=on_air.preset,
-            strength=on_air.strength,
-            picture=self.presenter.picture if self.presenter else "",
-            provider=on_air.provider,
-            device=on_air.device,
-            precision=on_air.precision,
-            why=on_air.why,
-            frame_size=str(self.options.size),
-            process_size=on_air.process_size,
-            generator=on_air.generator,
-            worker_state=self.supervisor.state,
-            worker_pid=self.supervisor.pid or 0,
-            worker_restarts=self.supervisor.restarts,
-            memory_mb=self._memory.megabytes(now, self.supervisor.pid),
-        )
+        return self._counted.take()
+
+    @property
+    def last_statistics(self) -> Statistics:
+        """As they stood in the last second, or when the daemon ended."""
+        return self._counted.newest
 
     def pids(self) -> list[int]:
         """Process numbers of the daemon and of all that it started."""
@@ -402,29 +374,23 @@ class Daemon:
 
     # Once a second.
 
-    def _count(self) -> None:
-        self._newest = self.statistics()
-
     def _measure_load(self) -> None:
         """Tell the governor how busy the worker is."""
-        recent = self.path.stages.recent_busy()
-        wanted = min(self.options.fps, self.controller.on_air.source_fps or self.options.fps)
-        if self.options.motion and self.options.paced:
-            # Frames between key pictures cost the generator nothing.
-            wanted = min(wanted, LEAST_KEY_PICTURES)
-        if recent is not None and self._newest.fps["worker"] > 0:
-            self._tell(LoadMeasured(recent, wanted))
+        load = self._counted.load()
+        if load is not None:
+            self._tell(load)
 
     def _check_recording(self) -> None:
         if self._recorder is not None:
             self._recorder.check()
 
     def _publish_statistics(self) -> None:
-        self.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", self._newest.as_dict()))
+        details = self._counted.newest.as_dict()
+        self.event_bus.publish(ControlEvent(EventKind.STATISTICS, "", details))
 
     def _show_statistics(self) -> None:
         if self._on_second is not None:
-            self._on_second(self._newest)
+            self._on_second(self._counted.newest)
 
     def _is_over(self) -> bool:
         assert self.presenter is not None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import SessionOptions
+from obs_stylizer.realtime.requests import WorkerConfig
 from obs_stylizer.settings import RecordingSettings, WorkerSettings
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import SourceSpec
@@ -53,3 +55,20 @@ class DaemonOptions:
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     filter_presets: Mapping[str, str] = field(default_factory=dict)
     sleep_seconds: float | None = None
+
+    def worker_config(self, mailbox: str, plain_mailbox: str, panel: str) -> WorkerConfig:
+        """Return what a worker needs to start; ``panel`` is the panel's address, or ""."""
+        return WorkerConfig(
+            mailbox=mailbox,
+            plain_mailbox=plain_mailbox,
+            size=self.size,
+            source=self.source,
+            fps=self.source_fps,
+            paced=self.paced,
+            process_size=self.process_size,
+            session=self.session,
+            log_level=logging.getLogger().getEffectiveLevel(),
+            motion=self.motion,
+            filter_presets=dict(self.filter_presets),
+            panel=panel,
+        )

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
-import psutil
 import torch
 from torch import Tensor, nn
 
@@ -32,8 +31,6 @@ from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.warm_start import load_from_model, load_from_run
 
 logger = logging.getLogger(__name__)
-
-DRY_RUN_UPDATES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -147,32 +144,6 @@ class Trainer:
     def _note_start(self, facts: dict[str, Any]) -> None:
         if self.world.leads:
             self.run.note({"started_from": facts})
-
-    def dry_run(self) -> list[str]:
-        """Check the data, do a few updates, and return lines that describe the training.
-
-        The networks are changed by the updates; this object is of no use afterwards.
-
-        Raises:
-            TrainingError: the data cannot be used.
-        """
-        schedule, objective = self.recipe.schedule, self.objective
-        lines = objective.check()
-        outcome = self.train(until=DRY_RUN_UPDATES)
-        seconds = outcome.seconds / outcome.step
-        hours = schedule.steps * seconds / 3600
-        if schedule.minutes is not None:
-            hours = min(hours, schedule.minutes / 60)
-        return [
-            *lines,
-            f"networks: {_weight_count(objective.generators) / 1e6:.2f} million weights in "
-            f"generators, {_weight_count(objective.discriminators) / 1e6:.2f} million in "
-            "discriminators",
-            f"an update: {schedule.batch} samples of {self.recipe.data.crop} pixels, "
-            f"{seconds:.2f} s on {self.device} in {self.precision.name}",
-            f"memory: {_memory_in_use(self.device) / 1e9:.2f} GB",
-            f"the whole: {schedule.steps} updates at most, {hours:.2f} hours at this speed",
-        ]
 
     def _load_extra_state(self, saved: Any) -> None:
         """Take back this process's pools, whose pictures came from its share of each batch."""
@@ -397,13 +368,3 @@ def _on_cpu(state: Any) -> Any:
     if isinstance(state, list):
         return [_on_cpu(value) for value in state]
     return state.cpu() if isinstance(state, Tensor) else state
-
-
-def _weight_count(networks: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in networks.parameters())
-
-
-def _memory_in_use(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return int(psutil.Process().memory_info().rss)

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from obs_stylizer.errors import SourceError
-from obs_stylizer.render import cluster
+from obs_stylizer.render import segment_job
 from obs_stylizer.render.clip import Clip
-from obs_stylizer.render.cluster import Machines, RenderedSegment, SegmentJob
+from obs_stylizer.render.cluster import Machines
 from obs_stylizer.render.director import SEGMENT_FRAMES
 from obs_stylizer.render.file_render import Output, RenderStoppedError
+from obs_stylizer.render.segment_job import RenderedSegment, SegmentJob
 from tests.render.clips import Recipe, moving_pictures, write_clip
 from tests.render.conftest import MakeStyle
 from tests.render.rendering import render
@@ -83,7 +84,7 @@ def test_what_does_not_fit_is_rendered_again(
 ) -> None:
     style = make_style("calm")
     render(clip, tmp_path / "one.mp4", style)
-    monkeypatch.setattr(cluster, "warm_up_frames", lambda shares: 1)
+    monkeypatch.setattr(segment_job, "warm_up_frames", lambda shares: 1)
     client = InlineClient()
     on_cluster(client, clip, tmp_path / "two.mp4", style)
     assert client.given[:3] == [(0, False), (1, False), (2, False)]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from obs_stylizer.cli.training import app
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.inference.latent_model import METADATA_KEY, load_latent_model
+from obs_stylizer.training.dry_run import dry_run
 from obs_stylizer.training.latent_export import check_latent_parity, trained_latent_generator
 from obs_stylizer.training.run_directory import RunDirectory
 from obs_stylizer.training.trainer import Trainer
@@ -95,7 +96,7 @@ def test_dcgan_makes_pictures_of_a_colour(tmp_path: Path) -> None:
 
 def test_planned_resumed_and_exported(tmp_path: Path) -> None:
     adversarial = f"{WGAN_GP}, pool: 8"
-    assert "4 pictures to train on" in start(tmp_path, adversarial, 4, "plan").dry_run()[0]
+    assert "4 pictures to train on" in dry_run(start(tmp_path, adversarial, 4, "plan"))[0]
     start(tmp_path, adversarial, 4, "whole").train()
     start(tmp_path, adversarial, 4, "parts").train(until=2)
     again = Trainer(RunDirectory.open(tmp_path / "parts"), CPU)

@@ -19,6 +19,7 @@ from obs_stylizer.inference.model_spec import spec_of
 from obs_stylizer.training import filters
 from obs_stylizer.training.datasets import sample_random
 from obs_stylizer.training.degradations import compress, degrade, downscale
+from obs_stylizer.training.dry_run import dry_run
 from obs_stylizer.training.evaluation import evaluate_pairs
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.features import load_features
@@ -124,7 +125,7 @@ def test_enhance_undoes_noise_and_low_light(tmp_path: Path) -> None:
 )
 def test_resumed_exported_and_evaluated(text: str, tmp_path: Path) -> None:
     text = text.replace("steps: 120", "steps: 4").replace("steps: 80", "steps: 4")
-    lines = start(tmp_path, text, "plan").dry_run()
+    lines = dry_run(start(tmp_path, text, "plan"))
     assert lines[0] == "content: 4 pictures to train on, 0 broken, 1 held out"
     start(tmp_path, text, "whole").train()
     start(tmp_path, text, "parts").train(until=2)

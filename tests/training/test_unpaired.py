@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from obs_stylizer.frames import FrameSize
+from obs_stylizer.training.dry_run import dry_run
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
 from obs_stylizer.training.recipe import RecipeError, load_recipe
@@ -93,7 +94,7 @@ def test_resumed_exported_and_evaluated(form: str, tmp_path: Path) -> None:
         ("form: cycle", f"form: {form}"),
         ("weight: 0}", "weight: 0.1}"),
     )
-    lines = start(tmp_path, "plan", *short).dry_run()
+    lines = dry_run(start(tmp_path, "plan", *short))
     assert lines[1] == "second domain: 4 pictures to train on, 0 broken, 1 held out"
     start(tmp_path, "whole", *short).train()
     start(tmp_path, "parts", *short).train(until=2)

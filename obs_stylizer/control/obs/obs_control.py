@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from obs_stylizer.control.commands import Answer, ApplyPreset, Command, SetStren
 from obs_stylizer.control.event_bus import ControlEvent, EventKind
 from obs_stylizer.control.obs import custom_events
 from obs_stylizer.control.obs.connection import Connection, ObsEvent
+from obs_stylizer.control.obs.inbox import Inbox, Work
 from obs_stylizer.control.obs.link import Link
 from obs_stylizer.control.obs.scene_follower import SceneFollower, preset_hints, scene_hints
 from obs_stylizer.control.obs.sound_sync import KeptOffsets, SoundSync, kept_offsets_file
@@ -28,12 +28,9 @@ from obs_stylizer.settings import ObsSettings, ScenePreset
 
 log = logging.getLogger(__name__)
 
-_MAX_WAITING: Final = 1000
 _TURN_SECONDS: Final = 0.5
 _JOIN_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 4.0
-
-_Work = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +74,7 @@ class ObsControl:
         self._sound = SoundSync(settings.audio_inputs, settings.audio_extra_ms, self._kept)
         self._stream = StreamKeeper()
         self._next_poll = 0.0
-        self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
-        self._overflowed = False
-        self._lock = threading.Lock()
-        self._newest: dict[str, ObsEvent] = {}
+        self._inbox = Inbox()
         self._stopping = threading.Event()
         self._connection: Connection | None = None
         self._busy_collection = False
@@ -92,8 +86,8 @@ class ObsControl:
             settings.host,
             settings.port,
             settings.secret,
-            on_connected=lambda connection: self._post(self._connected, connection),
-            on_lost=lambda reason: self._post(self._lost, reason),
+            on_connected=lambda connection: self._inbox.put(self._connected, connection),
+            on_lost=lambda reason: self._inbox.put(self._lost, reason),
             on_event=self._hear_obs,
         )
 
@@ -126,52 +120,29 @@ class ObsControl:
 
     def use(self, settings: ObsSettings) -> None:
         """Follow other maps of scenes and presets from now on. Any thread."""
-        self._post(self._use, settings)
+        self._inbox.put(self._use, settings)
 
     def _hear_obs(self, event: ObsEvent) -> None:
         """On the receiving thread: of scenes that were not looked at yet the newest counts."""
-        if event.name not in ("CurrentProgramSceneChanged", "CurrentPreviewSceneChanged"):
-            self._post_if_room(self._event, event)
-            return
-        with self._lock:
-            waits = event.name in self._newest
-            self._newest[event.name] = event
-        if not waits:
-            self._post(self._newest_scene, event.name)
-
-    def _newest_scene(self, name: str) -> None:
-        with self._lock:
-            event = self._newest.pop(name)
-        self._event(event)
+        if event.name in ("CurrentProgramSceneChanged", "CurrentPreviewSceneChanged"):
+            self._inbox.put_newest(event.name, self._event, event)
+        else:
+            self._inbox.put_if_room(self._event, event)
 
     def _hear(self, control_event: ControlEvent) -> None:
-        self._post_if_room(self._published, control_event)
-
-    def _post(self, do: Callable[..., None], *arguments: Any) -> None:
-        """Let our own thread do something. Never blocks; only for what cannot come in floods."""
-        self._inbox.put(partial(do, *arguments))
-
-    def _post_if_room(self, do: Callable[..., None], *arguments: Any) -> None:
-        """The same, unless too much waits already."""
-        if self._inbox.qsize() < _MAX_WAITING:
-            self._overflowed = False
-            self._post(do, *arguments)
-        elif not self._overflowed:
-            self._overflowed = True
-            log.warning("OBS cannot keep up with what happens: some of it is left out")
+        self._inbox.put_if_room(self._published, control_event)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            try:
-                work = self._inbox.get(timeout=_TURN_SECONDS)
-            except queue.Empty:
+            work = self._inbox.take(_TURN_SECONDS)
+            if work is None:
                 continue
             self._do(work)
-            if self._inbox.empty():
+            if self._inbox.empty:
                 self._do(self._tell_state)
         self._do(lambda: self._sound.end(self._connection))
 
-    def _do(self, work: _Work) -> None:
+    def _do(self, work: Work) -> None:
         try:
             work()
         except ObsError as error:
@@ -278,7 +249,7 @@ class ObsControl:
         if error is not None:
             log.warning("OBS scene “%s”: %s", scene, error)
         elif "preset" in done.result().details:
-            self._post(self._follower.take_own_request, self._api.on_air.request_id)
+            self._inbox.put(self._follower.take_own_request, self._api.on_air.request_id)
 
     def _renamed(self, old: str, new: str) -> None:
         state = self._state
@@ -323,7 +294,7 @@ class ObsControl:
                 if error is not None
                 else custom_events.of_answer(number, done.result())
             )
-            self._post_if_room(self._broadcast, event)
+            self._inbox.put_if_room(self._broadcast, event)
 
         self._api.send(command).add_done_callback(answered)
 
