@@ -76,7 +76,12 @@ class Controller:
         self._preset_changes = PresetChanges(
             pipeline, library, self._state, governor, self._now, limits, self._event_bus
         )
-        self._side_changes = SideChanges(pipeline, self._state, self._preset_changes.machine)
+        self._side_changes = SideChanges(
+            pipeline,
+            self._state,
+            self._preset_changes.machine,
+            self._preset_changes.remember_gesture,
+        )
         self._follow_fails = False
         self._preloading = False
         self._source_changes = SourceChanges(pipeline)

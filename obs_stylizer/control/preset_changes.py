@@ -29,7 +29,7 @@ from obs_stylizer.errors import ProviderError, StylizerError, UsageError
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.realtime import events, requests
 from obs_stylizer.realtime.governor import Governor
-from obs_stylizer.realtime.requests import Request
+from obs_stylizer.realtime.requests import Request, SideSettings
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class PresetChanges:
     def set_strength(self, strength: float) -> Answer:
         """Change the strength of what is on air."""
         check_strength(strength)
-        self._history.remember_gesture("strength", self._as_it_is(), self._now())
+        self.remember_gesture("strength")
         self._worker.request(requests.SetStrength(strength))
         both = dict.fromkeys(self._state.on_air.sides, strength)
         self._state.change(strength=strength, sides=both)
@@ -161,7 +161,7 @@ class PresetChanges:
                 raise UsageError(f"{name}: {weight:g} is out of range", "weights go from 0 to 10")
         if sum(styles.values()) <= 0:
             raise UsageError("every style has the weight 0", "give at least one a weight above 0")
-        self._history.remember_gesture("mix", self._as_it_is(), self._now())
+        self.remember_gesture("mix")
         whole = {name: float(styles.get(name, 0.0)) for name in known}
         self._worker.request(requests.SetStyles(whole))
         self._state.change(styles=whole)
@@ -174,6 +174,14 @@ class PresetChanges:
         )
         text = " ".join(f"{name}={weight:g}" for name, weight in whole.items() if weight)
         return Answer(f"mix {text}", {"styles": whole})
+
+    def remember_gesture(self, kind: str) -> None:
+        """Keep what is on air for undo, before something of it is changed by hand.
+
+        Args:
+            kind: of slider or switch; movements of one in a row count once.
+        """
+        self._history.remember_gesture(kind, self._as_it_is(), self._now())
 
     def undo(self, future: Future[Answer]) -> None:
         """Take back the last change."""
@@ -365,9 +373,15 @@ class PresetChanges:
             asked.future.set_result(Answer(f"preset {on_air.preset}", details))
 
     def _as_it_is(self) -> PresetChoice | None:
-        """What is on air with the strength it has now, to come back to."""
-        shown = self.machine.last_shown
-        return None if shown is None else replace(shown, strength=self._state.on_air.strength)
+        """What is on air with the strengths it has now, to come back to."""
+        shown, on_air = self.machine.last_shown, self._state.on_air
+        if shown is None:
+            return None
+        kept = replace(shown, strength=on_air.strength)
+        if not on_air.sides:
+            return kept
+        # The strength of the whole, which may never have been asked for, would be that of both.
+        return replace(kept, sides=SideSettings(**on_air.sides, swapped=on_air.swapped))
 
 
 def _with_strength(choice: PresetChoice, strength: float) -> PresetChoice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -24,17 +25,24 @@ class SideChanges:
         worker: where requests go.
         state: what is on air, kept up to date.
         machine: remembers what was set, for a worker that starts anew.
+        remember: keeps what is on air for undo; called with the kind of what is changed next.
     """
 
     def __init__(
-        self, worker: WorkerRequests, state: OnAirState, machine: PresetStateMachine
+        self,
+        worker: WorkerRequests,
+        state: OnAirState,
+        machine: PresetStateMachine,
+        remember: Callable[[str], None],
     ) -> None:
         self._worker, self._state, self._machine = worker, state, machine
+        self._remember = remember
 
     def set_strength(self, side: Side, strength: float) -> Answer:
         """Change the strength of one side."""
         check_strength(strength)
         self._check_sides()
+        self._remember(side)
         self._set(**{side: strength})
         self._state.change(sides={**self._state.on_air.sides, side: strength})
         return Answer(f"{side} {strength:g}", {"side": side, "strength": strength})
@@ -43,6 +51,8 @@ class SideChanges:
         """Exchange person and background; None turns it over."""
         self._check_sides()
         wanted = not self._state.on_air.swapped if swapped is None else swapped
+        if wanted != self._state.on_air.swapped:
+            self._remember(f"swap to {wanted}")
         self._set(swapped=wanted)
         self._state.change(swapped=wanted)
         text = (

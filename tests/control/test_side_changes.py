@@ -58,6 +58,29 @@ def test_swap_turns_over(api: FakeControlApi) -> None:
     assert asked(api)[-1].swapped
 
 
+def test_what_was_done_to_the_sides_is_taken_back_one_by_one(api: FakeControlApi) -> None:
+    do(api, commands.SetPersonStrength(0.75))
+    do(api, commands.SetPersonStrength(0.25))
+    do(api, commands.SwapSides())
+    do(api, commands.SetBackgroundStrength(0.5))
+    do(api, commands.Undo())
+    assert api.on_air.sides == {"person": 0.25, "background": 1.0}
+    assert api.on_air.swapped
+    do(api, commands.Undo())
+    assert not api.on_air.swapped
+    do(api, commands.Undo())
+    assert api.on_air.sides == {"person": 1.0, "background": 1.0}
+    shown = [request for request in api.requests if isinstance(request, requests.ShowPreset)]
+    assert [request.sides for request in shown[1:]] == [
+        SideSettings(0.25, 1.0, swapped=True),
+        SideSettings(0.25, 1.0),
+        SideSettings(1.0, 1.0),
+    ]
+    do(api, commands.ApplyPreset("ink"))
+    do(api, commands.Undo())
+    assert api.on_air.preset == "room"
+
+
 def test_a_fresh_worker_is_told_all_of_it(api: FakeControlApi) -> None:
     do(api, commands.SetPersonStrength(0.25))
     do(api, commands.SwapSides())

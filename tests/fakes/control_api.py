@@ -135,7 +135,7 @@ class FakeControlApi:
             FrameSize(640, 360),
             0.0,
             {} if name == "plain" else styles,
-            sides={"person": 1.0, "background": 1.0} if preset.has_sides else {},
+            sides=_strengths(request.sides) if preset.has_sides else {},
             swapped=request.sides is not None and request.sides.swapped,
         )
 
@@ -172,3 +172,13 @@ def _done(value: object) -> Future:  # type: ignore[type-arg]
     future: Future[object] = Future()
     future.set_result(value)
     return future
+
+
+def _strengths(sides: requests.SideSettings | None) -> dict[str, float]:
+    """What a worker says of a preset whose own strengths are 1."""
+    set_to = sides or requests.SideSettings()
+    person, background = set_to.person, set_to.background
+    return {
+        "person": 1.0 if person is None else person,
+        "background": 1.0 if background is None else background,
+    }
