@@ -106,12 +106,15 @@ class Frame:
         sequence: counts up by one for each frame the source made, from 0.
         captured_at: :func:`time.perf_counter` seconds at which the picture was taken.
         timestamp: the frame's own time in its file, in seconds; None from a live source.
+        alpha: uint8 (height, width), 255 opaque, of a styled picture that lies over a colour
+            where it is not; None where all of it is opaque.
     """
 
     pixels: Pixels
     sequence: int
     captured_at: float
     timestamp: float | None = None
+    alpha: Pixels | None = None
 
     @property
     def size(self) -> FrameSize:

@@ -198,8 +198,11 @@ class RecordingSettings(Section):
 
     folder: str = ""
     """For recordings; empty: “obs-stylizer” in the folder of your videos."""
-    container: Literal["mkv", "mp4", "mov"] = "mkv"
+    container: Literal["mkv", "mp4", "mov", "webm"] = "mkv"
     """Kind of file."""
+    codec: Literal["h264", "ffv1", "prores", "vp9"] = "h264"
+    """What recordings are encoded as. ffv1 (mkv), prores (mov, mkv) and vp9 (webm, mkv) keep what
+    is transparent, as a cut-out background is; in h264 it is green."""
     snapshots: str = ""
     """For snapshots; empty: “obs-stylizer” in the folder of your pictures."""
 

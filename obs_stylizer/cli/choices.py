@@ -10,8 +10,9 @@ from obs_stylizer.errors import PresetError
 from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider, SessionOptions
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.settings import Settings, preset_folders
+from obs_stylizer.settings import RecordingSettings, Settings, preset_folders
 from obs_stylizer.sinks.listing import READER_HINT, list_pipewire_cameras, list_virtual_cameras
+from obs_stylizer.sinks.recording_codec import codec_for
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sources.listing import list_cameras
 from obs_stylizer.sources.open import probe_fps
@@ -41,6 +42,7 @@ class Overrides:
     frames: int | None = None
     duration: float | None = None
     stats_file: Path | None = None
+    codec: str | None = None
 
 
 @dataclass(slots=True)
@@ -92,11 +94,19 @@ def choose(settings: Settings, overrides: Overrides, library: PresetLibrary) -> 
         stats_file=overrides.stats_file,
         frames=overrides.frames,
         duration=overrides.duration,
-        recording=settings.recording,
+        recording=_recording(settings, overrides),
         filter_presets=settings.obs.filters,
         sleep_seconds=_sleep_seconds(settings, overrides, source),
     )
     return Chosen(options, reasons)
+
+
+def _recording(settings: Settings, overrides: Overrides) -> RecordingSettings:
+    chosen = settings.recording
+    if overrides.codec is not None:
+        chosen = chosen.model_copy(update={"codec": overrides.codec})
+    codec_for(chosen.codec, f".{chosen.container}")
+    return chosen
 
 
 def _sleep_seconds(settings: Settings, overrides: Overrides, source: SourceSpec) -> float | None:

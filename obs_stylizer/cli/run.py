@@ -21,6 +21,7 @@ from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.session import Precision, Provider
 from obs_stylizer.realtime.statistics import Statistics
 from obs_stylizer.settings import config_file, load_settings
+from obs_stylizer.sinks.recording_codec import CodecName
 from obs_stylizer.sinks.spec import FORMS as SINK_FORMS
 from obs_stylizer.sinks.spec import SinkSpec
 from obs_stylizer.sources.spec import FORMS as SOURCE_FORMS
@@ -58,6 +59,9 @@ def run(
     motion: bool | None = typer.Option(
         None, help="Follow the motion of the picture, or style each frame by itself."
     ),
+    codec: CodecName | None = typer.Option(
+        None, help="Of recordings; all but h264 keep a transparent background."
+    ),
     frames: int | None = typer.Option(None, min=1, help="End after so many styled frames."),
     duration: float | None = typer.Option(None, min=0.1, help="End after so many seconds."),
     stats: Path | None = typer.Option(None, help="Write statistics (JSON) here every second."),
@@ -82,6 +86,7 @@ def run(
         frames=frames,
         duration=duration,
         stats_file=stats,
+        codec=codec,
     )
     if stats is not None and not stats.absolute().parent.is_dir():
         raise UsageError(f"--stats {stats}: there is no folder {stats.parent}", "make it first")

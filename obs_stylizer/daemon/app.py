@@ -199,6 +199,7 @@ class Daemon:
             self.plain.newest,
             self._tell,
             self._clock,
+            places.codec,
         )
 
     def _api(self, presenter: Presenter) -> DaemonControlApi:
@@ -215,7 +216,8 @@ class Daemon:
     def _open_sinks(self) -> None:
         form = SinkFormat(self.options.size, self.options.fps)
         for spec in self.options.sinks:
-            runner = SinkRunner(str(spec), make_sink(spec, server=self._server), form, self._clock)
+            sink = make_sink(spec, server=self._server, codec=self.options.recording.codec)
+            runner = SinkRunner(str(spec), sink, form, self._clock)
             self._runners.append(runner)
             runner.start(_OPEN_SECONDS)
             self.path.sinks.append(runner.statistics)

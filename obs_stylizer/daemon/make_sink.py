@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def make_sink(
-    spec: SinkSpec, *, clock: Clock | None = None, server: SharedServer | None = None
+    spec: SinkSpec,
+    *,
+    clock: Clock | None = None,
+    server: SharedServer | None = None,
+    codec: str = "h264",
 ) -> Sink:
     """Make the sink that ``spec`` describes; it is not open yet.
 
@@ -26,6 +30,7 @@ def make_sink(
         clock: where time comes from; the system's own if None.
         server: one that others use as well; an HTTP stream at its port, or at none by name,
             shows itself there; any other starts its own.
+        codec: that recordings are encoded as.
     """
     match spec.kind:
         case SinkKind.VIRTUAL_CAMERA:
@@ -46,7 +51,7 @@ def make_sink(
         case SinkKind.FILE:
             from obs_stylizer.sinks.video_file import VideoFileSink
 
-            return VideoFileSink(Path(spec.target), clock)
+            return VideoFileSink(Path(spec.target), clock, codec)
         case SinkKind.NULL:
             from obs_stylizer.sinks.null import NullSink
 

@@ -18,8 +18,9 @@ from obs_stylizer.clock import Clock
 from obs_stylizer.daemon.presenter import Presenter
 from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.errors import SinkError, UsageError
-from obs_stylizer.frames import Frame, Pixels
+from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.events import Event, RecordingEnded, RecordingStarted
+from obs_stylizer.segmentation.chroma import without_chroma
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.video_file import VideoFileSink
 
@@ -44,6 +45,7 @@ class Recorder:
         pictures: folder for snapshots.
         plain: gives the newest frame without a style, as :meth:`ControlApi.plain`.
         tell: hears that a recording began or ended.
+        codec: of :data:`~obs_stylizer.sinks.recording_codec.CODECS`.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class Recorder:
         plain: Callable[[], Frame | None],
         tell: Callable[[Event], None],
         clock: Clock,
+        codec: str = "h264",
     ) -> None:
         self._presenter = presenter
+        self._codec = codec
         self._form = form
         self._folder = folder
         self._suffix = suffix
@@ -117,7 +121,8 @@ class Recorder:
             return self._running[1]
         _make_folder(self._folder, "recordings")
         path = _free_name(self._folder, self._suffix)
-        runner = SinkRunner(f"recording {path.name}", VideoFileSink(path), self._form, self._clock)
+        file = VideoFileSink(path, codec=self._codec)
+        runner = SinkRunner(f"recording {path.name}", file, self._form, self._clock)
         runner.start(_OPEN_SECONDS)
         self._presenter.add(runner)
         self._running = (runner, path)
@@ -148,10 +153,10 @@ class Recorder:
         _make_folder(self._pictures, "snapshots")
         stem = _free_name(self._pictures, "-styled.png").name.removesuffix("-styled.png")
         paths = {"styled": self._pictures / f"{stem}-styled.png"}
-        _save(styled.pixels, paths["styled"])
+        _save(styled, paths["styled"])
         if plain is not None:
             paths["plain"] = self._pictures / f"{stem}-plain.png"
-            _save(plain.pixels, paths["plain"])
+            _save(plain, paths["plain"])
         return paths
 
     def _pair(self) -> tuple[Frame, Frame | None]:
@@ -194,9 +199,15 @@ def _free_name(folder: Path, suffix: str) -> Path:
     return path
 
 
-def _save(pixels: Pixels, path: Path) -> None:
-    """Write a PNG under its name only when it is whole."""
-    made, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+def _save(frame: Frame, path: Path) -> None:
+    """Write a PNG, transparent where the picture is, under its name only when it is whole."""
+    alpha = frame.alpha
+    if alpha is None:
+        picture = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
+    else:
+        picture = cv2.cvtColor(without_chroma(frame.pixels, alpha), cv2.COLOR_RGB2BGRA)
+        picture[..., 3] = alpha
+    made, data = cv2.imencode(".png", picture)
     if not made:
         raise SinkError(f"{path.name} cannot be encoded", "choose another size")
     scratch = path.with_name(f".{path.name}")

@@ -170,6 +170,7 @@ class LiveStylizer(Stylizer):
             target: see there.
         """
         self._waits = False
+        self.alpha = None
         self._frame = FollowedFrame(pixels)
         loaded, fade = self._loaded, self._fade
         if loaded is not None and fade is not None and self._waits_with(loaded, fade):

@@ -30,6 +30,7 @@ _SLOT_HEADER = np.dtype(
         ("published_at", "<f8"),
         ("request_id", "<u8"),
         ("stages", "<f8", len(STAGES)),
+        ("has_alpha", "<u8"),
     ]
 )
 _CONTROL = np.dtype(
@@ -167,10 +168,14 @@ class SharedMailbox:
         offset = _aligned(_CONTROL.itemsize)
         self._headers: Any = np.ndarray((SLOTS,), _SLOT_HEADER, buffer, offset)
         offset += _aligned(_SLOT_HEADER.itemsize * SLOTS)
-        stride = _aligned(size.nbytes)
+        plane = size.shape[:2]
+        stride = _aligned(size.nbytes) + _aligned(size.width * size.height)
+        starts = [offset + index * stride for index in range(SLOTS)]
         self._slots: list[Pixels] = [
-            np.ndarray(size.shape, np.uint8, buffer, offset + index * stride)
-            for index in range(SLOTS)
+            np.ndarray(size.shape, np.uint8, buffer, start) for start in starts
+        ]
+        self._alphas: list[Pixels] = [
+            np.ndarray(plane, np.uint8, buffer, start + _aligned(size.nbytes)) for start in starts
         ]
         self._writing = _NONE
 
@@ -212,9 +217,17 @@ class SharedMailbox:
         self._order()
         return self._slots[self._writing]
 
-    def publish(self, styled: StyledFrame) -> None:
-        """Make the slot of the last :meth:`begin` the newest; its pixels are there already."""
+    def publish(self, styled: StyledFrame, alpha: Pixels | None = None) -> None:
+        """Make the slot of the last :meth:`begin` the newest; its pixels are there already.
+
+        Args:
+            styled: what else belongs to them.
+            alpha: uint8 (height, width), 255 opaque; None where all of them are.
+        """
         header = self._headers[self._writing]
+        header["has_alpha"] = alpha is not None
+        if alpha is not None:
+            np.copyto(self._alphas[self._writing], alpha)
         header["sequence"] = styled.frame.sequence
         header["captured_at"] = styled.frame.captured_at
         header["published_at"] = styled.published_at
@@ -265,11 +278,13 @@ class SharedMailbox:
             self._order()
             pixels = np.empty(self.size.shape, np.uint8) if into is None else into
             np.copyto(pixels, self._slots[newest])
+            alpha = self._alphas[newest].copy() if header["has_alpha"] else None
             self._order()
             intact = self._headers["begun"][newest] == header["finished"] == header["begun"]
             self._control["reading"] = _NONE
             if intact:
-                frame = Frame(pixels, int(header["sequence"]), float(header["captured_at"]))
+                number, captured_at = int(header["sequence"]), float(header["captured_at"])
+                frame = Frame(pixels, number, captured_at, alpha=alpha)
                 stages = tuple(float(seconds) for seconds in header["stages"])
                 return StyledFrame(
                     frame, float(header["published_at"]), int(header["request_id"]), stages
@@ -294,7 +309,7 @@ class SharedMailbox:
             return
         # The views hold the memory open, so they go first.
         del self._control, self._headers
-        self._slots = []
+        self._slots, self._alphas = [], []
         memory, self._memory = self._memory, None
         memory.close()
 
@@ -310,7 +325,7 @@ class SharedMailbox:
 def bytes_needed(size: FrameSize) -> int:
     """How much memory a mailbox for pictures of that size takes."""
     headers = _aligned(_CONTROL.itemsize) + _aligned(_SLOT_HEADER.itemsize * SLOTS)
-    return headers + _aligned(size.nbytes) * SLOTS
+    return headers + (_aligned(size.nbytes) + _aligned(size.width * size.height)) * SLOTS
 
 
 def _aligned(length: int) -> int:

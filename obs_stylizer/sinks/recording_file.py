@@ -15,10 +15,13 @@ import av
 import cv2
 import numpy as np
 from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from obs_stylizer.errors import SinkError
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.segmentation.chroma import without_chroma
+from obs_stylizer.sinks.recording_codec import codec_for
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +37,8 @@ _CONTAINERS: Final[dict[str, dict[str, str]]] = {
     },
 }
 _CONTAINERS[".mov"] = _CONTAINERS[".mp4"]
+_CONTAINERS[".webm"] = _CONTAINERS[".mkv"]
 
-# The quickest preset, since the encoder shares its cores with the generator: at 720p60 it takes
-# a fifth of the time of "veryfast". No frame waits inside it for later ones.
-_ENCODER: Final = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
 _MAX_THREADS: Final = 4
 _KEYFRAME_SECONDS: Final = 2
 
@@ -49,22 +50,26 @@ _RANGE_LIMITED: Final = 1
 
 
 class RecordingFile:
-    """An H.264 video that takes pictures with the time at which each is shown.
+    """A video that takes pictures with the time at which each is shown.
 
     Args:
         path: where; the folder must be there, and no file with anything in it.
         size: of every picture.
         fps: about how many there will be a second.
+        codec: of :data:`~obs_stylizer.sinks.recording_codec.CODECS`. Where it keeps transparency,
+            so does the file; in any other there is the colour that stands for it.
 
     Raises:
         SinkError: it cannot be made there, in this size, or under this suffix.
     """
 
-    def __init__(self, path: Path, size: FrameSize, fps: float) -> None:
+    def __init__(self, path: Path, size: FrameSize, fps: float, codec: str = "h264") -> None:
         _check(path, size)
+        self._codec = codec_for(codec, path.suffix.lower())
         self.path = path
         self._size = size
         self._i420: Pixels = np.empty((size.height * 3 // 2, size.width), dtype=np.uint8)
+        self._reformatter = VideoReformatter()
         self._last_pts: int | None = None
         try:
             self._container: OutputContainer = av.open(
@@ -80,16 +85,24 @@ class RecordingFile:
         except (av.FFmpegError, ValueError, OSError) as error:
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
-            raise SinkError(f"cannot encode {size} as H.264: {error}", "try 1280x720") from error
+            raise SinkError(
+                f"cannot encode {size} as {self._codec.title}: {error}", "try 1280x720, or H.264"
+            ) from error
 
-    def write(self, pixels: Pixels, seconds: float) -> None:
-        """Add a picture, uint8 RGB, that is shown ``seconds`` after the beginning.
+    def write(self, pixels: Pixels, seconds: float, alpha: Pixels | None = None) -> None:
+        """Add a picture.
+
+        Args:
+            pixels: uint8 (height, width, 3), RGB, over the colour that stands for nothing.
+            seconds: after the beginning at which it is shown.
+            alpha: uint8 (height, width), 255 opaque; None where all of it is.
 
         Raises:
             OSError: the disk is full or was taken away.
         """
-        cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420, dst=self._i420)
-        frame = av.VideoFrame.from_ndarray(self._i420, format="yuv420p")
+        frame = (
+            self._transparent(pixels, alpha) if self._codec.keeps_alpha else self._opaque(pixels)
+        )
         # A container stores whole milliseconds, and two pictures may not share one.
         step = int(0.001 / _TIME_BASE) + 1
         pts = round(seconds / _TIME_BASE)
@@ -97,6 +110,26 @@ class RecordingFile:
         frame.pts = self._last_pts
         frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
+
+    def _opaque(self, pixels: Pixels) -> av.VideoFrame:
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420, dst=self._i420)
+        return av.VideoFrame.from_ndarray(self._i420, format="yuv420p")
+
+    def _transparent(self, pixels: Pixels, alpha: Pixels | None) -> av.VideoFrame:
+        shown = pixels if alpha is None else without_chroma(pixels, alpha)
+        layers = cv2.cvtColor(shown, cv2.COLOR_RGB2BGRA)
+        if alpha is not None:
+            layers[..., 3] = alpha
+        frame = av.VideoFrame.from_ndarray(np.asarray(layers, np.uint8), format="bgra")
+        if self._codec.pixel_format == "bgra":
+            return frame
+        return self._reformatter.reformat(
+            frame,
+            format=self._codec.pixel_format,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            dst_colorspace=Colorspace.ITU601,
+        )
 
     def close(self) -> None:
         """Finish the file.
@@ -111,16 +144,22 @@ class RecordingFile:
 
     def _add_stream(self, fps: float) -> VideoStream:
         rate = Fraction(fps).limit_denominator(1001)
-        stream = self._container.add_stream("libx264", rate=rate, options=dict(_ENCODER))
+        codec = self._codec
+        stream = self._container.add_stream(codec.encoder, rate=rate, options=dict(codec.options))
+        assert isinstance(stream, VideoStream)
         context = stream.codec_context
         context.width, context.height = self._size.width, self._size.height
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = codec.pixel_format
         context.time_base = _TIME_BASE
         context.gop_size = max(1, round(fps * _KEYFRAME_SECONDS))
         context.thread_count = min(_MAX_THREADS, os.cpu_count() or 1)
-        context.color_range = _RANGE_LIMITED
-        context.colorspace = _MATRIX_SMPTE170M
+        if codec.pixel_format != "bgra":
+            context.color_range = _RANGE_LIMITED
+            context.colorspace = _MATRIX_SMPTE170M
         context.color_primaries = context.color_trc = _BT709
+        if codec.encoder == "libvpx-vp9":
+            # Players look here before they decode the second stream that holds the transparency.
+            stream.metadata["alpha_mode"] = "1"
         stream.time_base = _TIME_BASE
         return stream
 

@@ -33,7 +33,7 @@ _DISK_ERRORS: Final = {
 
 
 class VideoFileSink(Sink):
-    """Records frames as H.264 (.mkv, .mp4, .mov), each shown when it was sent.
+    """Records frames (.mkv, .mp4, .mov, .webm), each shown when it was sent.
 
     A thread of its own encodes; a frame that comes while it is busy takes the place of the one
     that waits, and is counted in :attr:`frames_dropped`. A repeated frame costs nothing. What
@@ -43,10 +43,11 @@ class VideoFileSink(Sink):
         path: where; ``%Y %m %d %H %M %S`` in its name become date and time. A file that has
             anything in it is never overwritten.
         clock: where time comes from.
+        codec: of :data:`~obs_stylizer.sinks.recording_codec.CODECS`.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, clock: Clock | None = None, codec: str = "h264") -> None:
+        self._path, self._codec = path, codec
         self._clock = clock or SystemClock()
         self._recorder: _Recorder | None = None
         self._lock: ResourceLock | None = None
@@ -69,7 +70,7 @@ class VideoFileSink(Sink):
         path = dated(self._path)
         lock = ResourceLock.take(f"recording {path.absolute()}", remedy="choose another name")
         try:
-            self._recorder = _Recorder(RecordingFile(path, form.frame_size, form.fps))
+            self._recorder = _Recorder(RecordingFile(path, form.frame_size, form.fps, self._codec))
         except BaseException:
             lock.release()
             raise
@@ -188,8 +189,8 @@ class _Recorder:
                 end = self._end
             if due is None:
                 break
-            self._file.write(due.frame.pixels, due.seconds)
+            self._file.write(due.frame.pixels, due.seconds, due.frame.alpha)
             last = due
         if last is not None and end > last.seconds:
             # The time that a picture stands is told only by the next one.
-            self._file.write(last.frame.pixels, end)
+            self._file.write(last.frame.pixels, end, last.frame.alpha)

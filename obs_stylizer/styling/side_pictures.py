@@ -18,6 +18,7 @@ from obs_stylizer.errors import PresetError, SourceEndedError, StylizerError, Us
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.pictures import read_picture
 from obs_stylizer.presets import NamedPreset, Side
+from obs_stylizer.segmentation.chroma import CHROMA
 from obs_stylizer.segmentation.composing import out_of_focus
 from obs_stylizer.sources.base import Source, SourceOptions
 from obs_stylizer.sources.open import make_source
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 Floats = NDArray[np.float32]
 
 _KINDS: Final = (SourceKind.FILE, SourceKind.IMAGE, SourceKind.GENERATOR, SourceKind.PATTERN)
-_CHROMA: Final = (0, 255, 0)
-"""Stands for transparency where there is none."""
 _READ_SECONDS: Final = 0.25
 _AGAIN_SECONDS: Final = 2.0
 _DEFAULT_FPS: Final = 30.0
@@ -219,7 +218,7 @@ def make_side_picture(side: Side, named: NamedPreset, size: FrameSize, live: boo
         colour = tuple(bytes.fromhex(side.colour[1:]))
         return StillPicture(side, np.full(size.shape, colour, np.uint8))
     if side.transparent:
-        return StillPicture(side, np.full(size.shape, _CHROMA, np.uint8))
+        return StillPicture(side, np.full(size.shape, CHROMA, np.uint8))
     if side.picture is not None:
         path = named.path.parent / Path(side.picture).expanduser()
         return StillPicture(side, reshape(read_picture(path).pixels, size))

@@ -36,8 +36,8 @@ class Sides:
 
     Attributes:
         swapped: show what is meant for the person around it, and the reverse.
-        keeps_alpha: where a side is transparent, show the other one everywhere and keep how opaque
-            it is in ``alpha``.
+        keeps_alpha: where a side is transparent, show the other one everywhere instead of the
+            colour that stands for nothing.
         alpha: of the last picture, uint8 (H, W), 255 opaque; None where all of it is.
         shows_mask: show the frame with everything but people dark, to set up by.
     """
@@ -108,14 +108,14 @@ class Sides:
                 if picture is None
                 else picture.paint(frame, shares[place], moment)
             )
-        if self.keeps_alpha and self._keep_alpha(matte, painted, target):
+        shown_alone = self._see_through(matte)
+        if self.keeps_alpha and shown_alone is not None:
+            np.copyto(target, painted[shown_alone])
             return
         compose(matte, painted["person"], painted["background"], target)
 
-    def _keep_alpha(
-        self, matte: Pixels, painted: Mapping[SideName, Pixels], target: Pixels
-    ) -> bool:
-        """Write the side that is not transparent and keep its alpha; False where none is."""
+    def _see_through(self, matte: Pixels) -> SideName | None:
+        """Note the alpha; return which place is not transparent, None where neither is."""
         for place in SIDES:
             other = SIDES[1 - SIDES.index(place)]
             picture = self._pictures.get(other if self.swapped else place)
@@ -124,9 +124,8 @@ class Sides:
                 self.alpha = np.asarray(
                     cv2.convertScaleAbs(clear, alpha=-picture.strength, beta=255), np.uint8
                 )
-                np.copyto(target, painted[other])
-                return True
-        return False
+                return other
+        return None
 
     def _notice(self, found: Floats) -> None:
         """Say once where nobody has been found for long: the preset then shows half of itself."""

@@ -52,7 +52,8 @@ class Stylizer:
     Attributes:
         size: of the pictures made.
         bypass: show frames without any style; the preset stays loaded.
-        keeps_alpha: make pictures of presets with a transparent side as straight alpha.
+        keeps_alpha: make pictures of presets with a transparent side as straight alpha, and not
+            over the colour that stands for nothing.
         alpha: of the last picture, uint8 (height, width), 255 opaque; None where all of it is.
         shows_mask: show who is taken for a person, of presets that tell person and background
             apart.

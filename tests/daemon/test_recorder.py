@@ -19,6 +19,7 @@ from obs_stylizer.daemon.sink_runner import SinkRunner
 from obs_stylizer.errors import SinkEndedError, SinkError, UsageError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.realtime.events import Event, RecordingEnded, RecordingStarted
+from obs_stylizer.segmentation.chroma import CHROMA
 from obs_stylizer.sinks.base import SinkFormat
 
 SIZE = FrameSize(64, 32)
@@ -47,7 +48,7 @@ class ScriptedFile:
     trouble_at_open: SinkError | None = None
     trouble_at_send: SinkError | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, codec: str = "h264") -> None:
         self.path = path
         self.sent = 0
         self.closed = False
@@ -166,3 +167,19 @@ def test_snapshot_into_a_folder_that_cannot_be_says_so(stage: Stage, tmp_path: P
         stage.recorder.snapshot().result(20)
     (tmp_path / "stills").unlink()
     assert stage.recorder.snapshot().result(20)
+
+
+def test_what_is_transparent_is_so_in_the_snapshot(stage: Stage) -> None:
+    alpha = np.zeros(SIZE.shape[:2], np.uint8)
+    alpha[:, 32:] = 255
+    alpha[:, 16:32] = 128
+    person = np.full(SIZE.shape, (200, 120, 40), np.uint8)
+    shares = alpha[..., None] / 255
+    over_green = person * shares + np.array(CHROMA) * (1 - shares)
+    shown = Frame((over_green + 0.5).astype(np.uint8), 0, 0.0, alpha=alpha)
+    stage.presenter.newest = shown
+    paths = stage.recorder.snapshot().result(20)
+    picture = cv2.imread(str(paths["styled"]), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(picture[..., 3], alpha)
+    assert np.abs(picture[:, 16:, 2::-1].astype(int) - person[:, 16:]).max() <= 2
+    assert cv2.imread(str(paths["plain"]), cv2.IMREAD_UNCHANGED).shape[2] == 3

@@ -51,6 +51,22 @@ def test_reader_gets_the_newest_frame_with_all_it_carries(mailbox: SharedMailbox
     assert mailbox.published == 5
 
 
+def test_transparency_goes_with_its_picture_alone(mailbox: SharedMailbox) -> None:
+    for sequence, level in ((0, None), (1, 70), (2, 90), (3, None)):
+        target = mailbox.begin()
+        target[:] = sequence
+        alpha = None if level is None else np.full(SIZE.shape[:2], level, np.uint8)
+        mailbox.publish(StyledFrame(Frame(target, sequence, 0.0), 0.0, 7, STAGES), alpha)
+        styled = mailbox.read()
+        assert styled is not None
+        assert (styled.frame.pixels == sequence).all()
+        if level is None:
+            assert styled.frame.alpha is None
+        else:
+            assert styled.frame.alpha is not None
+            assert (styled.frame.alpha == level).all()
+
+
 def test_picture_read_is_not_changed_by_later_frames(mailbox: SharedMailbox) -> None:
     publish(mailbox, 1)
     styled = mailbox.read()

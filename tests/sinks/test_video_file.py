@@ -19,6 +19,7 @@ from obs_stylizer.clock import ManualClock
 from obs_stylizer.errors import BusyError, SinkEndedError, SinkError
 from obs_stylizer.frames import Frame, FrameSize
 from obs_stylizer.locks import ResourceLock
+from obs_stylizer.segmentation.chroma import CHROMA
 from obs_stylizer.sinks.base import SinkFormat
 from obs_stylizer.sinks.recording_file import RecordingFile
 from obs_stylizer.sinks.video_file import VideoFileSink
@@ -43,8 +44,8 @@ class Recording:
         file = self.sink._recorder._file  # type: ignore[union-attr]
         write = file.write
 
-        def counted(pixels: np.ndarray, seconds: float) -> None:
-            write(pixels, seconds)
+        def counted(pixels: np.ndarray, seconds: float, alpha: np.ndarray | None = None) -> None:
+            write(pixels, seconds, alpha)
             self._written.release()
 
         file.write = counted  # type: ignore[method-assign]
@@ -90,6 +91,61 @@ def test_colours_and_their_tags(tmp_path: Path) -> None:
     assert shown[20, 50].tolist() == pytest.approx([255, 255, 255], abs=6)
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix", "decoder"),
+    [
+        ("ffv1", ".mkv", "ffv1"),
+        ("prores", ".mov", "prores"),
+        ("prores", ".mkv", "prores"),
+        ("vp9", ".webm", "libvpx-vp9"),
+    ],
+)
+def test_what_is_transparent_stays_so(
+    tmp_path: Path, codec: str, suffix: str, decoder: str
+) -> None:
+    path = tmp_path / f"show{suffix}"
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, 24:40], alpha[:, 40:] = 128, 255
+    person = np.full((48, 64, 3), (200, 120, 40), np.uint8)
+    shares = alpha[..., None] / 255
+    over_green = (person * shares + np.array(CHROMA) * (1 - shares) + 0.5).astype(np.uint8)
+    with VideoFileSink(path, codec=codec) as sink:
+        sink.open(FORM)
+        sink.send(Frame(over_green, 0, 0.0, alpha=alpha), repeated=False)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = av.CodecContext.create(decoder, "r")
+        context.extradata = stream.codec_context.extradata
+        context.width, context.height = 64, 48
+        if codec != "vp9":
+            context = stream.codec_context
+        shown = None
+        for packet in container.demux(stream):
+            for decoded in context.decode(packet):
+                shown = decoded.to_ndarray(format="rgba")
+                break
+    assert shown is not None
+    for left, right in ((2, 20), (28, 36), (44, 62)):
+        middle = shown[8:40, left:right]
+        assert np.abs(middle[..., 3].astype(int) - alpha[8:40, left:right]).max() <= 3
+        if alpha[20, left]:
+            assert np.abs(middle[..., :3].astype(int) - person[0, 0]).max() <= 8
+
+
+def test_an_opaque_picture_is_opaque_in_a_file_that_knows_transparency(tmp_path: Path) -> None:
+    with VideoFileSink(tmp_path / "show.mkv", codec="ffv1") as sink:
+        sink.open(FORM)
+        sink.send(frame(90), repeated=False)
+    with av.open(str(tmp_path / "show.mkv")) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgba")
+    assert (shown == (90, 90, 90, 255)).all()
+
+
+def test_a_codec_needs_a_file_that_can_hold_it(tmp_path: Path) -> None:
+    with pytest.raises(SinkError, match=r"a \.mp4 file cannot hold FFV1 \(name it \.mkv\)"):
+        VideoFileSink(tmp_path / "show.mp4", codec="ffv1").open(FORM)
+
+
 def test_a_picture_that_stands_costs_little_and_the_length_is_right(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "show.mkv")
     recording.send(10, 0)
@@ -108,7 +164,7 @@ def test_frames_that_come_too_quickly_are_dropped_and_counted(
     release = threading.Event()
     write = RecordingFile.write
 
-    def slow(self: RecordingFile, pixels: np.ndarray, seconds: float) -> None:
+    def slow(self: RecordingFile, pixels: np.ndarray, seconds: float, _: None) -> None:
         assert release.wait(20)
         write(self, pixels, seconds)
 
@@ -264,7 +320,7 @@ def read_what_can_be_read(path: Path) -> tuple[list[np.ndarray], list[float]]:
 def test_after_the_end_every_frame_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: RecordingFile, pixels: np.ndarray, seconds: float) -> None:
+    def full(self: RecordingFile, *_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(RecordingFile, "write", full)
