@@ -25,15 +25,18 @@ local HEADER_BYTES = 4096
 local SLOTS = 3
 local NONE = 99
 local STAGES = 3
-local SIGN_SECONDS = 1.0 -- Between two looks for a daemon.
+local SIGN_SECONDS = 0.25 -- Between two looks for a daemon.
 local RETRY_SECONDS = 10.0 -- After memory could not be had.
 local NAME_SECONDS = 1.0
-local FRESH_SECONDS = 0.4 -- An older answer is not shown.
-local ALIVE_SECONDS = 1.0 -- A daemon without a sign of life for so long gets nothing.
+local FRESH_SECONDS = 0.45 -- An older answer is not shown, unless the daemon asks for more time.
+local ALIVE_SECONDS = 0.35 -- A daemon without a sign of life for so long was killed or stopped.
+local UNSEEN_SECONDS = 0.3 -- A source that is drawn so seldom was not on air meanwhile.
 local MOST_SECONDS = 10.0 -- The daemon may ask for more time than that in vain.
 local LEAST_SIDE, MOST_SIDE = 16, 8192
 local SLOW_MAP_SECONDS = 0.001
 local PANEL = "http://127.0.0.1:8765/"
+local HDR = "The source is HDR: with this filter it is shown as SDR, tone-mapped."
+local GS_CS_SRGB, GS_CS_709_EXTENDED = 0, 2
 local HELP = "Start it with: obs-stylizer run --source obs-filter"
 
 if not has_ffi then
@@ -86,6 +89,7 @@ void obs_enter_graphics(void);
 void obs_leave_graphics(void);
 void *obs_filter_get_parent(const void *filter);
 void *obs_filter_get_target(const void *filter);
+int obs_source_get_color_space(void *source, size_t count, const int *preferred);
 
 typedef struct {
   volatile uint32_t begun, finished, sequence, width, height, stride;
@@ -436,6 +440,11 @@ local function drop_map(it)
     end
 end
 
+-- Whether a source has brighter light than SDR knows. Lua's filters draw in SDR alone.
+local function is_hdr(source)
+    return source ~= nil and C.obs_source_get_color_space(source, 0, nil) >= GS_CS_709_EXTENDED
+end
+
 -- What OBS is set to; it may reach less.
 local function frames_a_second()
     local video = obs.obs_video_info()
@@ -455,6 +464,19 @@ local function describe(it, time)
     put_text(it.head.filter_name, obs.obs_source_get_name(it.source))
     put_text(it.head.preset, it.preset)
     it.head.fps = frames_a_second()
+end
+
+-- While it is drawn; else OBS would ask this filter itself.
+local function look_for_hdr(it, time)
+    if time < it.hdr_at then
+        return
+    end
+    it.hdr_at = time + NAME_SECONDS
+    local was = it.is_hdr
+    it.is_hdr = is_hdr(C.obs_filter_get_target(it.pointer))
+    if it.is_hdr and not was then
+        log(obs.LOG_INFO, (obs.obs_source_get_name(it.source) or "") .. ": " .. HDR)
+    end
 end
 
 ------------------------------------------------------------------------------------------------
@@ -511,7 +533,7 @@ end
 
 local ONE, SRCALPHA, INVSRCALPHA = 1, 4, 5
 local DEFAULT, LOWRES = 0, 6 -- OBS_EFFECT_DEFAULT, OBS_EFFECT_BILINEAR_LOWRES
-local GS_RGBA, GS_DYNAMIC, GS_CS_SRGB = 3, 2, 0
+local GS_RGBA, GS_DYNAMIC = 3, 2
 
 -- Pictures with alpha here are premultiplied.
 local function draw_over(texture, w, h)
@@ -692,7 +714,7 @@ local function is_served(it, time)
     return theirs == VERSION
         and it.beat ~= 0
         and it.beat_at ~= nil
-        and time - it.beat_at < math.max(ALIVE_SECONDS, it.fresh_seconds)
+        and time - it.beat_at < ALIVE_SECONDS
 end
 
 local function make_stages(it, w, h)
@@ -709,6 +731,7 @@ local function step(it, cx, cy, time)
         clear_up()
     end
     it.frame = (it.frame + 1) % 0x100000000
+    look_for_hdr(it, time)
     if not it.head then
         look_for_daemon(it, time)
         if not it.head then
@@ -719,8 +742,10 @@ local function step(it, cx, cy, time)
     describe(it, time)
     head.source_width, head.source_height = cx, cy
     head.drawn, head.drawn_at = it.frame, time
-    if time - (it.stepped_at or 0) > FRESH_SECONDS then
-        it.staged = {} -- The source was not seen for a while.
+    local unseen = time - (it.stepped_at or time)
+    if unseen > UNSEEN_SECONDS then
+        -- Answers do not age meanwhile: the last one is better than a flash of the plain source.
+        it.staged, it.taken_at = {}, (it.taken_at or 0) + unseen
     end
     it.stepped_at = time
     local w, h = head.wanted_width, head.wanted_height
@@ -796,6 +821,7 @@ function info.create(settings, source)
         preset = obs.obs_data_get_string(settings, "preset"),
         frame = 0,
         look_at = 0,
+        hdr_at = 0,
         depth = 1,
         slow = 0,
         stages = {},
@@ -845,8 +871,10 @@ function info.video_render(it)
         it.frame_time = frame_time
         step(it, cx, cy, time)
     end
-    local fresh = it.has_picture and time - it.taken_at < math.max(FRESH_SECONDS, it.fresh_seconds)
-    if fresh and it.texture ~= nil then
+    it.is_styled = it.has_picture
+        and it.texture ~= nil
+        and time - it.taken_at < math.max(FRESH_SECONDS, it.fresh_seconds)
+    if it.is_styled then
         draw_over(it.texture, cx, cy)
     elseif it.full_at == frame_time and it.full ~= nil then
         -- It was drawn for the daemon; no need to draw it again.
@@ -856,7 +884,7 @@ function info.video_render(it)
     end
 end
 
-local function state_text(it)
+local function service_text(it)
     if it.surrounds then
         return it.surrounds
     end
@@ -881,6 +909,11 @@ local function state_text(it)
     end
     table.insert(lines, string.format("It is given %d × %d", head.wanted_width, head.wanted_height))
     return table.concat(lines, "\n")
+end
+
+local function state_text(it)
+    local text = service_text(it)
+    return it.is_hdr and text .. "\n" .. HDR or text
 end
 
 local function panel_url(it)

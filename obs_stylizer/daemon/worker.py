@@ -185,10 +185,11 @@ class Worker:
         times = (began - frame.captured_at, stages.prepare, stages.generate, stages.finish)
         if not self._stylizer.waits_for_first:
             self._shown_id = self._request_id
+        # First: OBS shows it with its very next frame.
+        self._answer(frame, target)
         self._mailbox.publish(
             StyledFrame(frame, time.perf_counter(), self._shown_id, times), self._stylizer.alpha
         )
-        self._answer(frame, target)
         self._count_keys()
         if self._gives_plain and self._stylizer.loaded is not None:
             self._stylizer.loaded.plain(frame.pixels, self._plain.begin())

@@ -164,7 +164,7 @@ class FilterMapping:
         self._header["wanted_width"], self._header["wanted_height"] = size.width, size.height
 
     def beat(self) -> None:
-        """Leave a sign of life; OBS gives pictures only to who does at least once a second."""
+        """Leave a sign of life; OBS shows the plain source 0.35 s after the last."""
         self._header["beat"] = (int(self._header["beat"][0]) + 1) % _NUMBERS or 1
 
     def rest(self) -> None:
@@ -189,7 +189,7 @@ class FilterMapping:
         self._write_text("presets", text)
 
     def stay_fresh_for(self, seconds: float) -> None:
-        """Say for how long an answer may be shown; 0.4 s of OBS are the least."""
+        """Say for how long an answer may be shown; 0.45 s of OBS are the least."""
         self._header["fresh_ms"] = 1000 * seconds
 
     def read(self) -> FilterPicture | None:

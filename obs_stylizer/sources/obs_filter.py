@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -22,8 +21,9 @@ from obs_stylizer.errors import (
 )
 from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.locks import ResourceLock
-from obs_stylizer.obs_filter.alpha import premultiply, straight
-from obs_stylizer.obs_filter.layout import BYTES_PER_PIXEL
+from obs_stylizer.obs_filter.alpha import straight
+from obs_stylizer.obs_filter.answer import Question, composed, margins_for
+from obs_stylizer.obs_filter.heartbeat import Heartbeat
 from obs_stylizer.obs_filter.listing import FilterInfo, list_filters
 from obs_stylizer.obs_filter.mapping import FilterMapping, FilterPicture, fitted
 from obs_stylizer.sources.base import AnsweredSource, SourceInfo, SourceOptions
@@ -31,7 +31,7 @@ from obs_stylizer.sources.base import AnsweredSource, SourceInfo, SourceOptions
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.25
-_POLL_SECONDS: Final = 0.001
+_POLL_SECONDS: Final = 0.0005
 _IDLE_POLL_SECONDS: Final = 0.005
 _IDLE_AFTER: Final = 0.25
 _UNSEEN_SECONDS: Final = 1.0
@@ -39,19 +39,8 @@ _REMEMBERED: Final = 8
 _FRESH_FRAMES: Final = 3
 _SMOOTHED: Final = 0.2
 _LONGEST_ANSWER: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What an answer needs of its frame: OBS's number, size, place in the frame, and alpha.
-
-    ``alpha`` is uint8 (height, width), None where all of it is opaque.
-    """
-
-    sequence: int
-    size: FrameSize
-    margins: tuple[int, int]
-    alpha: Pixels | None
+_WORKING_SECONDS: Final = 1.0
+"""For how long whoever answers may do so without a word."""
 
 
 class ObsFilterSource(AnsweredSource):
@@ -76,8 +65,9 @@ class ObsFilterSource(AnsweredSource):
         self._clock = options.clock
         self._lock = threading.Lock()
         self._mapping: FilterMapping | None = None
+        self._heartbeat: Heartbeat | None = None
         self._own: ResourceLock | None = None
-        self._questions: OrderedDict[float, _Question] = OrderedDict()
+        self._questions: OrderedDict[float, Question] = OrderedDict()
         self._wanted: FrameSize | None = None
         self._sequence = 0
         self._last: int | None = None
@@ -116,6 +106,7 @@ class ObsFilterSource(AnsweredSource):
             raise
         with self._lock:
             self._mapping, self._own, self._wanted = mapping, own, wanted
+            self._heartbeat = Heartbeat(mapping)
             self._questions.clear()
             self._answered_at, self._answer_seconds = None, 0.0
         self._open_here[info.path] = self
@@ -176,8 +167,19 @@ class ObsFilterSource(AnsweredSource):
             if now >= until:
                 self._look_around(mapping, now)
                 return None
-            pause = _IDLE_POLL_SECONDS if now - self._came_at > _IDLE_AFTER else _POLL_SECONDS
-            time.sleep(min(until - now, pause))
+            time.sleep(min(until - now, self._pause(mapping, now)))
+
+    def _pause(self, mapping: FilterMapping, now: float) -> float:
+        """Return for how long to wait before the next look for a picture.
+
+        Half of OBS's time between two frames no other can come; after that every look late is
+        latency.
+        """
+        since = now - self._came_at
+        if since > _IDLE_AFTER:
+            return _IDLE_POLL_SECONDS
+        fps = mapping.fps
+        return max(_POLL_SECONDS, 0.5 / fps - since if fps else 0.0)
 
     def _take(self, mapping: FilterMapping) -> FilterPicture | None:
         with self._lock:
@@ -214,7 +216,7 @@ class ObsFilterSource(AnsweredSource):
         pixels = picture.pixels
         height, width = pixels.shape[:2]
         rgb, alpha = straight(pixels)
-        margins = _margins(width, height, self._canvas)
+        margins = margins_for(width, height, self._canvas)
         if any(margins):
             x, y = margins
             rgb = cv2.copyMakeBorder(rgb, y, y, x, x, cv2.BORDER_REPLICATE)
@@ -222,7 +224,7 @@ class ObsFilterSource(AnsweredSource):
         if captured_at <= self._captured_at:
             captured_at = float(np.nextafter(self._captured_at, np.inf))
         self._captured_at = captured_at
-        question = _Question(picture.sequence, FrameSize(width, height), margins, alpha)
+        question = Question(picture.sequence, FrameSize(width, height), margins, alpha)
         with self._lock:
             self._questions[captured_at] = question
             while len(self._questions) > _REMEMBERED:
@@ -243,7 +245,7 @@ class ObsFilterSource(AnsweredSource):
             if self._frozen and self._kept is not None:
                 answer = self._kept
             else:
-                answer = _composed(styled, question, mirrored=mirrored)
+                answer = composed(styled, question, mirrored=mirrored)
                 self._kept = answer
             height, width = answer.shape[:2]
             try:
@@ -269,8 +271,9 @@ class ObsFilterSource(AnsweredSource):
     def beat(self) -> None:
         """See :class:`AnsweredSource`."""
         with self._lock:
-            if self._mapping is not None:
-                self._mapping.beat()
+            if self._heartbeat is not None:
+                slow = _FRESH_FRAMES * self._answer_seconds
+                self._heartbeat.go_on(max(_WORKING_SECONDS, slow))
 
     def describe(self, on_air: str, panel: str = "") -> None:
         """See :class:`AnsweredSource`."""
@@ -283,8 +286,8 @@ class ObsFilterSource(AnsweredSource):
     def rest(self) -> None:
         """Have OBS show the plain source until the next sign of life."""
         with self._lock:
-            if self._mapping is not None:
-                self._mapping.rest()
+            if self._heartbeat is not None:
+                self._heartbeat.rest()
 
     def say(self, state: str) -> None:
         """Say in the filter's properties how it is served."""
@@ -328,13 +331,15 @@ class ObsFilterSource(AnsweredSource):
         """See :class:`Source`."""
         with self._lock:
             mapping, self._mapping = self._mapping, None
+            heartbeat, self._heartbeat = self._heartbeat, None
             own, self._own = self._own, None
             self._questions.clear()
             self._offered = []
+        if heartbeat is not None:
+            heartbeat.close()
         if mapping is not None:
             if self._open_here.get(mapping.path) is self:
                 del self._open_here[mapping.path]
-            mapping.rest()
             mapping.close()
         if own is not None:
             own.release()
@@ -353,35 +358,3 @@ def _lock_on(info: FilterInfo) -> ResourceLock:
             f"the filter {info} is served by another obs-stylizer: {error.message}",
             "stop that one",
         ) from error
-
-
-def _composed(styled: Pixels, question: _Question, *, mirrored: bool) -> Pixels:
-    """Return an answer: the part of the styled picture that is the frame, in the frame's alpha.
-
-    Returns:
-        uint8 (height, width, 4), RGBA, premultiplied, of the size of the question.
-    """
-    width, height = question.size.width, question.size.height
-    x, y = question.margins
-    if x or y:
-        rows, columns = styled.shape[:2]
-        left = round(columns * x / (width + 2 * x))
-        top = round(rows * y / (height + 2 * y))
-        styled = styled[top : rows - top, left : columns - left]
-    if styled.shape[:2] != (height, width):
-        smaller = styled.shape[1] > width or styled.shape[0] > height
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        styled = cv2.resize(styled, (width, height), interpolation=how)
-    answer = np.empty((height, width, BYTES_PER_PIXEL), np.uint8)
-    cv2.cvtColor(np.ascontiguousarray(styled), cv2.COLOR_RGB2RGBA, dst=answer)
-    alpha = question.alpha
-    if alpha is not None:
-        premultiply(answer, alpha[:, ::-1] if mirrored else alpha)
-    return answer
-
-
-def _margins(width: int, height: int, canvas: FrameSize) -> tuple[int, int]:
-    """Return by how much to widen a picture on each side, (x, y), to the shape of the canvas."""
-    if width * canvas.height < height * canvas.width:
-        return round((height * canvas.width / canvas.height - width) / 2), 0
-    return 0, round((width * canvas.height / canvas.width - height) / 2)

@@ -1,16 +1,18 @@
 """Measures the filter in a real OBS Studio with a real daemon on this machine (Linux).
 
     .venv/bin/python tests/benchmarks/bench_obs_filter.py
-    .venv/bin/python tests/benchmarks/bench_obs_filter.py --row kills
+    chrt -r 1 .venv/bin/python tests/benchmarks/bench_obs_filter.py --row ends
 
 OBS draws 640x360 at 30 fps in software. Time in the script is that in its drawing function without
-the drawing itself, which a GPU does elsewhere: looked up, mapped, copied, uploaded.
+the drawing itself, which a GPU does elsewhere: looked up, mapped, copied, uploaded. Latency is in
+frames of OBS, from the one whose picture was handed over to the one that shows its answer. As a
+real-time process (``chrt``) OBS is shielded from other programs and from the daemon.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import ctypes
 import os
 import random
 import shutil
@@ -22,207 +24,208 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import av
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from obs_stylizer.bench.clips import write_clip  # noqa: E402
 from obs_stylizer.frames import FrameSize, Pixels  # noqa: E402
-from obs_stylizer.obs_filter.listing import Sign, list_filters  # noqa: E402
-from tests.fakes import display  # noqa: E402
+from obs_stylizer.obs_filter.listing import FilterInfo, Sign, list_filters  # noqa: E402
+from obs_stylizer.obs_filter.mapping import FilterMapping  # noqa: E402
+from tests.benchmarks.obs_filter_rig import (  # noqa: E402
+    FPS,
+    SIZE,
+    STRIP,
+    DaemonProcess,
+    Drawn,
+    Rig,
+    number_in,
+    rig,
+    write_numbered_clip,
+)
 from tests.fakes.real_obs import SCENES  # noqa: E402
-from tests.installer.filter_in_obs import KIND, SCRIPT, Obs, obs_with_filter  # noqa: E402
 
-SIZE = FrameSize(640, 360)
 SECONDS = 12.0
-# Loads the script with clocks around what it calls, and writes what they said to a file.
-TIMED_SCRIPT = """
-local obs, ffi = obslua, require("ffi")
-local real, drawn = ffi.C, 0
-local DRAWS = {}
-for name in ([[gs_texrender_create gs_texrender_begin_with_color_space gs_texrender_end
-    gs_texrender_get_texture gs_stagesurface_create gs_stage_texture gs_texture_create
-    gs_draw_sprite gs_clear gs_effect_loop]]):gmatch("[%%w_]+") do DRAWS[name] = true end
-ffi.cdef("uint64_t os_gettime_ns(void);")
-local function clock() return tonumber(real.os_gettime_ns()) end
-local function timed(call)
-    return function(...)
-        local began = clock()
-        local a = call(...)
-        drawn = drawn + clock() - began
-        return a
-    end
-end
-local known = {}
-ffi.C = setmetatable({}, { __index = function(_, name)
-    if not known[name] then
-        known[name] = DRAWS[name] and timed(real[name]) or real[name]
-    end
-    return known[name]
-end })
-obs.obs_source_skip_video_filter = timed(obs.obs_source_skip_video_filter)
-local register, file = obs.obs_register_source, io.open("%(out)s", "w")
-obs.obs_register_source = function(info)
-    local render = info.video_render
-    info.video_render = function(it)
-        local frame, began = it.frame, clock()
-        drawn = 0
-        render(it)
-        local took = clock() - began - drawn
-        if it.frame ~= frame then
-            local fresh = it.has_picture and began / 1e9 - it.taken_at < 0.4
-            file:write(string.format("%%d %%d %%d\\n", took, fresh and it.frame - it.shown or -1,
-                it.head and 1 or 0))
-            file:flush()
-        end
-    end
-    register(info)
-end
-dofile("%(script)s")
-"""
+SETTLE_SECONDS = 8.0
+QUICK = ("--preset", "great-wave", "--process-size", "272x152")
+SLOW = ("--preset", "great-wave", "--process-size", "448x252")
+BACKDROP = (0, 255, 0)
 
 
-class Bench:
-    """OBS with the timed script, one picture and its filter."""
-
-    def __init__(self, obs: Obs, folder: Path) -> None:
-        self.obs = obs
-        self.folder = folder
-        self.plain = slopes()
-        obs.show("Noise", self.plain)
-
-    def lines(self) -> list[list[int]]:
-        text = (self.folder / "timed.txt").read_text()
-        return [
-            [int(n) for n in line.split()] for line in text.splitlines() if line.count(" ") == 2
-        ]
-
-    def watch(self, seconds: float = SECONDS) -> tuple[list[list[int]], int, int]:
-        """Return what the script noted in that time, and OBS's skipped and drawn frames."""
-        before, had = self.obs.ask("GetStats"), len(self.lines())
-        time.sleep(seconds)
-        after = self.obs.ask("GetStats")
-        skipped, drawn = (
-            after[name] - before[name] for name in ("renderSkippedFrames", "renderTotalFrames")
-        )
-        return self.lines()[had:], skipped, drawn
-
-    def is_plain(self) -> bool:
-        return np.array_equal(self.obs.shot("Noise"), self.plain)
-
-    def seconds_until(self, plain: bool, most: float = 60.0) -> float:
-        began = time.monotonic()
-        while self.is_plain() != plain:
-            if time.monotonic() - began > most:
-                return float("nan")
-            time.sleep(0.01)
-        return time.monotonic() - began
-
-    @contextmanager
-    def daemon(self, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-        config = self.folder / "config"
-        (config / "obs-stylizer").mkdir(parents=True, exist_ok=True)
-        (config / "obs-stylizer" / "config.yaml").write_text(
-            "web: {enabled: false}\npreload: false\n"
-        )
-        command = [sys.executable, "-m", "obs_stylizer", "run", "--source", "obs-filter"]
-        command += ["--sink", "null", "--size", str(SIZE), "--stats", str(self.folder / "stats")]
-        process = subprocess.Popen(
-            [*command, *options],
-            env={**os.environ, "XDG_CONFIG_HOME": str(config), "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def stats(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "stats").read_text())
-        return found
+def row_skipped(bench: Rig) -> None:
+    """Frames that OBS skips by itself, with the filter, and with a daemon."""
+    with clip(bench, "Clip"):
+        tell_skipped(bench, "a clip without a filter")
+        bench.put_filter("Clip")
+        noted = tell_skipped(bench, "with the filter, nobody listening")
+        print(f"  in the script {milliseconds(noted)}", flush=True)
+        for options in (QUICK, SLOW):
+            with bench.daemon(*options):
+                bench.styled_for(SETTLE_SECONDS)
+                tell_skipped(bench, f"with a daemon, {options[-1]}")
+        tell_skipped(bench, "with the filter, the daemon gone")
 
 
-def slopes() -> Pixels:
-    """A picture that is small as a PNG, which OBS sends by its socket, and not uniform."""
-    pixels = np.full((SIZE.height, SIZE.width, 4), 255, np.uint8)
-    pixels[..., 0] = np.linspace(20, 230, SIZE.width)[np.newaxis]
-    pixels[..., 1] = np.linspace(200, 30, SIZE.height)[:, np.newaxis]
-    pixels[..., 2] = 128
-    return pixels
+def tell_skipped(bench: Rig, what: str) -> list[Drawn]:
+    noted, skipped, drawn = bench.watch(SECONDS)
+    print(f"{what}: {skipped} of {drawn} frames skipped", flush=True)
+    return noted
 
 
-def milliseconds(lines: list[list[int]]) -> str:
-    took = sorted(line[0] / 1e6 for line in lines)
-    if not took:
-        return "nothing"
-    return f"{statistics.median(took):.3f} ms median, {took[int(len(took) * 0.99)]:.3f} ms p99"
+def row_latency(bench: Rig) -> None:
+    """Latency of a clip in motion, with a quick generator and with one that needs carrying."""
+    with clip(bench, "Clip"):
+        bench.put_filter("Clip")
+        for options in (QUICK, SLOW):
+            with bench.daemon(*options) as daemon:
+                bench.styled_for(SETTLE_SECONDS)
+                noted, skipped, drawn = bench.watch(SECONDS)
+                latency = dict(sorted(Counter(frame.latency for frame in noted).items()))
+                print(
+                    f"a clip, {described(daemon)}; in the script {milliseconds(noted)}; "
+                    f"latency (-1: plain) {latency}; {skipped} of {drawn} frames skipped",
+                    flush=True,
+                )
 
 
-def row_idle(bench: Bench) -> None:
-    lines, skipped, drawn = bench.watch(5.0)
-    print(f"nobody listens: {milliseconds(lines)}; {skipped} of {drawn} frames skipped", flush=True)
+def row_recorded(bench: Rig) -> None:
+    """The same latency, read from OBS's own recording: plain and styled numbers in each frame."""
+    for name, value in (("Preset", "ultrafast"), ("VBitrate", "6000")):
+        parameter = {"parameterCategory": "SimpleOutput", "parameterName": name}
+        bench.obs.ask("SetProfileParameter", **parameter, parameterValue=value)
+    green = {"inputKind": "color_source_v3", "sceneName": SCENES[0]}
+    values = {"color": 0xFF00FF00, "width": SIZE.width, "height": SIZE.height}
+    bench.obs.ask("CreateInput", **green, inputName="Green", inputSettings=values)
+    with clip(bench, "Clip", SCENES[1]):
+        bench.put_filter(SCENES[1])
+        bench.obs.ask("CreateSceneItem", sceneName=SCENES[0], sourceName=SCENES[1])
+        # The clip's own strip, below the styled picture.
+        for source in ("Green", "Clip"):
+            item = bench.obs.ask("CreateSceneItem", sceneName=SCENES[0], sourceName=source)
+            place = {"positionY": float(SIZE.height - STRIP), "cropBottom": SIZE.height - STRIP}
+            chosen = {"sceneName": SCENES[0], "sceneItemId": item["sceneItemId"]}
+            bench.obs.ask("SetSceneItemTransform", **chosen, sceneItemTransform=place)
+        for options in (QUICK, SLOW):
+            with bench.daemon(*options) as daemon:
+                bench.styled_for(SETTLE_SECONDS)
+                bench.obs.ask("StartRecord")
+                noted, skipped, drawn = bench.watch(SECONDS)
+                path = bench.obs.ask("StopRecord")["outputPath"]
+                counted = Counter(frame.latency for frame in noted)
+                print(
+                    f"recorded, {described(daemon)}: latency in the recording "
+                    f"{recorded_latency(Path(path))}, by the script's count "
+                    f"{dict(sorted(counted.items()))}; {skipped} of {drawn} frames skipped",
+                    flush=True,
+                )
+    bench.obs.remove("Green")
 
 
-def row_latency(bench: Bench) -> None:
-    clip = bench.folder / "clip.mp4"
-    write_clip(clip, SIZE, 30, 4.0)
-    bench.obs.remove("Noise")
-    values = {"local_file": str(clip), "looping": True, "hw_decode": False}
-    shown = {"inputName": "Clip", "inputKind": "ffmpeg_source", "inputSettings": values}
-    bench.obs.ask("CreateInput", sceneName=SCENES[0], **shown)
-    one = {"sourceName": "Clip", "filterName": "style", "filterKind": KIND, "filterSettings": {}}
-    bench.obs.ask("CreateSourceFilter", **one)
-    for options in (
-        ("--preset", "great-wave", "--process-size", "320x180"),
-        ("--preset", "great-wave", "--process-size", "448x252"),
-    ):
-        with bench.daemon(*options):
-            while not bench.lines() or bench.lines()[-1][1] < 0:
-                time.sleep(0.1)
-            time.sleep(8.0)
-            lines, skipped, drawn = bench.watch()
-            stats = bench.stats()
-            latency = dict(sorted(Counter(line[1] for line in lines).items()))
-            print(
-                f"a clip, {' '.join(options[1:])}: {stats['generator']} {stats['provider']} "
-                f"{stats['precision']}, generator {stats['stages_ms']['generate']:.0f} ms, key "
-                f"pictures {stats['fps']['keys']:.0f}/s; in the script {milliseconds(lines)}; "
-                f"latency in OBS frames (-1: plain) {latency}; {skipped} of {drawn} frames skipped",
-                flush=True,
-            )
-        time.sleep(2.0)
-    bench.obs.remove("Clip")
-    bench.obs.show("Noise", bench.plain)
+def recorded_latency(path: Path) -> dict[int, int]:
+    """For each frame of a recording: how many frames ago its styled number was the plain one."""
+    seen: dict[int, int] = {}
+    latency: Counter[int] = Counter()
+    until = time.monotonic() + 10
+    size = -1
+    while path.stat().st_size != size and time.monotonic() < until:  # OBS ends it a moment later
+        size = path.stat().st_size
+        time.sleep(0.5)
+    with av.open(str(path)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            rgb = frame.to_ndarray(format="rgb24")
+            seen[number_in(rgb[-STRIP:], BACKDROP)] = index
+            then = seen.get(number_in(rgb[:STRIP], BACKDROP))
+            if then is not None and index >= FPS:
+                latency[index - then] += 1
+    return dict(sorted(latency.items()))
 
 
-def row_ends(bench: Bench) -> None:
-    with bench.daemon("--preset", "great-wave", "--process-size", "320x180") as process:
-        bench.seconds_until(plain=False)
-        time.sleep(2.0)
-        before = bench.obs.ask("GetStats")["renderSkippedFrames"]
-        told: dict[str, list[float]] = {"stopped, plain": [], "going on, styled": []}
+def row_ends(bench: Rig) -> None:
+    """Until the picture is plain, and styled again, by what OBS drew."""
+    told: dict[str, list[float]] = {}
+    with clip(bench, "Clip"):
+        bench.put_filter("Clip")
+        (info,) = await_filters(1)
+        before = bench.obs.ask("GetStats")
         for _ in range(3):
-            os.killpg(process.pid, signal.SIGSTOP)
-            told["stopped, plain"].append(bench.seconds_until(plain=True))
-            os.killpg(process.pid, signal.SIGCONT)
-            told["going on, styled"].append(bench.seconds_until(plain=False))
-            time.sleep(1.0)
-        os.killpg(process.pid, signal.SIGKILL)
-        told["killed, plain"] = [bench.seconds_until(plain=True)]
-        after = bench.obs.ask("GetStats")["renderSkippedFrames"]
-        for what, seconds in told.items():
-            print(f"{what} after {', '.join(f'{s:.2f}' for s in seconds)} s", flush=True)
-        print(f"skipped meanwhile: {after - before}", flush=True)
+            with bench.daemon(*QUICK) as daemon:
+                bench.styled_for(2.0)
+                note = told.setdefault
+                at = daemon.signal(signal.SIGSTOP)
+                note("stopped, plain", []).append(bench.first(at, styled=False))
+                at = daemon.signal(signal.SIGCONT)
+                note("going on, styled", []).append(bench.first(at, styled=True))
+                bench.styled_for(2.0)
+                with held_thread(daemon.worker()) as at:
+                    note("its styling thread held, plain", []).append(bench.first(at, styled=False))
+                at = time.monotonic()
+                note("let go, styled", []).append(bench.first(at, styled=True))
+                bench.styled_for(2.0)
+                worker = daemon.worker()
+                os.kill(worker, signal.SIGKILL)
+                at = time.monotonic()
+                note("worker killed, plain", []).append(bench.first(at, styled=False))
+                back = await_beat(info.path)
+                note("the next worker at work", []).append(back - at)
+                note("the next worker at work, styled", []).append(bench.first(back, styled=True))
+                bench.styled_for(2.0)
+                at = daemon.kill()
+                note("all killed, plain", []).append(bench.first(at, styled=False))
+            with bench.daemon(*QUICK) as daemon:
+                back = await_beat(info.path)
+                note("started again, at work", []).append(back - daemon.started)
+                note("at work, styled", []).append(bench.first(back, styled=True))
+        after = bench.obs.ask("GetStats")
+    for what, seconds in told.items():
+        print(f"{what} after {', '.join(f'{s:.2f}' for s in seconds)} s", flush=True)
+    skipped, drawn = (
+        after[name] - before[name] for name in ("renderSkippedFrames", "renderTotalFrames")
+    )
+    print(f"skipped meanwhile: {skipped} of {drawn}", flush=True)
+
+
+@contextmanager
+def held_thread(number: int) -> Iterator[float]:
+    """Stop one thread of another process as a debugger does; give the moment at which it stood."""
+    seize, interrupt, detach, any_clone = 0x4206, 0x4207, 17, 0x40000000
+    trace = ctypes.CDLL(None, use_errno=True).ptrace
+    trace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+    for request in (seize, interrupt):
+        if trace(request, number, None, None) != 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+    os.waitpid(number, any_clone)
+    try:
+        yield time.monotonic()
+    finally:
+        trace(detach, number, None, None)
+
+
+def await_filters(count: int) -> list[FilterInfo]:
+    """Return the filters that OBS shows; they make their files once a daemon is there."""
+    sign = Sign(SIZE)
+    sign.show()
+    until = time.monotonic() + 20
+    while len(found := [info for info in list_filters() if info.size]) != count:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{found} are there")
+        time.sleep(0.1)
+    sign.remove()
+    return found
+
+
+def await_beat(path: Path) -> float:
+    """Return when the next sign of life is left in a filter's file."""
+    mapping = FilterMapping(path)
+    beat = int(mapping._header["beat"][0])
+    while int(mapping._header["beat"][0]) == beat:
+        time.sleep(0.001)
+    now = time.monotonic()
+    mapping.close()
+    return now
 
 
 WRITER = """
@@ -244,42 +247,110 @@ while True:
 """
 
 
-def row_kills(bench: Bench) -> None:
-    sign = Sign(SIZE)
-    sign.show()
-    while not (found := [info for info in list_filters() if info.size]):
-        time.sleep(0.1)
-    before = bench.obs.ask("GetStats")["renderSkippedFrames"]
-    shots = torn = styled = 0
+def row_kills(bench: Rig) -> None:
+    """Its other end killed 25 times while it writes, under screenshots."""
+    plain = slopes()
+    bench.obs.show("Noise", plain)
+    (info,) = await_filters(1)
+    before = bench.obs.ask("GetStats")
+    counts: Counter[str] = Counter()
     for _ in range(25):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(found[0].path)],
+            [sys.executable, "-c", WRITER, str(info.path)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         until = time.monotonic() + 0.8 + random.random() * 0.5
-        while time.monotonic() < until or process.poll() is not None:
-            shots, torn, styled = looked_at(bench, shots, torn, styled)
+        while time.monotonic() < until:
+            counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
         process.kill()
         process.wait()
-        shots, torn, styled = looked_at(bench, shots, torn, styled)
-    after = bench.obs.ask("GetStats")["renderSkippedFrames"]
-    print(f"killed 25 times while writing: {shots} screenshots, {styled} of them of its pictures, "
-          f"{torn} torn, {after - before} frames skipped", flush=True)  # fmt: skip
-    sign.remove()
+        counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
+    after = bench.obs.ask("GetStats")
+    skipped = after["renderSkippedFrames"] - before["renderSkippedFrames"]
+    print(
+        f"killed 25 times while writing: {counts.total()} screenshots, {counts['styled']} of them "
+        f"of its pictures, {counts['torn']} torn, {skipped} frames skipped",
+        flush=True,
+    )
+    bench.obs.remove("Noise")
 
 
-def looked_at(bench: Bench, shots: int, torn: int, styled: int) -> tuple[int, int, int]:
-    shot: Pixels = bench.obs.shot("Noise")
-    uniform = bool((shot == shot[0, 0]).all())
-    is_torn = not uniform and not np.array_equal(shot, bench.plain)
-    return shots + 1, torn + is_torn, styled + uniform
+def kind_of(shot: Pixels, plain: Pixels) -> str:
+    """Say whether a screenshot is of one of the uniform pictures, plain, or of several."""
+    if (shot == shot[0, 0]).all():
+        return "styled"
+    return "plain" if np.array_equal(shot, plain) else "torn"
 
 
-ROWS: dict[str, Callable[[Bench], None]] = {
-    "idle": row_idle,
+def row_two(bench: Rig) -> None:
+    """Two filters on two clips, each with its own preset, one daemon."""
+    half = FrameSize(320, 180)
+    with clip(bench, "Left", size=half), clip(bench, "Right", size=half):
+        bench.put_filter("Left")
+        bench.put_filter("Right", "starry-night")
+        options = ("--preset", "great-wave", "--process-size", "192x108")
+        with bench.daemon(*options, source="obs-filter:Left") as daemon:
+            await_filters(2)
+            time.sleep(2 * SETTLE_SECONDS)
+            noted, skipped, drawn = bench.watch(SECONDS)
+            for number, name in enumerate(sorted({frame.number for frame in noted}), 1):
+                mine = [frame for frame in noted if frame.number == name]
+                answers = len({frame.shown for frame in mine if frame.is_styled})
+                plain = sum(not frame.is_styled for frame in mine)
+                print(
+                    f"filter {number}: {answers / SECONDS:.1f} answers a second, {plain} of "
+                    f"{len(mine)} frames plain",
+                    flush=True,
+                )
+            print(f"{described(daemon)}; {skipped} of {drawn} frames skipped", flush=True)
+
+
+@contextmanager
+def clip(bench: Rig, name: str, scene: str = SCENES[0], size: FrameSize = SIZE) -> Iterator[None]:
+    """Show a numbered clip in a scene for a while."""
+    path = bench.folder / f"{size}.mov"
+    if not path.exists():
+        write_numbered_clip(path, size, 4.0)
+    bench.show_clip(name, path, scene)
+    yield
+    bench.obs.remove(name)
+
+
+def slopes() -> Pixels:
+    """A picture that is small as a PNG, which OBS sends by its socket, and not uniform."""
+    pixels = np.full((SIZE.height, SIZE.width, 4), 255, np.uint8)
+    pixels[..., 0] = np.linspace(20, 230, SIZE.width)[np.newaxis]
+    pixels[..., 1] = np.linspace(200, 30, SIZE.height)[:, np.newaxis]
+    pixels[..., 2] = 128
+    return pixels
+
+
+def described(daemon: DaemonProcess) -> str:
+    """Say what ran, and how quickly."""
+    stats = daemon.stats()
+    return (
+        f"{stats['generator']} {stats['provider']} {stats['precision']} at "
+        f"{stats['process_size']}, "
+        f"generator {stats['stages_ms']['generate']:.0f} ms, key pictures "
+        f"{stats['fps']['keys']:.0f}/s"
+    )
+
+
+def milliseconds(noted: list[Drawn]) -> str:
+    """Say how long the script took for a frame."""
+    took = sorted(1000 * frame.took for frame in noted)
+    if not took:
+        return "nothing"
+    return f"{statistics.median(took):.3f} ms median, {took[int(len(took) * 0.99)]:.3f} ms p99"
+
+
+ROWS: dict[str, Callable[[Rig], None]] = {
+    "skipped": row_skipped,
     "latency": row_latency,
+    "recorded": row_recorded,
     "ends": row_ends,
     "kills": row_kills,
+    "two": row_two,
 }
 
 
@@ -289,19 +360,8 @@ def main() -> None:
     rows = parser.parse_args().row or list(ROWS)
     # As XDG_RUNTIME_DIR is: memory, and not a disk.
     folder = Path(tempfile.mkdtemp(prefix="bench-filter-", dir="/dev/shm"))
-    script = folder / SCRIPT.name
-    values = {"out": folder / "timed.txt", "script": SCRIPT}
-    script.write_text(TIMED_SCRIPT % values, "utf-8")
     try:
-        with (
-            display.start(1280, 800) as screen,
-            obs_with_filter(
-                screen, folder / "home", script=script, size=(SIZE.width, SIZE.height)
-            ) as obs,
-        ):
-            os.environ["XDG_RUNTIME_DIR"] = str(obs.run_folder)
-            bench = Bench(obs, folder)
-            time.sleep(2.0)
+        with rig(folder) as bench:
             for row in rows:
                 ROWS[row](bench)
     finally:

@@ -20,6 +20,8 @@ from PIL import Image
 
 from obs_stylizer.control.obs.connection import Connection
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.obs_filter.listing import list_filters
+from obs_stylizer.obs_filter.mapping import FilterMapping
 from tests.fakes import display
 from tests.fakes.models import TINTS, write_invert_model, write_tint_model
 from tests.fakes.real_obs import SCENES, RealObs
@@ -27,6 +29,38 @@ from tests.fakes.real_obs import SCENES, RealObs
 SCRIPT = Path(__file__).resolve().parents[2] / "installer" / "obs" / "obs-stylizer-filter.lua"
 KIND = "obs_stylizer_filter"
 SIZE = FrameSize(320, 180)
+# Loads the script and writes, twice a second, what the properties of a drawn filter show.
+_TOLD_SCRIPT = """
+local obs = obslua
+local register, add, path = obs.obs_register_source, obs.obs_properties_add_text, "%(told)s"
+obs.obs_properties_add_text = function(properties, name, text, kind)
+    local file = io.open(path .. ".new", "w")
+    file:write(text)
+    file:close()
+    os.rename(path .. ".new", path)
+    return add(properties, name, text, kind)
+end
+obs.obs_register_source = function(info)
+    local render, count = info.video_render, 0
+    info.video_render = function(it)
+        render(it)
+        count = count + 1
+        if count %% 15 == 0 then
+            obs.obs_properties_destroy(info.get_properties(it))
+        end
+    end
+    register(info)
+end
+dofile("%(script)s")
+"""
+
+
+def write_told_script(folder: Path) -> Path:
+    """Write a script that is ours, and tells what the properties show: see :attr:`Obs.told`."""
+    script = folder / SCRIPT.name
+    values = {"told": folder / "told.txt", "script": SCRIPT}
+    script.write_text(_TOLD_SCRIPT % values, "utf-8")
+    return script
 
 
 class Obs:
@@ -43,6 +77,12 @@ class Obs:
         self._connection.connect()
         self._thread = threading.Thread(target=self._connection.receive)
         self._thread.start()
+
+    @property
+    def told(self) -> str:
+        """What the properties of the filter that was drawn last show; see write_told_script."""
+        path = self.real.scripts[0][0].parent / "told.txt"
+        return path.read_text("utf-8") if path.exists() else ""
 
     def start_again(self) -> None:
         """End OBS as its own menu does, and start it."""
@@ -207,3 +247,31 @@ def tinted(pixels: Pixels) -> Pixels:
     result = pixels.copy()
     result[..., :3] = np.minimum(pixels[..., :3] + np.array(TINTS[0]), 255).astype(np.uint8)
     return result
+
+
+def found_filter() -> Path:
+    """Return the file of the filter on “Noise”, once it was drawn."""
+    until = time.monotonic() + 10
+    while True:
+        found = [info for info in list_filters() if info.source == "Noise" and info.size]
+        if found:
+            return found[0].path
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def served(link: FilterMapping, seconds: float, answer: Callable[[Pixels], Pixels]) -> int:
+    """Be a daemon for a while; return how many pictures were answered."""
+    answers = 0
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        link.beat()
+        picture = link.read()
+        if picture is None:
+            time.sleep(0.002)
+            continue
+        made = answer(picture.pixels)
+        link.answer_into(FrameSize(made.shape[1], made.shape[0]))[:] = made
+        link.publish(picture.sequence)
+        answers += 1
+    return answers

@@ -8,19 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from obs_stylizer.errors import SourceWaitingError
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.obs_filter.alpha import premultiply, straight
-from obs_stylizer.obs_filter.layout import NONE, VERSION
-from obs_stylizer.obs_filter.listing import Sign, list_filters
-from obs_stylizer.obs_filter.mapping import FilterMapping, fitted
-from tests.fakes import display, real_obs
+from obs_stylizer.obs_filter.heartbeat import Heartbeat
+from obs_stylizer.obs_filter.mapping import FilterMapping
+from obs_stylizer.sources.base import SourceOptions
+from obs_stylizer.sources.obs_filter import ObsFilterSource
 from tests.fakes.real_obs import SCENES
 from tests.installer.filter_in_obs import (
     KIND,
@@ -28,36 +28,15 @@ from tests.installer.filter_in_obs import (
     Obs,
     daemon,
     environment,
+    found_filter,
     inverted,
     noise,
-    obs_with_filter,
+    served,
     tinted,
     write_presets,
 )
 
 pytestmark = pytest.mark.obs
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[display.Display]:
-    absent = real_obs.missing()
-    if absent:
-        pytest.skip(f"{absent} not installed (apt install obs-studio xvfb)")
-    with display.start(1280, 800) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def obs(screen: display.Display, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Obs]:
-    with obs_with_filter(screen, tmp_path_factory.mktemp("obs")) as started:
-        yield started
-
-
-@pytest.fixture
-def here(obs: Obs, monkeypatch: pytest.MonkeyPatch) -> Obs:
-    """OBS, whose filters this process sees."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(obs.run_folder))
-    return obs
 
 
 @pytest.fixture
@@ -114,6 +93,11 @@ def test_a_daemon_that_is_killed_stopped_and_started_again(
     here.waits_for("Guest", plain, 10)
     with daemon(here, settings_folder, "obs-filter:Guest"):
         here.waits_for("Guest", styled)
+        here.until(lambda: "Styled by obs-stylizer.\nOn air: Inverted" in here.told)
+        # A second one has to wait for it.
+        second = ObsFilterSource("Guest", SourceOptions(frame_size=SIZE))
+        with second, pytest.raises(SourceWaitingError, match="served by another obs-stylizer"):
+            second.open()
         # Another size and shape, while it is on: dark on the left, bright on the right.
         halves = np.full((200, 96, 4), 255, np.uint8)
         halves[:, :48, :3], halves[:, 48:, :3] = 40, 200
@@ -183,97 +167,31 @@ def test_scenes_and_events_act_as_with_a_camera(here: Obs, settings_folder: Path
     here.remove("Camera")
 
 
-@pytest.fixture
-def link(here: Obs) -> Iterator[FilterMapping]:
-    """The daemon's end of a filter on “Noise”, without a daemon."""
-    sign = Sign(SIZE)
-    sign.show()
-    here.show("Noise", noise(5))
-    found = found_filter()
-    mapping = FilterMapping(found)
-    mapping.ask_for(SIZE)
-    yield mapping
-    mapping.close()
-    sign.remove()
-    here.remove("Noise")
-
-
-def found_filter() -> Path:
-    until = time.monotonic() + 10
-    while True:
-        found = [info for info in list_filters() if info.source == "Noise" and info.size]
-        if found:
-            return found[0].path
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def served(link: FilterMapping, seconds: float, answer: Callable[[Pixels], Pixels]) -> int:
-    """Be a daemon for a while; return how many pictures were answered."""
-    answers = 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        link.beat()
-        picture = link.read()
-        if picture is None:
-            time.sleep(0.002)
-            continue
-        made = answer(picture.pixels)
-        link.answer_into(FrameSize(made.shape[1], made.shape[0]))[:] = made
-        link.publish(picture.sequence)
-        answers += 1
-    return answers
-
-
-def test_a_daemon_that_writes_nonsense(here: Obs, link: FilterMapping) -> None:
+def test_a_slow_daemon_is_waited_for_and_a_dead_one_is_not(here: Obs, link: FilterMapping) -> None:
     plain, white = noise(5), np.full((180, 320, 4), 255, np.uint8)
-    assert served(link, 1.0, lambda pixels: white) > 5
-    here.waits_for("Noise", plain)  # nobody answers any more
-    channel = link._header["to_obs"]
-    for width, height, stride in (
-        (0, 0, 0),
-        (4_000_000_000, 4, 4),
-        (320, 180, 1),
-        (320, 4_000_000_000, 1280),
-        (5000, 5000, 20_000),
-        (70_000, 1, 280_000),
-    ):
-        slot = (int(channel["newest"][0]) + 1) % 3
-        slots = channel["slots"]
-        slots["width"][0, slot], slots["height"][0, slot] = width, height
-        slots["stride"][0, slot] = stride
-        slots["begun"][0, slot] += 1
-        slots["finished"][0, slot] = slots["begun"][0, slot]
-        channel["newest"][0] = slot
-        channel["published"][0] += 1
-        link.beat()
-        time.sleep(0.1)
-        assert np.array_equal(here.shot("Noise"), plain)
-    channel["newest"][0] = 4_000_000_000
-    channel["published"][0] += 1
-    channel["reading"][0] = 77
-    link._header["to_daemon"]["reading"][0] = 123_456
-    link._header["to_daemon"]["newest"][0] = 99_999
-    sizes = ((0, 2**32 - 1), (2**32 - 1, 0), (8000, 8000), (1, 1))
-    for size, trouble in zip(sizes, (np.nan, np.inf, -1e300, 0.0), strict=True):
-        link._header["wanted_width"][0], link._header["wanted_height"][0] = size
-        link._header["fresh_ms"][0] = trouble
-        link.beat()
-        time.sleep(0.1)
-        assert np.array_equal(here.shot("Noise"), plain)
-    # A sound one is served by the same filter again.
-    channel["newest"][0] = channel["reading"][0] = NONE
-    link._header["fresh_ms"][0] = 0
-    link.ask_for(SIZE)
-    served(link, 1.0, lambda pixels: white)
-    link.beat()
+    heart = Heartbeat(link)
+    heart.go_on(600)
+    link.stay_fresh_for(600)
+    served(link, 0.5, lambda pixels: white)
+    time.sleep(1.0)
+    assert np.array_equal(here.shot("Noise"), white)
+    heart.go_on(0)
+    here.waits_for("Noise", plain, 5)
+    heart.close()
+    link.stay_fresh_for(0)
 
 
-def test_a_daemon_of_another_version_is_refused_in_words(here: Obs, link: FilterMapping) -> None:
-    link._header["daemon_version"][0] = VERSION + 1
-    assert served(link, 1.0, lambda pixels: pixels) == 0
-    assert np.array_equal(here.shot("Noise"), noise(5))
-    assert f"the obs-stylizer that runs version {VERSION + 1}" in here.real.log()
+def test_a_source_that_comes_back_does_not_flash_plain(here: Obs, link: FilterMapping) -> None:
+    white = np.full((180, 320, 4), 255, np.uint8)
+    heart = Heartbeat(link)
+    heart.go_on(600)
+    served(link, 0.5, lambda pixels: white)
+    here.ask("SetCurrentProgramScene", sceneName=SCENES[1])
+    time.sleep(1.0)
+    assert np.array_equal(here.shot("Noise"), white)
+    here.ask("SetCurrentProgramScene", sceneName=SCENES[0])
+    here.waits_for("Noise", noise(5), 5)  # nobody answers any more
+    heart.close()
 
 
 @pytest.mark.slow
@@ -307,57 +225,3 @@ def test_removed_and_added_again(here: Obs, link: FilterMapping) -> None:
         filterSettings={},
     )
     assert found_filter() != link.path
-
-
-def wait_for_size(here: Obs, link: FilterMapping, size: FrameSize) -> None:
-    here.until(lambda: link.source_size == size)
-
-
-@pytest.mark.slow
-def test_sources_of_every_size(here: Obs, link: FilterMapping) -> None:
-    """Also those that a software renderer draws only now and then: nobody crashes."""
-    canvas = FrameSize(1280, 720)
-    colour = {"inputKind": "color_source_v3", "sceneName": SCENES[0], "inputName": "Red"}
-    here.ask("CreateInput", **colour, inputSettings={"color": 0xFF0000FF})
-    one = {"sourceName": "Red", "filterName": "style", "filterKind": KIND}
-    here.ask("CreateSourceFilter", **one, filterSettings={})
-    here.until(lambda: any(info.source == "Red" for info in list_filters()))
-    red = FilterMapping(next(info.path for info in list_filters() if info.source == "Red"))
-    for width, height in ((333, 777), (2, 2), (1, 1), (1921, 1081), (7680, 4320), (64, 64)):
-        settings = {"width": width, "height": height}
-        here.ask("SetInputSettings", inputName="Red", inputSettings=settings)
-        wait_for_size(here, red, FrameSize(width, height))
-        red.ask_for(fitted(FrameSize(width, height), canvas, red.slot_bytes))
-        answers = served(red, 1.5, inverted)
-        small = {"imageFormat": "png", "imageWidth": 8, "imageHeight": 8}
-        here.ask("GetSourceScreenshot", sourceName="Red", **small)
-        assert answers > 3 or width > 1000
-    here.remove("Red")
-    empty = {"inputKind": "image_source", "sceneName": SCENES[0], "inputName": "Empty"}
-    here.ask("CreateInput", **empty, inputSettings={})
-    here.ask("CreateSourceFilter", **{**one, "sourceName": "Empty"}, filterSettings={})
-    time.sleep(1.5)
-    assert all(info.source != "Empty" for info in list_filters())
-    red.close()
-    here.remove("Empty")
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root may mount")
-def test_a_full_file_system_is_said_and_the_source_stays_plain(
-    screen: display.Display, tmp_path: Path
-) -> None:
-    mounting = (
-        'mount -t tmpfs -o size=1m none "$XDG_RUNTIME_DIR" && mkdir "$XDG_RUNTIME_DIR/obs-stylizer"'
-        f' && echo "obs-stylizer {VERSION} 640x360 1" > "$XDG_RUNTIME_DIR/obs-stylizer/daemon"'
-        ' && exec "$@"'
-    )
-    prefix = ("unshare", "-m", "sh", "-c", mounting, "sh")
-    with obs_with_filter(screen, tmp_path, prefix) as obs:
-        plain = noise(6)
-        obs.show("Picture", plain)
-        until = time.monotonic() + 15
-        while "it is full" not in obs.real.log():
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        obs.waits_for("Picture", plain)
