@@ -1,8 +1,8 @@
 """A real OBS whose filter script notes when it drew what, and a real daemon beside it.
 
-Started as a real-time process (``chrt -r 1``), which other programs cannot disturb, OBS and its
-screen stay one: what they draw in software a GPU would draw elsewhere. The daemon then is an
-ordinary process with the right of way (nice -15), as it may be on a user's machine.
+Started as real-time processes (``chrt -r 1``) they are shielded from other programs. OBS then also
+goes ahead of the daemon's worker, which never is one: what OBS draws in software here, a GPU would
+draw elsewhere.
 """
 
 from __future__ import annotations
@@ -206,11 +206,10 @@ class DaemonProcess:
         self._stats.unlink(missing_ok=True)
         command = [sys.executable, "-m", "obs_stylizer", "run", "--source", source]
         command += ["--sink", "null", "--size", str(SIZE), "--stats", str(self._stats)]
-        ordinary = ["chrt", "-o", "0", "nice", "-n", "-15"] if is_real_time() else []
         self.started = time.monotonic()
         with (folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*ordinary, *command, *options],
+                [*command, *options],
                 env={**os.environ, "XDG_CONFIG_HOME": str(config), "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -256,11 +255,6 @@ def rig(folder: Path) -> Iterator[Rig]:
         os.environ["XDG_RUNTIME_DIR"] = str(obs.run_folder)
         time.sleep(2.0)
         yield Rig(obs, folder)
-
-
-def is_real_time() -> bool:
-    """Whether this process was started as a real-time one."""
-    return os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR)
 
 
 def write_numbered_clip(path: Path, size: FrameSize, seconds: float) -> None:
