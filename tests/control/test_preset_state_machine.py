@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -394,6 +395,8 @@ class World:
         self.asked: dict[int, float] = {}
         self.answered: dict[int, Outcome] = {}
         self.forbidden: set[str] = set()
+        self.died_under: Counter[str] = Counter()
+        """Loads that took a worker with them since the preset was last well or forgiven."""
         self.calm = False
         self.stalled_until = 0.0
         """Till then nothing comes of the worker, neither its start nor its work."""
@@ -458,6 +461,7 @@ class World:
         by_name = self.random.random() < 0.5
         if by_name:
             self.forbidden.discard(name)
+            self.died_under.pop(name, None)
         number, effects = self.machine.request(choice(name), self.now, by_name=by_name)
         self.asked[number] = self.now
         self.take(effects)
@@ -473,6 +477,9 @@ class World:
         self.machine.load_began(name, self.now)
         if name == "killer" and self.random.random() < 0.7:
             self.die()
+            self.died_under[name] += 1
+            if self.died_under[name] >= LIMITS.deaths:
+                assert name in self.machine.quarantined, "two workers died under it"
             return
         if name == "hanger" and self.random.random() < 0.7:
             # Nothing comes of it; the clock will tell.
@@ -483,6 +490,7 @@ class World:
             self.take(self.machine.preset_failed(todo.request_id, BROKEN, self.now))
             return
         self.machine.load_ended(self.now)
+        self.died_under.pop(name, None)
         self.on_air = todo
         self.take(self.machine.preset_shown(todo.request_id, self.now, on_gpu=False))
 
@@ -496,6 +504,7 @@ class World:
         name = self.random.choice(self.NAMES)
         self.machine.release(name)
         self.forbidden.discard(name)
+        self.died_under.pop(name, None)
 
     def nonsense(self) -> None:
         number = self.random.randrange(-2, 500)
