@@ -26,7 +26,7 @@ from obs_stylizer.sinks.listing import list_virtual_cameras
 from obs_stylizer.sinks.spec import SinkKind, SinkSpec
 from obs_stylizer.sources.spec import SourceKind, SourceSpec
 
-_SWITCHES = 20
+_SWITCHES = 50
 _KILLS = 3
 _SETTLE_SECONDS = 2.0
 _WANTED_FPS = {"OpenVINO bf16": 60.0, "OpenVINO int8": 80.0, "ONNX Runtime f32": 30.0}
@@ -196,7 +196,7 @@ def switching(bench: Bench) -> Iterator[Row]:
             time.sleep(0.3)
         missed = daemon.statistics().missed_ticks
     row.figures = [
-        Figure("command to first changed frame, median", median(times), "ms", 150, at_least=False),
+        Figure("command to first changed frame, median", median(times), "ms", 100, at_least=False),
         Figure("worst", max(times), "ms", 150, at_least=False),
         Figure("ticks missed", missed, "", 0, at_least=False),
     ]
