@@ -48,7 +48,7 @@ from obs_stylizer.realtime.events import (
 from obs_stylizer.realtime.governor import Governor
 from obs_stylizer.realtime.mailbox import SharedMailbox
 from obs_stylizer.realtime.memory import keep_freed_pictures, settle_objects
-from obs_stylizer.realtime.priority import SWITCH_SECONDS
+from obs_stylizer.realtime.priority import SWITCH_SECONDS, limit_opencv_threads
 from obs_stylizer.realtime.requests import Request, SetAsleep, SetFrozen
 from obs_stylizer.realtime.statistics import PathStatistics, Statistics
 from obs_stylizer.sinks.base import SinkFormat
@@ -158,6 +158,7 @@ class Daemon:
         # For the whole process: the presenter's thread must not wait for any other of ours.
         sys.setswitchinterval(SWITCH_SECONDS)
         keep_freed_pictures()
+        limit_opencv_threads()
         prepare_launching()
         try:
             self.controller.start()

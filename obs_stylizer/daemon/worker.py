@@ -39,7 +39,12 @@ from obs_stylizer.realtime.events import (
 from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
-from obs_stylizer.realtime.priority import SWITCH_SECONDS, leave_real_time, raise_thread_priority
+from obs_stylizer.realtime.priority import (
+    SWITCH_SECONDS,
+    leave_real_time,
+    limit_opencv_threads,
+    raise_thread_priority,
+)
 from obs_stylizer.realtime.requests import (
     ChangeSource,
     GivePlain,
@@ -365,6 +370,7 @@ def worker_main(config: WorkerConfig, pipe: Connection) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     leave_real_time()
     keep_freed_pictures()
+    limit_opencv_threads()
     # A frame must not wait for the threads that load, capture and hear.
     sys.setswitchinterval(SWITCH_SECONDS)
     worker = Worker(config, pipe)

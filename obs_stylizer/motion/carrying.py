@@ -33,22 +33,17 @@ class Carrier:
         wide: Field = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.scaleAdd(wide, across, self._grid, wide))
 
-    def carry(self, picture: Pixels, places: Field, *, sharpen: float = 0.0) -> Pixels:
+    def carry(self, picture: Pixels, places: Field) -> Pixels:
         """Return what ``picture`` shows at ``places``.
 
         The weights are bilinear. Cubic ones kept no more of a picture than a little sharpening
-        afterwards does, and took three times as long.
+        does, and took three times as long.
 
         Args:
             picture: uint8 (height, width, 3).
             places: as :meth:`places` gave them.
-            sharpen: how much of the lost detail is given back, 0 to 1.
         """
-        carried = sampled(picture, places)
-        if sharpen > 0:
-            soft = cv2.GaussianBlur(carried, (3, 3), 0)
-            cv2.addWeighted(carried, 1 + sharpen, soft, -sharpen, 0, carried)
-        return carried
+        return sampled(picture, places)
 
     def mixed(self, one: Pixels, other: Pixels, share: Share) -> Pixels:
         """Return ``one`` where its share is 1, ``other`` where it is 0, and both between.

@@ -16,7 +16,7 @@ import numpy as np
 
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.motion.carrying import Carrier
-from obs_stylizer.motion.flow import Field, Motion, Share
+from obs_stylizer.motion.flow import Field, Motion, Share, shrunk
 
 DEFAULT_COHERENCE: Final = 0.9
 """For a generator that does not say what suits it."""
@@ -25,10 +25,10 @@ FADE_IN: Final = (0.6, 0.45, 0.3)
 Between key pictures there is no flicker to be calmed."""
 MOST: Final = 0.95
 """Share of the last picture that is kept at most, so that nothing stays for good."""
-_MOST_GAIN: Final = 3.0
-_GIVEN_BACK: Final = 0.7
+_MOST_GAIN: Final = 2.0
+_GIVEN_BACK: Final = 0.6
 """Of the contrast that is missing: some of it was flicker."""
-_RESAMPLED: Final = 0.95
+_RESAMPLED: Final = 1.4
 """Gain for what bilinear weights take from a picture that moves by half a pixel and the like. What
 stands still, or moves by whole pixels, gets none of it, or its edges would grow."""
 
@@ -124,16 +124,13 @@ class Coherence:
             self._last = styled.copy()
             return self._last
         carrier = self._carrier_for(styled)
-        small = motion.confidence * np.float32(share)
-        kept = carrier.widen(small)
+        kept = motion.confidence * np.float32(share)
         if motion.still:
-            mixed: Pixels = cv2.blendLinear(last, styled, kept, 1 - kept)
-            self._last = as_sharp_as(styled, mixed)
+            self._last = as_sharp_as(styled, carrier.mixed(last, styled, kept))
         else:
             carried = carrier.carry(last, carrier.places(motion.back))
-            mixed = cv2.blendLinear(carried, styled, kept, 1 - kept)
-            lost = _RESAMPLED * small * _between_pixels(motion.back, size_of(styled))
-            self._last = as_sharp_as(styled, mixed, lost)
+            lost = _RESAMPLED * kept * _between_pixels(motion.back, size_of(styled))
+            self._last = as_sharp_as(styled, carrier.mixed(carried, styled, kept), lost)
         return self._last
 
 
@@ -151,15 +148,19 @@ def as_sharp_as(wanted: Pixels, picture: Pixels, lost: Share | None = None) -> P
         picture: uint8, the same shape.
         lost: gain that is added, for what is known to be missing; of any smaller size.
     """
-    soft: Pixels = cv2.GaussianBlur(picture, (3, 3), 0)
     missing = _detail(wanted) / _detail(picture) - 1
-    gain = np.clip(1 + _GIVEN_BACK * missing, 1, _MOST_GAIN)
+    gain = np.clip(_GIVEN_BACK * missing, 0, _MOST_GAIN)
     if lost is not None:
         gain += cv2.resize(lost, (gain.shape[1], gain.shape[0]), interpolation=cv2.INTER_AREA)
+    # In whole 64ths, above the surroundings and below them apart, it takes half the time.
+    whole = cv2.multiply(gain, 64.0, dtype=cv2.CV_8U)
     size = (picture.shape[1], picture.shape[0])
-    gain = cv2.resize(gain, size, interpolation=cv2.INTER_LINEAR)
-    sharp: Pixels = cv2.blendLinear(picture, soft, gain, 1 - gain)
-    return sharp
+    wide = cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR)
+    gains = cv2.merge([wide, wide, wide])
+    soft = cv2.GaussianBlur(picture, (3, 3), 0)
+    above = cv2.multiply(cv2.subtract(picture, soft), gains, scale=1 / 64)
+    below = cv2.multiply(cv2.subtract(soft, picture), gains, scale=1 / 64)
+    return np.asarray(cv2.subtract(cv2.add(picture, above), below), np.uint8)
 
 
 def _between_pixels(back: Field, size: FrameSize) -> Share:
@@ -176,6 +177,6 @@ def _detail(picture: Pixels) -> Share:
     """Return the mean strength of fine detail around each place, at a quarter of the size."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     fine = cv2.absdiff(grey, cv2.GaussianBlur(grey, (3, 3), 0))
-    quarter = (max(1, picture.shape[1] // 4), max(1, picture.shape[0] // 4))
-    small = cv2.resize(fine, quarter, interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.asarray(cv2.blur(small, (3, 3)) + np.float32(0.5))
+    size = FrameSize(max(1, picture.shape[1] // 4), max(1, picture.shape[0] // 4))
+    small = shrunk(fine, size).astype(np.float32)
+    return np.asarray(cv2.blur(small, (9, 9)) + np.float32(0.5))

@@ -35,6 +35,8 @@ class _Key:
         way: from each pixel of the newest frame back to its place in ``frame``.
         belief: how far the way can be believed.
         picture: of any size; None while it is being made.
+        colours: the map from the frame's colours to the picture's, once it is needed.
+        sharp: the picture with the detail that carrying it takes, once it is carried.
     """
 
     frame: Pixels
@@ -42,6 +44,7 @@ class _Key:
     belief: Share
     picture: Pixels | None = None
     colours: NDArray[np.float64] | None = None
+    sharp: Pixels | None = None
 
 
 class Reprojector:
@@ -139,7 +142,10 @@ class Reprojector:
         size = size_of(key.picture)
         if self._carrier.size != size:
             self._carrier = Carrier(size)
-        carried = self._carrier.carry(key.picture, self._carrier.places(key.way), sharpen=_SHARPEN)
+        if key.sharp is None:
+            soft = cv2.GaussianBlur(key.picture, (3, 3), 0)
+            key.sharp = np.asarray(cv2.addWeighted(key.picture, 1 + _SHARPEN, soft, -_SHARPEN, 0))
+        carried = self._carrier.carry(key.sharp, self._carrier.places(key.way))
         seen = cv2.multiply(
             key.belief, explained(key.frame, cv2.add(self._grid, key.way), frame), dtype=cv2.CV_32F
         )

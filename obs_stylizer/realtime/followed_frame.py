@@ -54,14 +54,13 @@ class FollowedFrame:
         self._prepared.append((loaded, small))
         return small
 
-    def followed(self, loaded: LoadedPreset, *, refines: bool) -> tuple[Pixels, Motion]:
+    def followed(self, loaded: LoadedPreset) -> tuple[Pixels, Motion]:
         """Return the frame as ``loaded`` prepares it, and the motion that led to it.
 
         The preset's key pictures are carried on to it.
 
         Args:
             loaded: the preset.
-            refines: see :attr:`~obs_stylizer.motion.flow.MotionEstimator.refines`.
 
         Raises:
             RuntimeError: there is no frame.
@@ -77,7 +76,7 @@ class FollowedFrame:
                 break
         else:
             small = self.prepared(loaded)
-            motion = loaded.follow(small, refines=refines)
+            motion = loaded.follow(small)
         self._followed.append(_Followed(loaded, before, small, motion))
         loaded.reprojector.advance(motion, loaded.last_small)
         return small, motion

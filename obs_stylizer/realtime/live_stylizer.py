@@ -249,7 +249,7 @@ class LiveStylizer(Stylizer):
         return self._of_layer.setdefault(layer, _LayerKeys(seconds=self._newest_seconds))
 
     def _follow(self, loaded: LoadedPreset) -> tuple[Pixels, Motion]:
-        return self._frame.followed(loaded, refines=not self._is_carrying)
+        return self._frame.followed(loaded)
 
     def _begin_early(self, loaded: LoadedPreset, state: PresetState) -> bool:
         """Begin the picture of a frame before its motion is known: the two go side by side.

@@ -182,14 +182,12 @@ class LoadedPreset:
             (mine.mirror, mine.fit, mine.before) == (its.mirror, its.fit, its.before)
         )
 
-    def follow(self, small: Pixels, *, refines: bool = True) -> Motion:
+    def follow(self, small: Pixels) -> Motion:
         """Return the motion that led to what :meth:`prepare` returned.
 
         Args:
             small: the frame.
-            refines: see :attr:`~obs_stylizer.motion.flow.MotionEstimator.refines`.
         """
-        self._motion.refines = refines
         return self._motion.observe(small)
 
     def follow_as(self, other: LoadedPreset) -> None:

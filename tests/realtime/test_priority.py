@@ -106,3 +106,19 @@ print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
     if "PermissionError" in result.stderr:
         pytest.skip("only root may")
     assert result.stdout.strip() == left
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (16, 4)])
+def test_opencv_leaves_most_cores_alone(cores: int, threads: int) -> None:
+    program = (
+        "import os, cv2\n"
+        "from obs_stylizer.realtime.priority import limit_opencv_threads\n"
+        f"os.cpu_count = lambda: {cores}\n"
+        "limit_opencv_threads()\n"
+        "print(cv2.getNumThreads())"
+    )
+    # In a process of its own, so that nothing here keeps it.
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) == threads
