@@ -170,8 +170,10 @@ class ContentPictures:
         """
         training: list[Path] = []
         held_out: list[Path] = []
-        for place in recipe.content:
-            kept, out = split_held_out(find_pictures(expand_path(place)), recipe.hold_out)
+        for place in map(expand_path, recipe.content):
+            # Nothing is held out of a picture that is named by itself.
+            hold_out = 0 if place.is_file() else recipe.hold_out
+            kept, out = split_held_out(find_pictures(place), hold_out)
             training += kept
             held_out += out
         return cls(PictureSet(training, recipe.short_side[1]), tuple(held_out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from obs_stylizer.training.segmentation.export import (
     in_bytes,
     store_in_bytes,
     to_onnx,
+    trained_mask_network,
 )
 from obs_stylizer.training.segmentation.network import MaskNetwork
 from obs_stylizer.training.trainer import Trainer
@@ -154,6 +156,15 @@ def test_a_run_is_trained_exported_and_evaluated(recipe: Path, tmp_path: Path) -
     assert model.spec.recipe_hash == run.recipe.digest
     assert is_mask_recipe(target)
     assert is_mask_recipe(tmp_path / "run")
+    again = RunDirectory.create(tmp_path / "again", recipe)
+    trainer = Trainer(again, torch.device("cpu"))
+    trainer.start_from_model(target)
+    noted = json.loads((tmp_path / "again" / "run.json").read_text("utf-8"))
+    assert noted["started_from"]["model"] == "people"
+    masker = trainer.objective.generators["masker"].eval()
+    frame = torch.from_numpy(picture[None, :48, :80]).permute(0, 3, 1, 2) / 255
+    wanted = trained_mask_network(run).network(frame)
+    assert torch.allclose(masker(frame), wanted, atol=1e-3)
     page, figures = evaluate_mask(target, tmp_path / "report", [], 2, 2)
     assert page.is_file()
     assert 0 <= figures["iou_exact"] <= 1

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.inference.native_model import load_mask_model
 from obs_stylizer.training.augment import noise_like
 from obs_stylizer.training.datasets import PictureSet, sample_random
 from obs_stylizer.training.objectives.base import Batch, GeneratorTurn, Objective
@@ -21,10 +22,13 @@ from obs_stylizer.training.pictures import find_pictures, split_held_out
 from obs_stylizer.training.recipe import Recipe, expand_path
 from obs_stylizer.training.segmentation.composites import Composites, MaskSample
 from obs_stylizer.training.segmentation.cutouts import PersonTeacher, cut_out_all
+from obs_stylizer.training.segmentation.exported_state import state_of
 from obs_stylizer.training.segmentation.network import MaskNetwork
 from obs_stylizer.training.tensors import to_tensor
 
 _SAMPLES: Final = 12
+_NORMALISED_ON: Final = 32
+"""Samples that batch norms are put back by."""
 _PLACES_SHORT_SIDE: Final = 448
 _EDGE: Final = 5
 """Side of the squares that a pixel must differ from its surroundings in to lie at an edge."""
@@ -168,6 +172,25 @@ class SegmentationObjective(Objective):
             self.held_out.draw(size, sample_random(self.recipe.seed, 0, number, 7), people)
             for number in range(count)
         ]
+
+    def start_from_model(self, networks: Sequence[nn.ModuleDict], path: Path) -> dict[str, str]:
+        """Give each of ``networks`` the weights of an exported mask network.
+
+        Returns:
+            What was taken, as plain values.
+
+        Raises:
+            TrainingError: the file is of another kind or shape.
+            ModelError: it is no mask network.
+        """
+        spec = load_mask_model(path).spec
+        frames = self.make_batch(0, range(_NORMALISED_ON))["frame"]
+        assert isinstance(frames, Tensor)
+        for group in networks:
+            masker = group["masker"]
+            assert isinstance(masker, MaskNetwork)
+            masker.load_state_dict(state_of(path, masker, frames.to(self.device)))
+        return {"model": spec.name, "recipe_hash": spec.recipe_hash}
 
     def check(self) -> list[str]:
         """Cut everybody out and say what there is."""
