@@ -242,8 +242,10 @@ class SideFilters:
         if frame is None:
             return source.is_drawn
         served.due = max(served.due + 1 / SIDE_FPS, now)
-        served.stylizer.process(frame.pixels, frame.captured_at, served.target)
-        source.answer(frame.captured_at, served.target, mirrored=loaded.preset.mirror)
+        stylizer, target = served.stylizer, served.target
+        stylizer.process(frame.pixels, frame.captured_at, target)
+        mirrored = loaded.preset.mirror
+        source.answer(frame.captured_at, target, stylizer.alpha, mirrored=mirrored)
         self._note_time(path, served, time.perf_counter() - now)
         return True
 

@@ -220,7 +220,8 @@ class Worker:
     def _answer(self, frame: Frame, styled: Pixels) -> None:
         answered, loaded = self._capture.answered, self._stylizer.loaded
         if answered is not None and loaded is not None:
-            answered.answer(frame.captured_at, styled, mirrored=loaded.preset.mirror)
+            mirrored = loaded.preset.mirror
+            answered.answer(frame.captured_at, styled, self._stylizer.alpha, mirrored=mirrored)
 
     def _count(self) -> None:
         captured, overwritten = self._capture.captured, self._capture.overtaken

@@ -94,12 +94,21 @@ class AnsweredSource(Source):
     """
 
     @abstractmethod
-    def answer(self, captured_at: float, styled: Pixels, *, mirrored: bool) -> None:
+    def answer(
+        self,
+        captured_at: float,
+        styled: Pixels,
+        alpha: Pixels | None = None,
+        *,
+        mirrored: bool,
+    ) -> None:
         """Give back what was made of a frame; one that is too old, or unknown, is left out.
 
         Args:
             captured_at: that frame's.
             styled: uint8 (height, width, 3), RGB, of the shape of the wished frame size; copied.
+            alpha: uint8 (height, width), how much of it lies over the colour that stands for
+                nothing, 255 all; None where all of it does.
             mirrored: left and right were exchanged.
         """
 

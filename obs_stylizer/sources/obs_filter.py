@@ -26,6 +26,7 @@ from obs_stylizer.obs_filter.answer import Question, composed, margins_for
 from obs_stylizer.obs_filter.heartbeat import Heartbeat
 from obs_stylizer.obs_filter.listing import FilterInfo, list_filters
 from obs_stylizer.obs_filter.mapping import FilterMapping, FilterPicture, fitted
+from obs_stylizer.segmentation.chroma import without_chroma
 from obs_stylizer.sources.base import AnsweredSource, SourceInfo, SourceOptions
 
 log = logging.getLogger(__name__)
@@ -235,7 +236,14 @@ class ObsFilterSource(AnsweredSource):
         self._sequence += min(max(gap, 1), 1000)
         return Frame(rgb, self._sequence, captured_at)
 
-    def answer(self, captured_at: float, styled: Pixels, *, mirrored: bool) -> None:
+    def answer(
+        self,
+        captured_at: float,
+        styled: Pixels,
+        alpha: Pixels | None = None,
+        *,
+        mirrored: bool,
+    ) -> None:
         """See :class:`AnsweredSource`."""
         with self._lock:
             mapping = self._mapping
@@ -245,7 +253,9 @@ class ObsFilterSource(AnsweredSource):
             if self._frozen and self._kept is not None:
                 answer = self._kept
             else:
-                answer = composed(styled, question, mirrored=mirrored)
+                if alpha is not None:
+                    styled = without_chroma(styled, alpha)
+                answer = composed(styled, question, alpha, mirrored=mirrored)
                 self._kept = answer
             height, width = answer.shape[:2]
             try:

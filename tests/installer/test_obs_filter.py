@@ -149,6 +149,20 @@ def test_two_filters_each_in_its_own_style(here: Obs, settings_folder: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_background_that_is_left_out_is_transparent_in_obs(
+    here: Obs, settings_folder: Path
+) -> None:
+    (settings_folder / "obs-stylizer" / "presets" / "cut-out.yaml").write_text(
+        f"title: Cut out\nbackground: transparent\nprocess_size: {SIZE}\n", "utf-8"
+    )
+    here.show("Nobody", noise(10), preset="cut-out")
+    with daemon(here, settings_folder, "obs-filter:Nobody"):
+        # Nobody is to be seen in it, so that all of it is background.
+        here.until(lambda: (here.shot("Nobody")[..., 3] == 0).mean() > 0.9, 30)
+    here.remove("Nobody")
+
+
+@pytest.mark.slow
 def test_scenes_and_events_act_as_with_a_camera(here: Obs, settings_folder: Path) -> None:
     plain = noise(9)
     here.show("Camera", plain)

@@ -13,6 +13,7 @@ from obs_stylizer.errors import SourceError, SourceLostError, SourceWaitingError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
 from obs_stylizer.obs_filter.alpha import premultiply
 from obs_stylizer.obs_filter.layout import VERSION
+from obs_stylizer.segmentation.chroma import CHROMA
 from obs_stylizer.sources.base import SourceOptions
 from obs_stylizer.sources.obs_filter import ObsFilterSource
 from tests.fakes.obs_filter import FakeFilter
@@ -95,6 +96,33 @@ def test_alpha_is_kept_and_colours_are_styled_as_they_are(
         source.answer(frame.captured_at, styled, mirrored=mirrored)
         shown = answer(one)[1]
         assert np.array_equal(shown, laid[:, ::-1] if mirrored else laid)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_the_style_makes_transparent_is_so_in_obs(
+    folder: Path, filters: list[FakeFilter], mirrored: bool
+) -> None:
+    filters.append(one := FakeFilter(folder))
+    colours = np.full((48, 64, 4), (200, 30, 100, 255), np.uint8)
+    colours[:, :16] = 0  # nothing is there in OBS
+    own = np.full((48, 64), 255, np.uint8)
+    own[:24] = 0  # and here the style leaves nothing
+    own[24:30] = 51
+    with source_for() as source:
+        source.open()
+        _, frame = asked(source, one, colours)
+        styled = frame.pixels[:, ::-1] if mirrored else frame.pixels
+        share = own[..., np.newaxis] / 255
+        over_green = np.rint(styled * share + np.array(CHROMA) * (1 - share)).astype(np.uint8)
+        source.answer(frame.captured_at, over_green, own, mirrored=mirrored)
+        shown = answer(one)[1]
+        shown = shown[:, ::-1] if mirrored else shown
+        assert (shown[:24] == 0).all()
+        assert (shown[:, :16] == 0).all()
+        assert (shown[30:, 16:] == colours[30:, 16:]).all()
+        expected = colours[24:30, 16:].copy()
+        premultiply(expected, np.full((6, 48), 51, np.uint8))
+        assert np.abs(shown[24:30, 16:].astype(int) - expected).max() <= 2
 
 
 @pytest.mark.parametrize("size", [(64, 48), (32, 24), (24, 64), (64, 20), (33, 77), (200, 150)])
