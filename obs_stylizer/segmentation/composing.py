@@ -17,6 +17,8 @@ _LARGEST_SIGMA: Final = 0.045
 _LEAST_SIGMA: Final = 0.002
 _PASSES: Final = 3
 """Box filters after each other that together are nearly a Gaussian."""
+_LARGE_SHARE: Final = 0.5
+"""Of the frame: a person who takes more is not worth a copy of the rest."""
 _SHADE: Final = 0.3
 _TINT: Final = (30, 60, 160)
 
@@ -30,10 +32,24 @@ def compose(mask: Pixels, person: Pixels, background: Pixels, target: Pixels) ->
         background: uint8 (H, W, 3).
         target: uint8 (H, W, 3); may be one of the two.
     """
+    left, top, width, height = cv2.boundingRect(mask)
+    if width * height > _LARGE_SHARE * mask.size:
+        _mix(mask, person, background, target)
+        return
+    # Where nobody is there is nothing to be mixed.
+    where = np.s_[top : top + height, left : left + width]
+    alone = person[where].copy() if target is person else person[where]
+    if target is not background:
+        np.copyto(target, background)
+    if width:
+        _mix(mask[where], alone, target[where], target[where])
+
+
+def _mix(mask: Pixels, person: Pixels, background: Pixels, target: Pixels) -> None:
     shares = cv2.merge([mask, mask, mask])
     behind = cv2.multiply(background, cv2.bitwise_not(shares), scale=1 / 255)
     front = cv2.multiply(person, shares, scale=1 / 255)
-    cv2.add(front, behind, target)
+    np.copyto(target, cv2.add(front, behind))
 
 
 def out_of_focus(frame: Pixels, strength: float, weights: Floats) -> Pixels:

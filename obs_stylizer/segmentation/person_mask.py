@@ -175,8 +175,38 @@ def _halved(frame: Pixels, least: int = _LEAST_WIDTH) -> Pixels:
 def _follow_edges(guide: Pixels, small: Pixels, found: Floats) -> Pixels:
     """Return a mask at the size of ``guide``, with its edges (He & Sun 2015, "Fast Guided Filter").
 
-    The linear maps from colours to mask are found on small copies and applied to ``guide``.
+    The linear maps from colours to mask are found on small copies and applied to ``guide``. Only
+    where somebody is: elsewhere the mask is 0.
     """
+    made: Pixels = np.zeros(guide.shape[:2], np.uint8)
+    rows, wide_rows = _around(found.max(1), len(guide))
+    columns, wide_columns = _around(found.max(0), guide.shape[1])
+    part = np.ascontiguousarray(guide[wide_rows, wide_columns])
+    edges = _edges_of(part, np.ascontiguousarray(small[rows, columns]), found[rows, columns])
+    made[wide_rows, wide_columns] = edges
+    return made
+
+
+def _around(most: Floats, length: int) -> tuple[slice, slice]:
+    """Return where somebody is along one side, with room for the filter around.
+
+    Args:
+        most: the largest value of the mask at each place of the small frame's side.
+        length: of the same side of the guide.
+
+    Returns:
+        The places of the small frame, and the same ones of the guide: both ends fall on a pixel
+        edge of either.
+    """
+    count = len(most)
+    step = count // math.gcd(count, length)
+    places = np.flatnonzero(most >= _NOTHING)
+    first = max(0, int(places[0]) - 2 * _RADIUS) // step * step
+    last = min(count, -(-(int(places[-1]) + 1 + 2 * _RADIUS) // step) * step)
+    return slice(first, last), slice(first * length // count, last * length // count)
+
+
+def _edges_of(guide: Pixels, small: Pixels, found: Floats) -> Pixels:
     height, width = guide.shape[:2]
     maps = guided_coefficients(small, found, _RADIUS)
     whole = (width, height)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from obs_stylizer.frames import FrameSize, Pixels
+from obs_stylizer.segmentation import person_mask
 from obs_stylizer.segmentation.composing import compose, out_of_focus, show_mask
 from obs_stylizer.segmentation.guided_filter import guided_mask
 from obs_stylizer.segmentation.person_mask import PersonMask
@@ -145,6 +146,45 @@ def test_the_guided_filter_moves_an_edge_to_the_picture_s() -> None:
     refined = guided_mask(guide, cv2.blur(coarse, (9, 9)), radius=8)
     assert refined[:, :39].max() < 0.25
     assert refined[:, 41:].min() > 0.6
+
+
+def test_edges_are_looked_for_around_people_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    filtered = person_mask.guided_coefficients
+
+    def noted(guide: Pixels, found: np.ndarray, radius: int) -> np.ndarray:
+        seen.append(found.size)
+        return filtered(guide, found, radius)
+
+    monkeypatch.setattr(person_mask, "guided_coefficients", noted)
+    frame = room((60, 70))
+    mask, _ = mask_of()
+    apart = mask.refine(frame, mask.find(frame))
+    monkeypatch.setattr(
+        person_mask, "_around", lambda most, length: (slice(0, len(most)), slice(0, length))
+    )
+    whole = mask.refine(frame, mask.find(frame))
+    assert seen[0] < 0.4 * seen[1]
+    assert np.abs(apart.astype(int) - whole).max() <= 8
+
+
+def test_a_picture_is_composed_in_place_of_either() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:30, 20:40] = 255
+    mask[15, 25] = 128
+    person, background = (np.full((40, 60, 3), level, np.uint8) for level in (200, 40))
+    apart = np.empty_like(person)
+    compose(mask, person, background, apart)
+    for target in (person.copy(), background.copy()):
+        mine = target if target[0, 0, 0] == 200 else person
+        other = target if mine is person else background
+        compose(mask, mine, other, target)
+        assert np.array_equal(target, apart)
+    assert apart[15, 25, 0] == 120
+    assert (apart[:10] == 40).all()
+    nobody = np.zeros_like(mask)
+    compose(nobody, person, background, apart)
+    assert (apart == 40).all()
 
 
 def test_pictures_are_composed_by_the_mask() -> None:
