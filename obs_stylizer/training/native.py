@@ -125,6 +125,8 @@ def _spread(pixels: Tensor, factor: int) -> Tensor:
 
 def _take_pixelsas_they_lie(generator: GatheringGenerator) -> None:
     """Reorder weights for pixels by row, column and colour, where torch gathers colour first."""
+    if isinstance(generator, FastGenerator):
+        generator.contrast.reorder(as_they_lie(generator.input_factor))
     stem = generator.stem.convolution
     stem.weight = _fixed(stem.weight[:, as_they_lie(generator.input_factor)])
     order = as_they_lie(generator.output_factor)

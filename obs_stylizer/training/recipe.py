@@ -34,7 +34,7 @@ _NOT_IN_DIGEST = {"minutes", "checkpoint_minutes", "sample_every", "log_every"}
 # not change the digest of an older recipe either.
 _LATER_OBJECTIVES = ("paired", "enhance", "unpaired", "generate", "segmentation")
 _LATER_KEYS = {
-    "generator": ("depth", "latent", "normalise", "correction", "detail", "gather"),
+    "generator": ("depth", "latent", "normalise", "correction", "detail", "gather", "contrast"),
     "discriminator": ("kind", "scales"),
     "adversarial": ("gradient_penalty", "r1", "r1_every", "weight_clip", "pool", "augment"),
     "data": ("clips",),
@@ -126,8 +126,17 @@ class GeneratorRecipe(Section):
     detail: bool = False
     """Let the frame's own pixels join in before the last layers (fast, lite): for looks that
     draw fine lines."""
+    contrast: float = Field(default=0.0, ge=0, le=4)
+    """How much farther than it is each pixel is moved from the mean around it before the first
+    layer sees it (fast, lite): a pale sky then has something for strokes to follow."""
     correction: bool = False
     """Add what the network makes to the frame instead of putting it in its place."""
+
+    @model_validator(mode="after")
+    def _contrast_where_it_is_known(self) -> GeneratorRecipe:
+        if self.contrast and self.kind not in ("fast", "lite"):
+            raise ValueError("only generators of the kinds fast and lite know contrast")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -67,6 +67,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     "generator",
     [
         FastGenerator(8, 1, 2),
+        FastGenerator(8, 1, 2, contrast=2.0),
         FastGenerator(8, 1, 2, detail=True),
         Correction(FastGenerator(8, 1, 2)),
         Correction(FastGenerator(8, 1, 2, normalise=False, detail=True)),
@@ -74,7 +75,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         Correction(UNetGenerator(8, 2, 2, gather=2)),
         ResidualGenerator(8, 1, 2),
     ],
-    ids=["fast", "detail", "correction", "detail-correction", "unet", "clean", "residual"],
+    ids=[
+        "fast",
+        "contrast",
+        "detail",
+        "correction",
+        "detail-correction",
+        "unet",
+        "clean",
+        "residual",
+    ],
 )
 def test_a_native_generator_is_the_generator_in_bytes(
     generator: PictureGenerator, tmp_path: Path

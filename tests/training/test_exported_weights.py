@@ -27,6 +27,7 @@ pytestmark = pytest.mark.training
     ("section", "styles"),
     [
         ({"kind": "fast", "channels": 8, "blocks": 1}, 2),
+        ({"kind": "fast", "channels": 8, "blocks": 1, "contrast": 2}, 2),
         ({"kind": "lite", "channels": 8, "blocks": 1, "detail": True}, 3),
         ({"kind": "lite", "channels": 8, "blocks": 1, "normalise": False, "correction": True}, 0),
         ({"kind": "unet", "channels": 8, "depth": 2, "gather": 2}, 0),

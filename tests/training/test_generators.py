@@ -28,9 +28,11 @@ from obs_stylizer.training.generators.layers import (
     NORM_EPSILON,
     ConditionalInstanceNorm,
     JoinConvNorm,
+    LocalContrast,
     SmoothSubpixelConv,
     UpConvNorm,
 )
+from obs_stylizer.training.native import as_they_lie
 from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
 from obs_stylizer.training.reparameterization import SplitConvNorm, TransposedConvNorm
 
@@ -303,3 +305,22 @@ def test_pictures_from_noise_have_no_frame() -> None:
         flat = generator(torch.randn(1, 4))
     assert float(flat.std((2, 3)).max()) < 1e-6
     assert 0.01 < float(flat.mean()) < 0.99
+
+
+def test_local_contrast_moves_pixels_from_what_is_around_them() -> None:
+    ramp = torch.linspace(0.4, 0.6, 128).expand(1, 3, 128, 128).clone()
+    ramp[:, 1, 60:68] += 0.1
+    gathered = F.pixel_unshuffle(ramp, 4)
+    layer = LocalContrast(2.0, 4)
+    seen = F.pixel_shuffle(layer(gathered), 4)
+    assert torch.equal(LocalContrast(0.0, 4)(gathered), gathered)
+    # Far from borders a plain slope is its own mean, and stays.
+    torch.testing.assert_close(seen[:, ::2, :, 40:88], ramp[:, ::2, :, 40:88])
+    line = (seen - ramp)[0, 1, 64, 64].item()
+    assert line == pytest.approx(0.2 * (1 - 8 / 36), abs=0.03)
+    assert seen.min() >= 0
+    assert seen.max() <= 1
+    # As a frame's bytes lie in memory, it is the same.
+    order = as_they_lie(4)
+    layer.reorder(order)
+    torch.testing.assert_close(layer(gathered[:, order]), F.pixel_unshuffle(seen, 4)[:, order])

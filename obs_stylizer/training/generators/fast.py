@@ -10,6 +10,7 @@ from obs_stylizer.training.generators.base import GatheringGenerator
 from obs_stylizer.training.generators.layers import (
     ConvNorm,
     JoinConvNorm,
+    LocalContrast,
     ResidualBlock,
     SmoothSubpixelConv,
     UpConvNorm,
@@ -32,6 +33,7 @@ class FastGenerator(GatheringGenerator):
         normalise: whether instance norms are used.
         detail: whether features at a quarter and the frame's own pixels join in on the way up,
             and the last blur is left out: for looks that draw fine lines.
+        contrast: gain of the local contrast that the first layer sees more of.
     """
 
     size_multiple = 8
@@ -45,11 +47,13 @@ class FastGenerator(GatheringGenerator):
         styles: int = 0,
         normalise: bool = True,
         detail: bool = False,
+        contrast: float = 0.0,
     ) -> None:
         super().__init__()
         self.styles = styles
         self.joins_pixels = detail
         deep, half = 2 * channels, max(4, channels // 2)
+        self.contrast = LocalContrast(contrast, self.input_factor)
         self.stem = ConvNorm(3 * self.input_factor**2, channels, styles, 1, normalise)
         self.down = ConvNorm(channels, deep, styles, 2, normalise)
         self.blocks = nn.ModuleList(ResidualBlock(deep, styles, normalise) for _ in range(blocks))
@@ -81,7 +85,7 @@ class FastGenerator(GatheringGenerator):
         return self._encode(F.pixel_unshuffle(frame, self.input_factor), style)
 
     def _encode(self, gathered: Tensor, style: Tensor | None) -> list[Tensor]:
-        quarter = self.stem(gathered, style)
+        quarter = self.stem(self.contrast(gathered), style)
         features = eighth = self.down(quarter, style)
         for block in self.blocks:
             features = block(features, style)
