@@ -35,7 +35,8 @@ def all_checks(environment: Environment, pytest_arguments: Sequence[str]) -> lis
         Check("ruff format --check", (*module, "ruff", "format", "--check")),
         Check("mypy", (*module, "mypy")),
         Check("lint-imports", tuple(environment.script("lint-imports"))),
-        Check("pytest", (*module, "pytest", *pytest_arguments)),
+        # The slowest are named, so that somebody makes them quicker.
+        Check("pytest", (*module, "pytest", "--durations=25", *pytest_arguments)),
     ]
 
 

@@ -5,7 +5,9 @@
 A virtual camera (the tests' fake device) is read from outside all the while. At the end it says
 how many faults there were, what the camera showed of them, how quickly requests were answered, and
 whether memory and descriptors stayed flat; the exit code is 1 if any promise was broken. A machine
-that does other work stalls by itself, which the figures show too: run it alone.
+that does other work stalls by itself, which the figures show too: run it alone, or ahead of all
+others with ``chrt -r 5``. Where another real-time program keeps a core busy, Linux takes 50 ms of
+each second from all of them for ordinary programs; a tick that falls into those is missed.
 """
 
 from __future__ import annotations

@@ -70,6 +70,18 @@ def _small_samples(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{module}.SAMPLE_SIZE", FrameSize(64, 64))
 
 
+@pytest.fixture
+def small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is evaluated is as small as MS-SSIM allows; exports are compared at two small sizes."""
+    from obs_stylizer.frames import FrameSize
+
+    for name in ("evaluation", "run_evaluation"):
+        monkeypatch.setattr(f"obs_stylizer.training.{name}.FRAME_SIZE", FrameSize(192, 176))
+    sizes = (FrameSize(160, 96), FrameSize(72, 88))
+    for name in ("export", "filter_export"):
+        monkeypatch.setattr(f"obs_stylizer.training.{name}.PARITY_SIZES", sizes)
+
+
 def write_picture(path: Path, picture: NDArray[np.generic]) -> Path:
     """Write an RGB picture of any kind that OpenCV can write."""
     path.parent.mkdir(parents=True, exist_ok=True)

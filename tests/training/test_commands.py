@@ -39,11 +39,15 @@ def write_clip(path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("small_frames")
 def test_from_a_recipe_to_a_model(
     recipe_of: RecipeWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import onnx
 
+    # Judged by the recipe's own small features, whatever lies on this machine.
+    monkeypatch.delenv("STYLIZER_DATA", raising=False)
+    monkeypatch.setattr("obs_stylizer.training.run_evaluation.STYLE_LAYERS", tuple(LAYERS))
     monkeypatch.setattr("obs_stylizer.training.evaluation.CONTENT_LAYER", list(LAYERS)[-1])
     recipe, run = recipe_of(("steps: 12", "steps: 3")), tmp_path / "run"
     planned = invoke("train", recipe, "--run-dir", tmp_path / "none", "--dry-run", "--threads", 1)

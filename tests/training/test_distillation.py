@@ -14,7 +14,7 @@ from obs_stylizer.training.trainer import Trainer
 
 from .conftest import RecipeWriter, scene
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 CPU = torch.device("cpu")
 

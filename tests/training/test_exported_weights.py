@@ -20,7 +20,7 @@ from obs_stylizer.training.recipe import GeneratorRecipe, load_recipe
 
 from .conftest import RecipeWriter
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from obs_stylizer.training.trainer import Trainer
 
 from .conftest import LAYERS, write_features, write_picture
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 CPU = torch.device("cpu")
 COLOURS = torch.tensor([[220, 30, 30], [30, 200, 60], [40, 60, 220], [230, 220, 60]]) / 255.0

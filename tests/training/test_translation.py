@@ -34,7 +34,7 @@ from obs_stylizer.training.trainer import Trainer
 
 from .conftest import LAYERS, make_content, scene, write_features, write_picture
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 CPU = torch.device("cpu")
 
@@ -64,15 +64,6 @@ adversarial: {{weight: 0.01}}
 temporal: {{weight: 0.1, shift: 2}}
 schedule: {{steps: 120, batch: 4, warm_up: 5, learning_rate: 0.004, moving_average: 0.9}}
 """
-
-
-@pytest.fixture(autouse=True)
-def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is evaluated is as small as MS-SSIM allows; exports are compared at two sizes."""
-    for module in ("evaluation", "run_evaluation"):
-        monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
-    sizes = (FrameSize(160, 96), FrameSize(72, 88))
-    monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
 
 
 def start(folder: Path, text: str, name: str = "run") -> Trainer:

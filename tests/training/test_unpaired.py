@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from obs_stylizer.frames import FrameSize
 from obs_stylizer.training.dry_run import dry_run
 from obs_stylizer.training.export import export_run
 from obs_stylizer.training.losses.contrastive import features_at, patch_nce
@@ -19,7 +18,7 @@ from obs_stylizer.training.trainer import Trainer
 
 from .conftest import make_content, scene, write_picture
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 CPU = torch.device("cpu")
 
@@ -38,15 +37,6 @@ adversarial:
 temporal: {{weight: 0}}
 schedule: {{steps: 300, batch: 4, warm_up: 5, learning_rate: 0.002, moving_average: 0.9}}
 """
-
-
-@pytest.fixture(autouse=True)
-def _small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is evaluated is as small as MS-SSIM allows; exports are compared at two sizes."""
-    for module in ("evaluation", "run_evaluation"):
-        monkeypatch.setattr(f"obs_stylizer.training.{module}.FRAME_SIZE", FrameSize(192, 176))
-    sizes = (FrameSize(160, 96), FrameSize(72, 88))
-    monkeypatch.setattr("obs_stylizer.training.export.PARITY_SIZES", sizes)
 
 
 def start(folder: Path, name: str = "run", *replacements: tuple[str, str]) -> Trainer:
