@@ -39,6 +39,7 @@ from obs_stylizer.realtime.events import (
 from obs_stylizer.realtime.live_stylizer import KeyCounts, LiveStylizer
 from obs_stylizer.realtime.mailbox import SharedMailbox, StyledFrame
 from obs_stylizer.realtime.memory import keep_freed_pictures
+from obs_stylizer.realtime.next_frame import NextFrame
 from obs_stylizer.realtime.priority import (
     SWITCH_SECONDS,
     leave_real_time,
@@ -106,7 +107,6 @@ class Worker:
         self._mailbox = SharedMailbox.attach(config.mailbox, config.size)
         self._plain = SharedMailbox.attach(config.plain_mailbox, config.size)
         self._gives_plain = False
-        self._stylizer = LiveStylizer(config.size, motion=config.motion, carries=config.paced)
         self._period = SourcePeriod()
         loader = PresetLoader(
             config.size, config.session, config.process_size, self._about_to_try, live=True
@@ -114,6 +114,10 @@ class Worker:
         self._loading = LoadThread(loader, self.tell, self._ready, self.fail)
         options = SourceOptions(frame_size=config.size, fps=config.fps, paced=config.paced)
         self._capture = Capture(config.source, options, self.tell)
+        self._frames = NextFrame(self._capture.slot, replaces=config.paced)
+        self._stylizer = LiveStylizer(
+            config.size, motion=config.motion, carries=config.paced, frames=self._frames
+        )
         self._filters = SideFilters(
             options,
             PresetLoader(config.size, config.session, config.process_size, self._about_to_try),
@@ -154,14 +158,12 @@ class Worker:
         self._loading.start()
         self._capture.start()
         self._filters.start()
-        if self._stylizer.motion:
-            # After the others, which would inherit it: a frame is due sooner than a key picture.
-            # Without motion the generator itself runs here, and would hold up the presenter.
-            raise_thread_priority()
+        # After the others, which would inherit it: a frame is due sooner than a key picture.
+        raise_thread_priority()
         try:
             while not self._stopping.is_set():
                 self._mailbox.beat(time.perf_counter())
-                frame = self._capture.slot.take(_TURN_SECONDS)
+                frame = self._frames.take(_TURN_SECONDS)
                 self._count()
                 # After the wait for a frame and not before: this very frame shows the change.
                 self._do_requests()
@@ -224,7 +226,8 @@ class Worker:
             answered.answer(frame.captured_at, styled, self._stylizer.alpha, mirrored=mirrored)
 
     def _count(self) -> None:
-        captured, overwritten = self._capture.captured, self._capture.overtaken
+        captured = self._capture.captured
+        overwritten = self._capture.overtaken + self._frames.replaced
         self._mailbox.count(
             captured=captured - self._captured, overwritten=overwritten - self._overwritten
         )

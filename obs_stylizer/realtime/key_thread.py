@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from obs_stylizer.frames import Pixels
@@ -43,9 +44,14 @@ class _Job:
 
 
 class KeyThread:
-    """Makes key pictures. Another thread, always the same, gives and takes them."""
+    """Makes key pictures. Another thread, always the same, gives and takes them.
 
-    def __init__(self) -> None:
+    Args:
+        made: called on this thread whenever one is finished, or failed.
+    """
+
+    def __init__(self, made: Callable[[], None] | None = None) -> None:
+        self._tell = made
         self._changed = threading.Condition()
         self._job: _Job | None = None
         self._running: _Job | None = None
@@ -61,6 +67,12 @@ class KeyThread:
         """Whether nothing is being made and nothing waits to be taken."""
         with self._changed:
             return self._job is None and self._made is None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether nothing is being made any more."""
+        with self._changed:
+            return self._job is None
 
     @property
     def busy_seconds(self) -> float:
@@ -129,3 +141,5 @@ class KeyThread:
                 if self._job is job:
                     self._job, self._made = None, made
                     self._changed.notify_all()
+            if self._tell is not None:
+                self._tell()

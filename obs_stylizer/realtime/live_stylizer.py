@@ -1,8 +1,9 @@
 """The stylizer on air: a fresh picture for every frame, however slow the generator is.
 
-While the generator keeps up, every frame is styled as in a file. Where it does not, it makes *key
-pictures* as fast as it can, and each frame shows the newest of them, carried to it along the
-motion (:mod:`obs_stylizer.motion.reprojection`). Where nothing moves, none are made.
+While the generator keeps up, every frame is styled as in a file, and the generator begins the next
+one while the processor finishes its picture. Where it does not, it makes *key pictures* as fast as
+it can, and each frame shows the newest of them, carried to it along the motion
+(:mod:`obs_stylizer.motion.reprojection`). Where nothing moves, none are made.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.motion.coherence import FADE_IN
 from obs_stylizer.motion.flow import Motion
 from obs_stylizer.realtime.followed_frame import FollowedFrame
+from obs_stylizer.realtime.generator_pace import GeneratorPace
 from obs_stylizer.realtime.key_thread import KeyThread
+from obs_stylizer.realtime.next_frame import NextFrame
+from obs_stylizer.realtime.picture_ahead import PictureAhead
 from obs_stylizer.styling.loaded_preset import LoadedPreset, PresetState
 from obs_stylizer.styling.stylizer import Crossfade, Stylizer
 
@@ -24,13 +28,6 @@ _AT_REST_SECONDS: Final = 1.0
 """Between key pictures of a frame that does not change."""
 _HANGS_AFTER: Final = 1.5
 """Seconds after which a generator is waited for, so that one that hangs is noticed."""
-_TOO_BUSY: Final = 0.95
-_HEADROOM: Final = 0.7
-"""Time of a frame's work as a share of the time between frames, to carry pictures and not to."""
-_FAR_TOO_BUSY: Final = 1.3
-"""The same of a run in the warm-up, which other work may have slowed down."""
-_BUSY_FRAMES: Final = 8
-_HEADROOM_FRAMES: Final = 150
 _SMOOTHED: Final = 0.2
 
 
@@ -75,20 +72,29 @@ class LiveStylizer(Stylizer):
         size: of the pictures made.
         motion: follow the motion of the frames; False styles each frame by itself.
         carries: may show carried pictures where the generator is too slow.
+        frames: where frames come from, so that the next picture can begin while one is finished;
+            None where that is not known.
     """
 
-    def __init__(self, size: FrameSize, *, motion: bool = True, carries: bool = True) -> None:
+    def __init__(
+        self,
+        size: FrameSize,
+        *,
+        motion: bool = True,
+        carries: bool = True,
+        frames: NextFrame | None = None,
+    ) -> None:
         super().__init__(size, motion=motion)
         self.period = 0.0
         """Seconds between two frames of the source; 0 where unknown."""
         self.counts = KeyCounts()
         self._carries = carries
-        self._keys = KeyThread()
+        self._keys = KeyThread(None if frames is None else frames.wake)
         self._keys.start()
+        self._ahead = PictureAhead(self._keys, frames)
         self._of_layer: WeakKeyDictionary[LoadedPreset, _LayerKeys] = WeakKeyDictionary()
         self._frame = FollowedFrame()
-        self._is_carrying = False
-        self._leaning = 0
+        self._pace = GeneratorPace()
         self._own_now = self._own_seconds = 0.0
         self._newest_seconds = self._frame_seconds = 0.0
         self._waits = False
@@ -96,7 +102,7 @@ class LiveStylizer(Stylizer):
     @property
     def is_carrying(self) -> bool:
         """Whether the generator is too slow for the source, so that pictures are carried."""
-        return self._is_carrying
+        return self._pace.is_too_slow
 
     @property
     def waits_for_first(self) -> bool:
@@ -110,10 +116,11 @@ class LiveStylizer(Stylizer):
         made, and the generator is free at once for the first one of the new preset.
         """
         last, fade = self._loaded, self._fade
+        self._ahead.give_up()
         self._expect(loaded)
         # Even a cut is no sooner than the first picture of the new preset.
-        super().switch_to(loaded, max(crossfade_ms, 1e-3) if self._is_carrying else crossfade_ms)
-        if self._fade is None or last is None or not self._is_carrying:
+        super().switch_to(loaded, max(crossfade_ms, 1e-3) if self.is_carrying else crossfade_ms)
+        if self._fade is None or last is None or not self.is_carrying:
             return
         if fade is not None and fade.began is None:
             # What it was to be faded to was never seen.
@@ -130,8 +137,8 @@ class LiveStylizer(Stylizer):
             return
         if last.generator is not loaded.generator:
             self._newest_seconds = loaded.frame_seconds / max(1, len(self._generated(loaded)))
-        if self._carries and 0 < _FAR_TOO_BUSY * self.period < loaded.frame_seconds:
-            self._is_carrying, self._leaning = True, 0
+        if self._carries:
+            self._pace.expect(loaded.frame_seconds, self.period)
 
     def begin_first(self) -> None:
         """Begin the first picture of a preset with the last frame, in place of the next one.
@@ -151,7 +158,7 @@ class LiveStylizer(Stylizer):
     def _waits_with(self, loaded: LoadedPreset, fade: Crossfade) -> bool:
         """Whether a preset that is faded to has to have a picture before the fade begins."""
         return (
-            self._is_carrying
+            self.is_carrying
             and not self.bypass
             and bool(self._generated(loaded))
             and fade.began is None
@@ -171,7 +178,7 @@ class LiveStylizer(Stylizer):
         """
         self._waits = False
         self.alpha = None
-        self._frame = FollowedFrame(pixels)
+        self._frame = self._ahead.frame(pixels)
         loaded, fade = self._loaded, self._fade
         if loaded is not None and fade is not None and self._waits_with(loaded, fade):
             previous = fade.previous
@@ -182,6 +189,7 @@ class LiveStylizer(Stylizer):
             self._collect()
             missing = [layer for layer in seen if not layer.reprojector.has_picture]
             if missing:
+                self._ahead.give_up()
                 self._ask(missing[0], missing[0].state, moment, seen[missing[0]])
                 self._waits = True
                 self._last_moment = moment
@@ -200,7 +208,7 @@ class LiveStylizer(Stylizer):
 
     def _mixes(self, previous: LoadedPreset, loaded: LoadedPreset) -> bool:
         # The last picture of the one can be carried while the other's are made.
-        return not self._is_carrying and super()._mixes(previous, loaded)
+        return not self.is_carrying and super()._mixes(previous, loaded)
 
     def _put_together(
         self,
@@ -225,8 +233,10 @@ class LiveStylizer(Stylizer):
     ) -> Motion | None:
         state = loaded.state if share >= 1 else start.state.toward(loaded.state, share)
         if not self._is_generated(loaded, state):
-            self.counts.generated += loaded.generator is not None and state.strength > 0
-            return super()._apply_layer(loaded, start, share, pixels, target)
+            if loaded.generator is None or state.strength <= 0:
+                return super()._apply_layer(loaded, start, share, pixels, target)
+            self._apply_alone(loaded, state, pixels, target)
+            return None
         began = self.clock()
         begun = self._begin_early(loaded, state)
         small, motion = self._follow(loaded)
@@ -236,14 +246,46 @@ class LiveStylizer(Stylizer):
         prepared = self.clock()
         picture, waited = self._picture(loaded, state, small, begun=begun)
         finishing = self.clock()
+        if begun:
+            self._begin_next(loaded, state)
         picture = self._calmed(loaded, motion, picture)
         loaded.finish(pixels, picture, state, target)
         if self._is_on_air(loaded):
             self._own_now += self.clock() - began - waited
         self.stages.prepare += prepared - began
-        self.stages.generate += self._keys_of(loaded).seconds if self._is_carrying else waited
+        self.stages.generate += self._keys_of(loaded).seconds if self.is_carrying else waited
         self.stages.finish += self.clock() - finishing
         return motion
+
+    def _apply_alone(
+        self, loaded: LoadedPreset, state: PresetState, pixels: Pixels, target: Pixels
+    ) -> None:
+        """Make the picture of one layer from this frame alone."""
+        began = self.clock()
+        if not self._ahead.take_over(loaded, state):
+            small = self._frame.prepared(loaded)
+            self._keys.make(loaded, state, self._last_moment or 0.0, small)
+        prepared = self.clock()
+        self._ahead.wait(loaded)
+        made = self._keys.take(wait=True)
+        assert made is not None
+        self.counts.generated += 1
+        generated = self.clock()
+        self._begin_next(loaded, state)
+        loaded.finish(pixels, made.picture, state, target)
+        self.stages.prepare += prepared - began
+        self.stages.generate += generated - prepared
+        self.stages.finish += self.clock() - generated
+
+    def _begin_next(self, loaded: LoadedPreset, state: PresetState) -> None:
+        """Begin the picture of the next frame, if that is there and it is known what it needs."""
+        if (
+            self._fade is None
+            and loaded is self._loaded
+            and loaded.second is None
+            and not self._keys_of(loaded).rests
+        ):
+            self._ahead.begin(loaded, state)
 
     def _keys_of(self, layer: LoadedPreset) -> _LayerKeys:
         return self._of_layer.setdefault(layer, _LayerKeys(seconds=self._newest_seconds))
@@ -258,7 +300,9 @@ class LiveStylizer(Stylizer):
             Whether it was begun: not where pictures are carried, nor where the last frame showed
             nothing new, because this one may show nothing new either.
         """
-        if self._is_carrying or self._keys_of(loaded).rests or not self._is_made_for(loaded):
+        if self._ahead.take_over(loaded, state):
+            return True
+        if self.is_carrying or self._keys_of(loaded).rests or not self._is_made_for(loaded):
             return False
         self._collect()
         if not self._keys.is_idle:
@@ -277,7 +321,7 @@ class LiveStylizer(Stylizer):
         keys.shown = picture
         if motion.still and picture is shown and last is not None:
             return last
-        if self._is_carrying:
+        if self.is_carrying:
             share = FADE_IN[keys.age] if keys.age < len(FADE_IN) else 0.0
             keys.age += self._is_on_air(loaded)
             return loaded.fade_in(motion, picture, share)
@@ -294,11 +338,13 @@ class LiveStylizer(Stylizer):
         moment = self._last_moment or 0.0
         reprojector = loaded.reprojector
         waited = 0.0
+        if begun:
+            self._ahead.wait(loaded)
         self._collect(wait=begun)
         if begun:
             waited = self.clock() - began
         elif self._is_made_for(loaded):
-            if self._is_carrying and reprojector.has_picture:
+            if self.is_carrying and reprojector.has_picture:
                 if self._is_its_turn(loaded, state, moment):
                     self._ask(loaded, state, moment, small)
             elif not self._is_at_rest(loaded, state, moment):
@@ -359,23 +405,19 @@ class LiveStylizer(Stylizer):
     def _decide(self) -> None:
         """Begin to carry pictures, or end it, as the last frames suggest."""
         loaded = self._loaded
-        if not self._carries or self.period <= 0 or loaded is None or loaded.generator is None:
-            self._is_carrying = False
+        if not (self._carries and self.motion) or loaded is None or loaded.generator is None:
+            self._pace.is_too_slow = False
             return
-        making = sum(self._keys_of(layer).seconds for layer in loaded.layers)
-        takes = making + self._own_seconds
-        if not self._is_carrying:
+        takes = sum(self._keys_of(layer).seconds for layer in loaded.layers) + self._own_seconds
+        if not self.is_carrying:
             # Part of it goes side by side.
             takes = min(takes, self._frame_seconds)
-        busy = takes / self.period
-        wrong = busy < _HEADROOM if self._is_carrying else busy > _TOO_BUSY
-        self._leaning = self._leaning + 1 if wrong else 0
-        if self._leaning >= (_HEADROOM_FRAMES if self._is_carrying else _BUSY_FRAMES):
-            self._is_carrying, self._leaning = not self._is_carrying, 0
+        self._pace.observe(takes, self.period)
 
     def reset(self) -> None:
         """See :meth:`Stylizer.reset`."""
         super().reset()
+        self._ahead.give_up()
         self._frame = FollowedFrame()
         if self._fade is not None:
             self._fade.previous.reset()

@@ -53,14 +53,14 @@ class FrameSlot:
     """Holds the newest frame of a source for another thread of the same process.
 
     ``put`` copies, so the source may reuse its buffer; the frame that ``take`` returns stays
-    untouched until the next ``take``.
+    untouched until the next ``take``, or longer where that is told to keep it.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._spare: list[Pixels] = []
         self._newest: Frame | None = None
-        self._taken: Frame | None = None
+        self._taken: list[Frame] = []
         self._woken = False
         self.overwritten = 0
 
@@ -77,8 +77,12 @@ class FrameSlot:
             self._newest = own
             self._changed.notify_all()
 
-    def take(self, timeout: float) -> Frame | None:
+    def take(self, timeout: float, keep: Frame | None = None) -> Frame | None:
         """Return the newest frame that was not taken yet.
+
+        Args:
+            timeout: seconds to wait for one.
+            keep: a frame taken before that must stay untouched until the next call, too.
 
         Returns:
             None where there is none after ``timeout`` seconds, or when :meth:`wake` was called.
@@ -88,11 +92,11 @@ class FrameSlot:
             self._woken = False
             if self._newest is None:
                 return None
-            if self._taken is not None:
-                self._spare.append(self._taken.pixels)
-            self._taken, self._newest = self._newest, None
+            frame, self._newest = self._newest, None
+            self._spare += [taken.pixels for taken in self._taken if taken is not keep]
+            self._taken = [frame, *(taken for taken in self._taken if taken is keep)]
             self._changed.notify_all()
-            return self._taken
+            return frame
 
     def wake(self) -> None:
         """Let whoever waits in :meth:`take`, or comes next, go on without a frame."""

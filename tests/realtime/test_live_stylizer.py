@@ -39,9 +39,9 @@ class HandGenerator:
         self.gate.set()
 
     def run(self, frame: Pixels, styles: Any, strength: float) -> Pixels:
+        self.cancelled = False
         assert self.gate.wait(20)
         if self.cancelled:
-            self.cancelled = False
             raise ProviderError("the run was cancelled")
         self.runs += 1
         return self.paint(frame)
@@ -59,7 +59,7 @@ def loaded(generator: HandGenerator, **changes: Any) -> LoadedPreset:
 def carrying(first: LoadedPreset) -> LiveStylizer:
     """A stylizer that has found its generator too slow."""
     stylizer = LiveStylizer(SIZE)
-    stylizer._is_carrying = True
+    stylizer._pace.is_too_slow = True
     stylizer._newest_seconds = 1.0
     stylizer.period = 1 / 30
     stylizer.switch_to(first, 0)
@@ -232,7 +232,7 @@ def test_the_motion_is_found_while_the_generator_works(
 ) -> None:
     clip = scenes.panning(4, 3)
     stylizer = carrying(loaded(generator))
-    stylizer._carries = stylizer._is_carrying = False
+    stylizer._carries = stylizer._pace.is_too_slow = False
     shown(stylizer, clip[0], 0)
     observe = MotionEstimator.observe
 
@@ -276,7 +276,7 @@ def test_after_a_cut_the_new_scene_is_styled_and_nothing_carried(generator: Hand
 def test_a_still_picture_is_styled_once_a_second(generator: HandGenerator, carries: bool) -> None:
     preset = loaded(generator)
     stylizer = carrying(preset)
-    stylizer._carries = stylizer._is_carrying = carries
+    stylizer._carries = stylizer._pace.is_too_slow = carries
     clip = scenes.standing(91, noise=1)
     for number, frame in enumerate(clip):
         shown(stylizer, frame, number)

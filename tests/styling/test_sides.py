@@ -242,7 +242,7 @@ def test_a_crossfade_between_presets_with_sides(load: Load) -> None:
 def test_two_generators_take_turns_where_they_are_too_slow(load: Load) -> None:
     loaded = load("model: invert\nbackground: {model: tint, styles: {blue: 1}}")
     stylizer = LiveStylizer(SIZE)
-    stylizer._is_carrying = True
+    stylizer._pace.is_too_slow = True
     stylizer.period = 1e-4
     stylizer.switch_to(loaded, 0)
     target = np.empty(SIZE.shape, np.uint8)
