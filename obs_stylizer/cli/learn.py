@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from obs_stylizer.cli import quick_learn, training
+from obs_stylizer.cli import keyframe_learn, quick_learn, training
 from obs_stylizer.errors import TrainingError, UsageError
 from obs_stylizer.inference.locate import find_model, model_files, model_folders
 from obs_stylizer.presets import PresetLibrary
@@ -24,14 +24,29 @@ _HELD_OUT = 10
 
 def learn(
     pictures: Annotated[
-        list[Path], typer.Argument(help="Pictures whose styles to learn; each becomes a preset.")
-    ],
+        list[Path] | None,
+        typer.Argument(help="Pictures whose styles to learn; each becomes a preset."),
+    ] = None,
     quick: Annotated[
         bool,
         typer.Option(
             "--quick",
             help="Learn one picture, or the look of a film, in about a minute, as one more style "
             "of a bundled generator.",
+        ),
+    ] = False,
+    keyframe: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FRAME=PAINTED",
+            help="A frame, and the same with your paint on it; up to five. Carries the painting "
+            "onto the moving picture.",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="With --keyframe: learn a painting again each time it is saved."
         ),
     ] = False,
     photos: Annotated[
@@ -49,20 +64,25 @@ def learn(
         ),
     ] = "",
     seconds: Annotated[
-        float, typer.Option(min=1, max=3600, help="With --quick: how long to learn.")
-    ] = 90,
+        float | None,
+        typer.Option(
+            min=1,
+            max=3600,
+            help="How long to learn: with --quick (90 if left out) or --keyframe (180).",
+        ),
+    ] = None,
     generator: Annotated[
         str, typer.Option(help="With --quick: whose style it becomes.")
     ] = quick_learn.GENERATOR,
     more: Annotated[
-        bool, typer.Option("--more", help="With --quick: go on with a style that was learnt.")
+        bool, typer.Option("--more", help="With --quick or --keyframe: go on with what was learnt.")
     ] = False,
     preview: Annotated[
-        Path | None, typer.Option(help="With --quick: picture for the style's thumbnail.")
+        Path | None, typer.Option(help="With --quick or --keyframe: picture for the thumbnail.")
     ] = None,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="With --quick: report JSON lines, for programs."),
+        typer.Option("--json", help="With --quick or --keyframe: report JSON lines."),
     ] = False,
     minutes: Annotated[
         float, typer.Option(min=0.05, help="How long to train; more pictures need more.")
@@ -81,12 +101,39 @@ def learn(
     In a minute, as one more style of the paintings:
     obs-stylizer learn --quick my-drawing.jpg
 
+    What you painted on a frame, on the moving picture:
+    obs-stylizer learn --keyframe frame.png=painted.png --watch
+
     As a generator of its own, better and in a quarter of an hour:
     obs-stylizer learn my-drawing.jpg
 
-    Ctrl-C saves; the same command (with --quick and --more) goes on from there.
+    Ctrl-C saves; the same command goes on from there (with --quick and --keyframe: and --more).
     """
     training.need_torch()
+    if keyframe:
+        if pictures or quick:
+            raise UsageError(
+                "--keyframe learns nothing but painted frames",
+                "leave out other pictures and --quick",
+            )
+        pairs = keyframe_learn.read_pairs(keyframe)
+        keyframe_learn.learn_keyframes(
+            pairs,
+            _word(name or pairs[0][1].stem),
+            seconds or keyframe_learn.SECONDS,
+            watch=watch,
+            more=more,
+            preview=preview,
+            as_json=as_json,
+            threads=threads,
+        )
+        return
+    if watch:
+        raise UsageError("--watch belongs to --keyframe", "leave it out")
+    if not pictures:
+        raise UsageError(
+            "there is nothing to learn", "name a picture, or a painted frame with --keyframe"
+        )
     styles = _styles(pictures)
     name = _word(name) if name else next(iter(styles))
     if quick:
@@ -95,7 +142,7 @@ def learn(
         quick_learn.learn_quickly(
             pictures[0],
             name,
-            seconds,
+            seconds or quick_learn.SECONDS,
             generator=generator,
             more=more,
             preview=preview,

@@ -143,7 +143,7 @@ class QuickLearner:
         self.spec, self._rows, self._generator = _open(model)
         self._parameters = dict(self._generator.named_parameters())
         self._precision = Precision("auto", torch.device("cpu"))
-        self._features = _bundled_features()
+        self._features = bundled_features()
         self._random = np.random.default_rng(seed)
         self._wanted = self._measure(pictures)
         seen = bundled_photographs() if photographs is None else photographs
@@ -311,7 +311,7 @@ def read_style(path: Path) -> list[Pixels]:
         TrainingError: it is neither, or cannot be read.
     """
     if path.suffix.lower() not in FILMS:
-        _refuse_huge(path)
+        refuse_huge(path)
         return [_reduced(read_picture(path))]
     frames: list[Pixels] = []
     try:
@@ -326,14 +326,18 @@ def read_style(path: Path) -> list[Pixels]:
     except (OSError, IndexError, av.error.FFmpegError) as cause:
         raise TrainingError(f"the film {path} cannot be read: {cause}") from cause
     # Films begin and end in black, which is no style.
-    useful = [frame for frame in frames if float(_sampled(frame).std(axis=(0, 1)).max()) >= _FLAT]
+    useful = [frame for frame in frames if not has_one_colour(frame)]
     if not useful:
         raise TrainingError(f"the film {path} shows nothing to learn from", "take another")
     return useful
 
 
-def _refuse_huge(path: Path) -> None:
-    """Refuse a picture that would take gigabytes of memory to open, by what its file says."""
+def refuse_huge(path: Path) -> None:
+    """Refuse a picture that would take gigabytes of memory to open, by what its file says.
+
+    Raises:
+        TrainingError: it has more than :data:`MOST_PIXELS`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -378,14 +382,14 @@ def check_picture(picture: Pixels) -> None:
             f"the picture is {width}x{height} pixels, too small to have strokes",
             f"take one whose sides are {LEAST_SIDE} pixels or more",
         )
-    if float(_sampled(picture).std(axis=(0, 1)).max()) < _FLAT:
+    if has_one_colour(picture):
         raise TrainingError("the picture has a single colour and no style to learn", "take another")
 
 
-def _sampled(picture: Pixels) -> Pixels:
-    """Return every so many pixels, some 256 along each side."""
+def has_one_colour(picture: Pixels) -> bool:
+    """Whether a picture, uint8 (H, W, 3), is hardly more than one colour."""
     down, across = (max(1, side // 256) for side in picture.shape[:2])
-    return picture[::down, ::across]
+    return float(picture[::down, ::across].std(axis=(0, 1)).max()) < _FLAT
 
 
 @cache
@@ -395,7 +399,8 @@ def bundled_photographs() -> tuple[Pixels, ...]:
 
 
 @cache
-def _bundled_features() -> Vgg19:
+def bundled_features() -> Vgg19:
+    """Return the VGG-16 up to conv4_1 that the package brings."""
     features = Vgg19.load(FEATURES)
     for name in features.names:
         weight = getattr(features, f"{name}_weight")

@@ -1,0 +1,149 @@
+"""What every learning of a style tells of itself while it runs, and takes orders by."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import Frame, FrameSize, Pixels
+from obs_stylizer.styling.geometry import reshape
+
+THUMBNAIL: Final = FrameSize(256, 144)
+_THUMBNAIL_SECONDS: Final = 4.0
+
+
+class LearningReport:
+    """Tells how far learning is: a line that is written over, or a JSON object a line.
+
+    Args:
+        paint: makes of a picture what has been learnt so far.
+        preview: a picture to show it on, read anew each time; None for a photograph of ours.
+        as_json: a JSON object a line, on the output stream.
+    """
+
+    def __init__(
+        self, paint: Callable[[Pixels], Pixels], preview: Path | None, *, as_json: bool
+    ) -> None:
+        self._paint = paint
+        self._preview = preview
+        self._as_json = as_json
+        self._shown = 0.0
+
+    def show(
+        self,
+        figures: Mapping[str, object],
+        text: Callable[[], str],
+        share: float,
+        seconds_left: float,
+    ) -> None:
+        """Report, at most every few seconds.
+
+        Args:
+            figures: for programs.
+            text: gives the same for people.
+            share: how much of the learning is done, 0 to 1.
+            seconds_left: how long the rest will take.
+        """
+        now = time.monotonic()
+        if self._shown and now - self._shown < (_THUMBNAIL_SECONDS if self._as_json else 0.5):
+            return
+        self._shown = now
+        if self._as_json:
+            self.write(
+                state="learning",
+                share=round(share, 3),
+                seconds_left=round(seconds_left, 1),
+                **figures,
+                thumbnail=base64.b64encode(self.thumbnail()).decode("ascii"),
+            )
+        elif sys.stderr.isatty():
+            sys.stderr.write(f"\rlearning {min(1.0, share):4.0%}  {text()} ")
+            sys.stderr.flush()
+
+    def thumbnail(self) -> bytes:
+        """Return a JPEG of the preview picture as it is painted now."""
+        from obs_stylizer.web.stream_hub import encode_jpeg
+
+        made = self._paint(reshape(self._picture(), THUMBNAIL))
+        return encode_jpeg(Frame(made, 0, 0.0), 80)
+
+    def end_line(self) -> None:
+        """End the line that is written over, if there is one."""
+        if not self._as_json and sys.stderr.isatty():
+            sys.stderr.write("\n")
+
+    def write(self, **values: object) -> None:
+        """Write a JSON object."""
+        sys.stdout.write(json.dumps(values) + "\n")
+        sys.stdout.flush()
+
+    def _picture(self) -> Pixels:
+        from obs_stylizer.training.pictures import read_picture
+        from obs_stylizer.training.quick_learning import bundled_photographs
+
+        if self._preview is not None:
+            with contextlib.suppress(TrainingError):
+                return read_picture(self._preview)
+        return bundled_photographs()[0]
+
+
+class Orders:
+    """What is told through the input stream: a line ``keep``, or its end, which forgets.
+
+    Args:
+        listen: whether anything is.
+    """
+
+    def __init__(self, *, listen: bool) -> None:
+        self.keep = False
+        self.forget = False
+        if listen:
+            threading.Thread(target=self._listen, name="orders", daemon=True).start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for line in sys.stdin:
+                if line.strip() == "keep":
+                    self.keep = True
+                    return
+        self.forget = True
+
+
+class Sitting:
+    """A time that is given to learning.
+
+    Args:
+        seconds: how long it is meant to last.
+        enough: steps after which most has been learnt.
+        now: gives the time, in seconds.
+    """
+
+    LONGEST: Final = 4
+    """Where a picture on air leaves it little of the processor, it goes on until it has seen
+    enough, for at most this many times as long."""
+
+    def __init__(
+        self, seconds: float, enough: int, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds, self._enough, self._now = seconds, enough, now
+        self._began = now()
+
+    def share(self, steps: int) -> float:
+        """Return how much of the learning is done after so many steps, 0 to 1 and beyond."""
+        gone = self._now() - self._began
+        return max(
+            min(gone / self._seconds, steps / self._enough), gone / (self.LONGEST * self._seconds)
+        )
+
+    def seconds_left(self, share: float) -> float:
+        """Return the seconds that are left, going by how quick it was so far."""
+        gone = self._now() - self._began
+        return gone * (1 - share) / share if 0 < share < 1 else self._seconds * (1 - min(share, 1))
