@@ -37,6 +37,8 @@ ELSEWHERE = {
     "obs-stylizer run --source obs-filter": "installer/test_obs_filter.py::test_",
     "obs-stylizer run --preset my-drawing": "training/test_learn.py::test_",
     "obs-stylizer learn --quick": "training/test_quick_learning.py::test_",
+    "obs-stylizer learn --keyframe": "training/test_keyframe_learning.py::test_",
+    "obs-stylizer run --preset mine": "training/test_keyframe_learning.py::test_",
     "obs-stylizer styles": "training/test_quick_learning.py::test_",
     "python3 -m pip wheel": "installer/test_wheel.py::test_",
     "python3 installer/windows/build.py": "installer/test_windows_setup.py::test_",
