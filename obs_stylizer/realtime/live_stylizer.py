@@ -281,6 +281,7 @@ class LiveStylizer(Stylizer):
         """Begin the picture of the next frame, if that is there and it is known what it needs."""
         if (
             self._fade is None
+            and not self.is_carrying
             and loaded is self._loaded
             and loaded.second is None
             and not self._keys_of(loaded).rests

@@ -16,7 +16,7 @@ from obs_stylizer.styling.loaded_preset import LoadedPreset
 from tests.fakes import motion_scenes as scenes
 from tests.realtime.test_live_stylizer import SIZE, HandGenerator, loaded
 
-CLIP = scenes.panning(6, 40)
+CLIP = scenes.panning(6, 4)
 
 
 class Line:
@@ -124,6 +124,24 @@ def test_a_picture_that_nobody_wants_any_more_is_in_nobodys_way(line: Line) -> N
     line.put(4)
     _, picture = line.shown()
     assert np.array_equal(picture, 255 - CLIP[4])
+
+
+def test_where_pictures_are_carried_no_frame_waits_for_its_own() -> None:
+    generator = HandGenerator()
+    line = Line(loaded(generator), motion=True)
+    begin_ahead(line)
+    line.stylizer._pace.is_too_slow = line.stylizer._carries = True
+    line.stylizer.period = 1e-4
+    # The one that was begun is still waited for.
+    line.put(3)
+    line.shown()
+    generator.gate.clear()
+    for number in (4, 5):
+        line.shown()
+        line.put(number)
+    line.shown()
+    assert line.stylizer.counts.reprojected
+    generator.gate.set()
 
 
 def test_the_newest_frame_is_the_next_one(line: Line) -> None:
