@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,8 @@ _CONTAINERS: Final[dict[str, dict[str, str]]] = {
 }
 _CONTAINERS[".mov"] = _CONTAINERS[".mp4"]
 _CONTAINERS[".webm"] = _CONTAINERS[".mkv"]
+_FORMATS: Final = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov", ".webm": "webm"}
+"""FFmpeg's names."""
 
 _MAX_THREADS: Final = 4
 _KEYFRAME_SECONDS: Final = 2
@@ -71,20 +74,26 @@ class RecordingFile:
         self._i420: Pixels = np.empty((size.height * 3 // 2, size.width), dtype=np.uint8)
         self._reformatter = VideoReformatter()
         self._last_pts: int | None = None
+        is_new = not path.exists()
         try:
-            self._container: OutputContainer = av.open(
-                os.path.abspath(path),  # noqa: PTH100
-                "w",
-                container_options=_CONTAINERS[path.suffix.lower()],
-            )
-        except (av.FFmpegError, OSError) as error:
+            self._disk = _DiskFile(path)
+        except OSError as error:
             raise SinkError(f"cannot write {path}: {error}", "choose another folder") from error
+        suffix = path.suffix.lower()
+        self._container: OutputContainer = av.open(
+            self._disk, "w", format=_FORMATS[suffix], container_options=_CONTAINERS[suffix]
+        )
         try:
             self._stream = self._add_stream(fps)
-            self._container.start_encoding()
+            with self._disk.errors():
+                self._container.start_encoding()
         except (av.FFmpegError, ValueError, OSError) as error:
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
+            with contextlib.suppress(OSError):
+                self._disk.close()
+                if is_new:
+                    path.unlink()
             raise SinkError(
                 f"cannot encode {size} as {self._codec.title}: {error}", "try 1280x720, or H.264"
             ) from error
@@ -109,7 +118,8 @@ class RecordingFile:
         self._last_pts = pts if self._last_pts is None else max(pts, self._last_pts + step)
         frame.pts = self._last_pts
         frame.time_base = _TIME_BASE
-        self._container.mux(self._stream.encode(frame))
+        with self._disk.errors():
+            self._container.mux(self._stream.encode(frame))
 
     def _opaque(self, pixels: Pixels) -> av.VideoFrame:
         cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420, dst=self._i420)
@@ -138,9 +148,14 @@ class RecordingFile:
             OSError: the end could not be written; what was written before can be played.
         """
         try:
-            self._container.mux(self._stream.encode(None))
+            with self._disk.errors():
+                self._container.mux(self._stream.encode(None))
         finally:
-            self._container.close()
+            try:
+                with self._disk.errors():
+                    self._container.close()
+            finally:
+                self._disk.close()
 
     def _add_stream(self, fps: float) -> VideoStream:
         rate = Fraction(fps).limit_denominator(1001)
@@ -162,6 +177,40 @@ class RecordingFile:
             stream.metadata["alpha_mode"] = "1"
         stream.time_base = _TIME_BASE
         return stream
+
+
+class _DiskFile:
+    """What FFmpeg writes through.
+
+    PyAV holds Python's lock while FFmpeg opens a file, writes its head and closes it, and a disk
+    that has to wake up takes seconds for that: the picture would stand still on every camera.
+    Python's own file lets go of the lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("wb", buffering=0)
+        self.seek, self.tell = self._stream.seek, self._stream.tell
+        self.seekable, self.close = self._stream.seekable, self._stream.close
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        """Write all of it."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+        except OSError as error:
+            self._error = error
+            raise
+        return len(data)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what the disk said where FFmpeg only says that writing failed."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise self._error or error from error
 
 
 def dated(path: Path) -> Path:

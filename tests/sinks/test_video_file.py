@@ -334,3 +334,48 @@ def test_after_the_end_every_frame_says_so(
         with pytest.raises(SinkEndedError, match="the disk is full"):
             sink.send(frame(1), repeated=False)
     sink.close()
+
+
+SLOW_DISK = textwrap.dedent(
+    """
+    import os, sys, threading, time
+    import numpy as np
+    from pathlib import Path
+    from obs_stylizer.frames import FrameSize
+    from obs_stylizer.sinks.recording_file import RecordingFile
+
+    path, size = Path(sys.argv[1]), FrameSize(320, 240)
+    os.mkfifo(path)
+
+    def record():
+        file = RecordingFile(path, size, 30)
+        random = np.random.default_rng(0)
+        for number in range(40):
+            file.write(random.integers(0, 255, size.shape, np.uint8), number / 30)
+        file.close()
+
+    thread = threading.Thread(target=record, daemon=True)
+    thread.start()
+    # It waits for somebody who opens the other end, and then for somebody who reads from it.
+    time.sleep(0.5)
+    end = os.open(path, os.O_RDONLY)
+    time.sleep(0.5)
+    read = 0
+    while piece := os.read(end, 1 << 16):
+        read += len(piece)
+    thread.join()
+    print(read)
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe stands for a disk that waits")
+def test_a_disk_that_waits_holds_up_no_other_thread(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SLOW_DISK, str(tmp_path / "show.mkv")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert int(done.stdout) > 100_000
