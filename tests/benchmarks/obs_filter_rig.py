@@ -1,8 +1,8 @@
 """A real OBS whose filter script notes when it drew what, and a real daemon beside it.
 
-Started as real-time processes (``chrt -r 1``) they are shielded from other programs. OBS then also
-goes ahead of the daemon's worker, which never is one: what OBS draws in software here, a GPU would
-draw elsewhere.
+Started as real-time processes (``chrt -r 30``) they are shielded from other programs: the daemon's
+worker, too, which else leaves that class. OBS goes ahead of it: what OBS draws in software here, a
+GPU would draw elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,8 +37,12 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SIZE: Final = FrameSize(640, 360)
 FPS: Final = 30
 BITS: Final = 10
+SETTLE_SECONDS: Final = 8.0
+STALL_SECONDS: Final = 0.015
 STRIP: Final = 16
 """Rows at the top of a clip whose alpha tells the frame's number, a bit in each of BITS cells."""
+HURRIED_NICE: Final = -15
+"""Nice value below which a thread of the worker asked to go ahead of the others."""
 
 # Loads the script with clocks around what it calls, and writes a line for each frame.
 _TIMED_SCRIPT = """
@@ -171,6 +176,11 @@ class Rig:
             if time.monotonic() > until:
                 raise TimeoutError("no styled picture is shown")
 
+    def settle(self) -> None:
+        """Return once it is styled and the daemon has found out what it can do in time."""
+        self.styled_for(0.5)
+        time.sleep(SETTLE_SECONDS)
+
     def show_clip(self, name: str, clip: Path, scene: str = SCENES[0]) -> None:
         """Add a clip that runs for ever to a scene."""
         values = {"local_file": str(clip), "looping": True, "hw_decode": False}
@@ -206,6 +216,9 @@ class DaemonProcess:
         self._stats.unlink(missing_ok=True)
         command = [sys.executable, "-m", "obs_stylizer", "run", "--source", source]
         command += ["--sink", "null", "--size", str(SIZE), "--stats", str(self._stats)]
+        own, real_time = os.sched_getparam(0).sched_priority, os.sched_getscheduler(0) != 0
+        if real_time:
+            command = ["chrt", "-r", str(own - 3), *command]
         self.started = time.monotonic()
         with (folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -216,6 +229,20 @@ class DaemonProcess:
                 stderr=log,
                 start_new_session=True,
             )
+        if real_time:
+            threading.Thread(target=self._shield, args=(own - 3,), daemon=True).start()
+
+    def _shield(self, priority: int) -> None:
+        """Thread: keep the worker's threads real-time ones, and those in a hurry a step above."""
+        while self.process.poll() is None:
+            with suppress(psutil.Error, OSError, ValueError):
+                for thread in Path(f"/proc/{self.worker()}/task").iterdir():
+                    number = int(thread.name)
+                    if os.sched_getscheduler(number) == os.SCHED_OTHER:
+                        hurries = os.getpriority(os.PRIO_PROCESS, number) < HURRIED_NICE
+                        parameter = os.sched_param(priority + hurries)
+                        os.sched_setscheduler(number, os.SCHED_RR, parameter)
+            time.sleep(0.2)
 
     def signal(self, number: int) -> float:
         """Send a signal to all of it; return when that was done."""
@@ -239,6 +266,31 @@ class DaemonProcess:
         """Process number of its worker: the child that has the generator's threads."""
         children = psutil.Process(self.process.pid).children(recursive=True)
         return max(children, key=lambda child: child.memory_info().rss).pid
+
+
+class Stalls:
+    """Notes when a processor was kept from this program for long.
+
+    Linux does so, 50 ms a second, where real-time programs leave no time for others.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[float] = []
+        for processor in os.sched_getaffinity(0):
+            threading.Thread(target=self._look, args=(processor,), daemon=True).start()
+
+    def _look(self, processor: int) -> None:
+        os.sched_setaffinity(0, {processor})
+        while True:
+            before = time.monotonic()
+            time.sleep(0.002)
+            now = time.monotonic()
+            if now - before > STALL_SECONDS:
+                self._found.append(now)
+
+    def excuse(self, drawn: Drawn) -> bool:
+        """Whether a processor stood still in the quarter of a second before a frame."""
+        return any(drawn.at - 0.25 < at < drawn.at + 0.05 for at in list(self._found))
 
 
 @contextmanager
