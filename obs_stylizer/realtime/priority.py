@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import threading
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -24,6 +25,7 @@ milliseconds would make a tick late by as much."""
 
 _NICER: Final = 11
 _INSTEAD_OF_REAL_TIME: Final = -15
+_AUTOGROUP: Final = Path("/proc/self/autogroup")
 _LEAST_NICE: Final = -20
 _WINDOWS_TIME_CRITICAL: Final = 15
 
@@ -77,6 +79,9 @@ def leave_real_time() -> None:
     For the worker, which keeps all cores busy. As a real-time process it would run in turns of a
     tenth of a second with the threads that send the picture and what those wait for, and starve
     the rest of the machine until Linux takes 50 ms of every second away from all of them.
+
+    Where Linux shares the processor among sessions first (autogroup), as desktops do, a nice value
+    counts among the processes of one session only; the session then goes ahead of others as well.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -85,6 +90,7 @@ def leave_real_time() -> None:
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         os.setpriority(os.PRIO_PROCESS, 0, _INSTEAD_OF_REAL_TIME)
+        _AUTOGROUP.write_text(str(_INSTEAD_OF_REAL_TIME), "ascii")
 
 
 def limit_opencv_threads() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,11 +102,40 @@ leave_real_time()
 print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0))
 """
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
     )
     if "PermissionError" in result.stderr:
         pytest.skip("only root may")
     assert result.stdout.strip() == left
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/autogroup").exists(), reason="this system shares nothing among sessions"
+)
+def test_the_session_of_a_real_time_program_goes_ahead_of_others() -> None:
+    program = """
+import os
+from pathlib import Path
+from obs_stylizer.realtime.priority import leave_real_time
+os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+leave_real_time()
+print(Path("/proc/self/autogroup").read_text())
+"""
+    # In a session of its own, so that this one stays as it is.
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    if "PermissionError" in result.stderr:
+        pytest.skip("only root may")
+    assert result.stdout.split()[1:] == ["nice", "-15"]
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (16, 4)])
