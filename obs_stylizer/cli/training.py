@@ -181,9 +181,13 @@ def export(
     if opened.recipe.segmentation is not None:
         from obs_stylizer.training.segmentation import export as of_masks
 
-        of_each = of_masks.export_mask_run(opened, target, held_out, saved_quality(opened))
+        samples = of_masks.calibration_frames(opened.recipe)
+        quality = saved_quality(opened)
+        of_each = of_masks.export_mask_run(opened, target, held_out, samples, quality)
         for size, found in zip(of_masks.PARITY_SIZES, of_each, strict=True):
-            typer.echo(f"{size}: within {found.largest}/255 of torch, mean {found.mean:.4f}")
+            typer.echo(
+                f"{size}: in float within {found.largest}/255 of torch, mean {found.mean:.4f}"
+            )
         typer.echo(f"written: {target} ({target.stat().st_size / 1e6:.2f} MB)")
         return
     parity = export_run(opened, target, held_out, saved_quality(opened))

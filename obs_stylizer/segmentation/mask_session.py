@@ -79,7 +79,7 @@ def open_mask(
         raise ModelError(
             f"person and background cannot be told apart: {error.message}", error.remedy
         ) from error
-    # It has no variants in other number formats; int8 is asked for the sake of large generators.
+    # What is asked for is meant for generators; this one is of eight bits, and has no variants.
     # On one thread, the one that shows the frames: it is due at once, while a generator that has
     # the other cores would be waited for.
     options = replace(options, precision=Precision.AUTO, threads=1)

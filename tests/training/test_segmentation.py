@@ -34,14 +34,10 @@ from obs_stylizer.training.segmentation.evaluation import (
     overlap,
 )
 from obs_stylizer.training.segmentation.export import (
-    NativeMaskNetwork,
+    calibration_frames,
     export_mask_run,
-    in_bytes,
-    store_in_bytes,
-    to_onnx,
     trained_mask_network,
 )
-from obs_stylizer.training.segmentation.network import MaskNetwork
 from obs_stylizer.training.trainer import Trainer
 
 RECIPE = """
@@ -147,11 +143,13 @@ def test_a_run_is_trained_exported_and_evaluated(recipe: Path, tmp_path: Path) -
     assert Trainer(run, torch.device("cpu")).train().finished
     picture = np.random.default_rng(1).integers(0, 256, (60, 90, 3), dtype=np.uint8)
     target = tmp_path / "people.onnx"
-    parity = export_mask_run(run, target, [picture], {"iou_exact": 0.5})
+    frames = calibration_frames(run.recipe)[:8]
+    parity = export_mask_run(run, target, [picture], frames, {"iou_exact": 0.5})
     assert max(found.largest for found in parity) <= 1
     assert target.stat().st_size <= 600_000
     model = load_mask_model(target)
     assert model.opset == 17
+    assert model.spec.precision == "int8"
     assert model.spec.size_multiple == 16
     assert model.spec.recipe_hash == run.recipe.digest
     assert is_mask_recipe(target)
@@ -164,7 +162,8 @@ def test_a_run_is_trained_exported_and_evaluated(recipe: Path, tmp_path: Path) -
     masker = trainer.objective.generators["masker"].eval()
     frame = torch.from_numpy(picture[None, :48, :80]).permute(0, 3, 1, 2) / 255
     wanted = trained_mask_network(run).network(frame)
-    assert torch.allclose(masker(frame), wanted, atol=1e-3)
+    # Weights of seven bits are all that the file has.
+    assert (masker(frame) - wanted).abs().mean() < 0.1
     page, figures = evaluate_mask(target, tmp_path / "report", [], 2, 2)
     assert page.is_file()
     assert 0 <= figures["iou_exact"] <= 1
@@ -228,19 +227,6 @@ def test_clothes_change_and_the_face_does_not() -> None:
     dressed = redressed(picture, np.random.default_rng(1), 50, 10)
     assert np.array_equal(dressed[:40], picture[:40])
     assert not np.array_equal(dressed[60:], picture[60:])
-
-
-def test_weights_are_stored_in_eight_bits_and_multiplied_out() -> None:
-    torch.manual_seed(0)
-    native = NativeMaskNetwork(MaskNetwork())
-    model = to_onnx(native)
-    store_in_bytes(model)
-    stored = [entry for entry in model.graph.initializer if entry.data_type == TensorProto.INT8]
-    assert len(stored) > 10
-    weight = native.network.stem[0].weight
-    values, scales = in_bytes(weight.numpy(), 0)
-    assert np.allclose(values * scales, weight.numpy(), atol=1e-6)
-    assert scales.shape == (weight.shape[0], 1, 1, 1)
 
 
 def test_overlap_and_edges() -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from obs_stylizer.errors import TrainingError
-from obs_stylizer.training.segmentation.export import BYTES, SCALES
 from obs_stylizer.training.segmentation.network import ConvNormReLU, MaskNetwork
 
 _PREFIX = "network."
@@ -40,7 +40,7 @@ def state_of(path: Path, network: MaskNetwork, frames: Tensor) -> dict[str, Tens
     """
     made = copy.deepcopy(network).eval().requires_grad_(False)
     weights, biases = _read(path)
-    norms = []
+    norms: list[nn.BatchNorm2d] = []
     for name, module in made.named_modules():
         if not isinstance(module, nn.Conv2d):
             continue
@@ -85,9 +85,6 @@ def _normalise(network: MaskNetwork, norms: list[nn.BatchNorm2d], frames: Tensor
 
 def _take(path: Path, name: str, into: Tensor, stored: NDArray[Any] | None) -> None:
     values = None if stored is None else torch.from_numpy(stored.copy()).float()
-    if values is not None and values.ndim == 4 and values.shape != into.shape:
-        # An enlarging convolution says the same four times.
-        values = values[:, :, :1, :1].transpose(0, 1)
     if values is None or values.shape != into.shape:
         found = "nothing" if values is None else tuple(values.shape)
         raise TrainingError(
@@ -105,15 +102,31 @@ def _read(path: Path) -> tuple[Arrays, Arrays]:
     stored = {entry.name: onnx.numpy_helper.to_array(entry) for entry in model.graph.initializer}
     weights: Arrays = {}
     biases: Arrays = {}
+    scaled = {
+        node.output[0]: _multiplied_out(node, *(stored[name] for name in node.input[:2]))
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and all(name in stored for name in node.input)
+    }
     for node in model.graph.node:
-        if node.op_type not in ("Conv", "ConvTranspose"):
+        if node.op_type not in ("Conv", "ConvTranspose") or node.input[1] not in scaled:
             continue
-        full = node.input[1]
-        name = full.removeprefix(_PREFIX).removesuffix(".weight")
-        if full in stored:
-            weights[name] = stored[full]
-        elif full + BYTES in stored:
-            weights[name] = stored[full + BYTES] * stored[full + SCALES]
-        if len(node.input) > 2 and node.input[2] in stored:
-            biases[name] = stored[node.input[2]]
+        name = node.input[1].removeprefix(_PREFIX).partition(".weight")[0]
+        weights[name] = scaled[node.input[1]]
+        if node.op_type == "ConvTranspose":
+            # An enlarging convolution says the same four times.
+            weights[name] = weights[name][:, :, :1, :1].transpose(1, 0, 2, 3)
+        if len(node.input) > 2 and node.input[2] in scaled:
+            biases[name] = scaled[node.input[2]]
     return weights, biases
+
+
+def _multiplied_out(
+    node: onnx.NodeProto, values: NDArray[Any], scales: NDArray[Any]
+) -> NDArray[Any]:
+    """Return what is stored in eight bits, or a bias in 32, as float; its zero is at 0."""
+    if scales.ndim and values.ndim:
+        axis = next((entry.i for entry in node.attribute if entry.name == "axis"), 1)
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        scales = scales.reshape(shape)
+    return np.asarray(values * scales, np.float32)
