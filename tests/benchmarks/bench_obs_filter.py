@@ -87,10 +87,10 @@ def row_latency(bench: Rig) -> None:
                 noted, skipped, drawn = bench.watch(SECONDS)
                 latency = dict(sorted(Counter(frame.latency for frame in noted).items()))
                 late = [frame for frame in noted if not 0 <= frame.latency <= 2]
-                excused = sum(map(stalls.excuse, late))
+                after_stalls = sum(map(stalls.is_after_one, late))
                 print(
                     f"a clip, {described(daemon)}; in the script {milliseconds(noted)}; "
-                    f"latency (-1: plain) {latency}; {excused} of those above 2 after a processor "
+                    f"latency (-1: plain) {latency}; {after_stalls} of those above 2 after a processor "
                     f"stood still; {skipped} of {drawn} frames skipped",
                     flush=True,
                 )

@@ -288,7 +288,7 @@ class Stalls:
             if now - before > STALL_SECONDS:
                 self._found.append(now)
 
-    def excuse(self, drawn: Drawn) -> bool:
+    def is_after_one(self, drawn: Drawn) -> bool:
         """Whether a processor stood still in the quarter of a second before a frame."""
         return any(drawn.at - 0.25 < at < drawn.at + 0.05 for at in list(self._found))
 
