@@ -90,8 +90,8 @@ def row_latency(bench: Rig) -> None:
                 after_stalls = sum(map(stalls.is_after_one, late))
                 print(
                     f"a clip, {described(daemon)}; in the script {milliseconds(noted)}; "
-                    f"latency (-1: plain) {latency}; {after_stalls} of those above 2 after a processor "
-                    f"stood still; {skipped} of {drawn} frames skipped",
+                    f"latency (-1: plain) {latency}; {after_stalls} of those above 2 after a "
+                    f"processor stood still; {skipped} of {drawn} frames skipped",
                     flush=True,
                 )
 
