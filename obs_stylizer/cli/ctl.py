@@ -93,9 +93,10 @@ def _run(arguments: Sequence[str]) -> int:
         raise UsageError(f"--timeout {options.timeout:g}", "give a number of seconds above 0")
     # A word that does not exist needs no daemon to be told.
     message = message_from_words(options.words) if options.words else {}
-    if message.get("command") == "learn" and "picture" in message:
+    if message.get("command") in ("learn", "learn-keyframe"):
         # The daemon was started in another folder.
-        message["picture"] = str(Path(message["picture"]).expanduser().absolute())
+        for key in {"picture", "frame", "painted"} & message.keys():
+            message[key] = str(Path(message[key]).expanduser().absolute())
     daemon = find_daemon(options.address, options.token, options.timeout)
     if message:
         try:

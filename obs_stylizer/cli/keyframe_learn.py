@@ -83,7 +83,9 @@ def learn_keyframes(
         watch: go on until told to end, and learn each painting again when it is saved.
         more: go on from the generator of that name.
         preview: a picture to show the painting on as it is learnt; None for the first frame.
-        as_json: as for :func:`~obs_stylizer.cli.quick_learn.learn_quickly`.
+        as_json: report on the output stream, a JSON object a line, and take a line ``keep`` or
+            ``forget`` on the input stream for the end; the input stream's end keeps what was
+            exported, and no more.
         threads: of the processor; 0 for torch's own choice.
 
     Raises:
@@ -120,6 +122,7 @@ def learn_keyframes(
         typer.echo("kept as far as it was learnt", err=True)
     if orders.forget:
         place.forget()
+    if orders.forget or orders.gone:
         return
     session.export()
     report.end_line()
@@ -211,7 +214,7 @@ class _Session:
 
     def run(self, orders: Orders, sitting: Sitting, *, watch: bool, seconds: float) -> None:
         """Learn until the time is over, or, where files are watched, until told to end."""
-        while not (orders.keep or orders.forget):
+        while not (orders.keep or orders.forget or orders.gone):
             if watch and self._saved_again():
                 sitting = Sitting(max(1.0, seconds * _AGAIN), round(_ENOUGH_STEPS * _AGAIN))
                 self._first_step = self._learner.progress.step

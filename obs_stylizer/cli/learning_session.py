@@ -96,25 +96,31 @@ class LearningReport:
 
 
 class Orders:
-    """What is told through the input stream: a line ``keep``, or its end, which forgets.
+    """What is told through the input stream.
 
     Args:
         listen: whether anything is.
+
+    Attributes:
+        keep: a line ``keep``: take what was learnt as it is.
+        forget: a line ``forget``: keep nothing.
+        gone: the stream has ended, and with it who listens.
     """
 
     def __init__(self, *, listen: bool) -> None:
         self.keep = False
         self.forget = False
+        self.gone = False
         if listen:
             threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             for line in sys.stdin:
-                if line.strip() == "keep":
-                    self.keep = True
+                if line.strip() in ("keep", "forget"):
+                    setattr(self, line.strip(), True)
                     return
-        self.forget = True
+        self.gone = True
 
 
 class Sitting:

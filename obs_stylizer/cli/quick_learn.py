@@ -85,7 +85,7 @@ def learn_quickly(
     _show(report, learner.progress, 0.0, seconds)
     try:
         while not orders.keep:
-            if orders.forget:
+            if orders.forget or orders.gone:
                 return
             share = sitting.share(learner.progress.step)
             if share >= 1:

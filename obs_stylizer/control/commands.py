@@ -149,6 +149,16 @@ class LearnStyle:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnKeyframe:
+    """Learn what was painted on a frame, go over to it, and learn each save of the painting."""
+
+    frame: str
+    painted: str
+    name: str = ""
+    seconds: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
 class LearnMore:
     """Go on with the style that was learnt last."""
 
@@ -201,6 +211,7 @@ Command = (
     | Record
     | TakeSnapshot
     | LearnStyle
+    | LearnKeyframe
     | LearnMore
     | KeepLearnt
     | ForgetLearnt

@@ -236,6 +236,7 @@ class Controller:
                 self._recordings.snapshot(future)
             case (
                 commands.LearnStyle()
+                | commands.LearnKeyframe()
                 | commands.LearnMore()
                 | commands.KeepLearnt()
                 | commands.ForgetLearnt()
@@ -256,6 +257,7 @@ class Controller:
     def _learn(
         self,
         command: commands.LearnStyle
+        | commands.LearnKeyframe
         | commands.LearnMore
         | commands.KeepLearnt
         | commands.ForgetLearnt,
@@ -265,6 +267,9 @@ class Controller:
         match command:
             case commands.LearnStyle(picture, name, seconds):
                 style, does = self._learning.learn(picture, name, seconds), "learning"
+            case commands.LearnKeyframe(frame, painted, name, seconds):
+                style = self._learning.learn_keyframe(frame, painted, name, seconds)
+                does = "learning"
             case commands.LearnMore(seconds):
                 style, does = self._learning.more(seconds), "learning more of"
             case commands.KeepLearnt():
@@ -274,9 +279,10 @@ class Controller:
         return Answer(f"{does} {style}", {"style": style})
 
     def _take_learning(self, event: events.StyleLearning) -> None:
-        """Show the style once it is learnt."""
+        """Show the style once it is learnt, or what there is of a painting that is watched."""
+        shown = self.on_air.learning.get("exports", 0)
         self._state.change(learning=event.progress)
-        if event.progress["state"] == "learnt":
+        if event.progress["state"] == "learnt" or event.progress.get("exports", 0) > shown == 0:
             self._follow_files()
             try:
                 name = str(event.progress["name"])

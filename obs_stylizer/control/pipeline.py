@@ -41,6 +41,9 @@ class StyleLearning(Protocol):
     def learn(self, picture: str, name: str, seconds: float) -> str:
         """Begin to learn the style of a picture; returns its name."""
 
+    def learn_keyframe(self, frame: str, painted: str, name: str, seconds: float) -> str:
+        """Begin to learn what was painted on a frame; returns its name."""
+
     def more(self, seconds: float) -> str:
         """Go on with the style learnt last; returns its name."""
 

@@ -69,6 +69,11 @@ WORDS: Final[Mapping[str, Word]] = {
     "learn": Word(
         commands.LearnStyle, "learn /home/me/drawing.jpg", "learn the style of a picture"
     ),
+    "learn-keyframe": Word(
+        commands.LearnKeyframe,
+        "learn-keyframe /home/me/frame.png /home/me/painted.png",
+        "learn what was painted on a frame, and each save of it",
+    ),
     "learn-more": Word(commands.LearnMore, "learn-more 60", "go on with the style learnt last"),
     "learn-keep": Word(commands.KeepLearnt, "learn-keep", "take the style as it is learnt so far"),
     "learn-forget": Word(commands.ForgetLearnt, "learn-forget", "stop learning, keep nothing"),

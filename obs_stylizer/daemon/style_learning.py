@@ -1,8 +1,8 @@
 """Learning a style while on air: in a process of its own, which gets what is left of the processor.
 
-The process is ``obs-stylizer learn --quick --json``. It keeps what it learnt by itself, as a style
-pack and a preset; the controller then goes over to it. Where the daemon ends or dies, the process
-sees its input end and leaves nothing behind.
+The process is ``obs-stylizer learn --quick --json``, or ``learn --keyframe --watch --json``. It
+keeps what it learnt by itself, with a preset, and the controller goes over to it. Where the daemon
+ends or dies, the process sees its input end, and leaves nothing but what was shown already.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -36,6 +36,11 @@ _JOIN_SECONDS: Final = 3.0
 _MAX_LINE: Final = 200_000
 _MAX_ERROR: Final = 4_000
 _LONGEST: Final = 3600.0
+_KNOWN: Final = (
+    *("share", "seconds_left", "samples", "style_ratio", "content_kept"),
+    *("difference", "exports", "trouble"),
+)
+"""What is passed on of what the process reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class _Subject:
     picture: Path
     name: str
     more: bool = False
+    frame: Path | None = None
+    """What the picture was painted on; None where it is learnt for its style."""
 
 
 class StyleLearner:
@@ -87,16 +94,29 @@ class StyleLearner:
         Raises:
             UsageError: another is being learnt, there is no such file, or it gives no name.
         """
-        path = Path(picture).expanduser()
-        if not path.is_file():
-            raise UsageError(f"there is no picture {path}", "give the full path of its file")
-        word = "-".join(re.findall(r"[a-z0-9]+", (name or path.stem).lower()))[:60].strip("-")
-        if not word:
-            raise UsageError(
-                f"“{name or path.stem}” gives no name", "name it with letters from a to z or digits"
-            )
-        word = free_name(word)
-        self._begin(_Subject(path.absolute(), word), seconds)
+        path = _file(picture)
+        word = _free_name(name or path.stem)
+        self._begin(_Subject(path, word), seconds)
+        return word
+
+    def learn_keyframe(self, frame: str, painted: str, name: str, seconds: float) -> str:
+        """Begin to learn what was painted on a frame, and each save of it, until told to end.
+
+        Args:
+            frame: path of the frame.
+            painted: path of the painting, of the same size.
+            name: of the preset; as for :meth:`learn`.
+            seconds: how long to learn it the first time.
+
+        Returns:
+            The name of the preset.
+
+        Raises:
+            UsageError: as :meth:`learn`.
+        """
+        path = _file(painted)
+        word = _free_name(name or path.stem)
+        self._begin(_Subject(path, word, frame=_file(frame)), seconds)
         return word
 
     def more(self, seconds: float) -> str:
@@ -108,7 +128,7 @@ class StyleLearner:
         last = self._last
         if last is None:
             raise UsageError("no style was learnt yet", "learn one: learn PICTURE")
-        self._begin(_Subject(last.picture, last.name, more=True), seconds)
+        self._begin(replace(last, more=True), seconds)
         return last.name
 
     def keep(self) -> str:
@@ -140,6 +160,13 @@ class StyleLearner:
                     "no style is being learnt", "remove one: obs-stylizer styles remove NAME"
                 )
             self._forgotten = True
+            if last.frame is not None:
+                # What is on air of it already is to go as well.
+                with contextlib.suppress(OSError, ValueError):
+                    assert process.stdin is not None
+                    process.stdin.write("forget\n")
+                    process.stdin.flush()
+                return last.name
         process.kill()
         return last.name
 
@@ -187,7 +214,10 @@ class StyleLearner:
         """Run the process; return how it ended."""
         folder = learning_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        arguments = ["learn", "--quick", str(subject.picture), "--name", subject.name, "--json"]
+        what = ["--quick", str(subject.picture)]
+        if subject.frame is not None:
+            what = ["--keyframe", f"{subject.frame}={subject.picture}", "--watch"]
+        arguments = ["learn", *what, "--name", subject.name, "--json"]
         arguments += ["--seconds", f"{seconds:g}", "--preview", str(folder / PREVIEW)]
         arguments += ["--more"] if subject.more else []
         self._save_preview(folder)
@@ -236,8 +266,7 @@ class StyleLearner:
                 continue
             if thumbnail:
                 _replace(folder / THUMBNAIL, thumbnail)
-            known = ("share", "seconds_left", "style_ratio", "content_kept", "samples")
-            state.update({key: said[key] for key in known if key in said})
+            state.update({key: said[key] for key in _KNOWN if key in said})
             self._tell(StyleLearning({**state, "state": "learning"}))
             self._save_preview(folder)
         return learnt
@@ -253,6 +282,20 @@ class StyleLearner:
             part.replace(folder / PREVIEW)
         except (UsageError, OSError) as error:
             log.debug("no live picture for the thumbnail: %s", error)
+
+
+def _file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no picture {path}", "give the full path of its file")
+    return path.absolute()
+
+
+def _free_name(text: str) -> str:
+    word = "-".join(re.findall(r"[a-z0-9]+", text.lower()))[:60].strip("-")
+    if not word:
+        raise UsageError(f"“{text}” gives no name", "name it with letters from a to z or digits")
+    return free_name(word)
 
 
 def _lines(stream: IO[str]) -> Any:

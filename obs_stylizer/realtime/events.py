@@ -129,7 +129,8 @@ class StyleLearning:
     """How far learning a style is: plain JSON values.
 
     ``name``; ``state``, one of learning, learnt, failed, forgotten; ``share`` of the time, 0 to 1;
-    ``seconds_left``; ``style_ratio`` and ``content_kept`` so far; ``trouble`` where it failed.
+    ``seconds_left``; ``style_ratio`` and ``content_kept`` so far, or of a painted frame the
+    ``difference`` and how many ``exports`` there are; ``trouble`` where something failed.
     """
 
     progress: Mapping[str, Any]

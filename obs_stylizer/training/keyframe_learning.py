@@ -48,18 +48,18 @@ START: Final = "restore"
 
 _DISCRIMINATOR: Final = DiscriminatorRecipe(channels=(24, 48))
 _FEATURES: Final = ("conv1_2", "conv2_2")
-_CROP: Final = 128
-_BATCH: Final = 4
-_MARGIN: Final = 16
+_CROP: Final = 160
+_BATCH: Final = 2
+_MARGIN: Final = 12
 """Pixels at each side of a crop that no loss sees: the generator takes its border for a frame's."""
 _LEARNING_RATE: Final = 1.5e-3
 _LAST_RATE: Final = 0.02
 _WARM_UP: Final = 20
 _STRUCTURE: Final = 0.1
 _PERCEPTUAL: Final = 0.05
-_PERCEPTUAL_EVERY: Final = 4
-_ADVERSARIAL: Final = 2e-3
-_ADVERSARIAL_EVERY: Final = 2
+_PERCEPTUAL_EVERY: Final = 8
+_ADVERSARIAL: Final = 1e-3
+_ADVERSARIAL_EVERY: Final = 6
 _AVERAGED: Final = 0.995
 _SMOOTHED: Final = 0.02
 
@@ -152,7 +152,7 @@ class KeyframeLearner:
             made = self._painter(seen.contiguous(memory_format=torch.channels_last))
         made, painted = _inner(made.float()), _inner(painted)
         difference = (made - painted).abs().mean()
-        loss = difference + _STRUCTURE * (1 - ssim(made, painted).float().mean())
+        loss = difference + _STRUCTURE * (1 - ssim(made, painted, torch.float32).mean())
         if number % _PERCEPTUAL_EVERY == 0:
             loss = loss + _PERCEPTUAL_EVERY * _PERCEPTUAL * self._perceptual(made, painted)
         if number % _ADVERSARIAL_EVERY == 0:
@@ -211,7 +211,7 @@ class KeyframeLearner:
             return generator_loss("hinge", self._judge(made)[0])
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return crops of frames and of what was painted on them, float (B, 3, 128, 128)."""
+        """Return crops of frames and of what was painted on them, float (B, 3, 160, 160)."""
         random = self._random
         crops = [
             _crop(self._pairs[int(random.integers(len(self._pairs)))], random)

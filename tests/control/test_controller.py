@@ -561,6 +561,10 @@ class Learning:
         self.asked.append((picture, name, seconds))
         return "fresh"
 
+    def learn_keyframe(self, frame: str, painted: str, name: str, seconds: float) -> str:
+        self.asked.append((frame, painted, name, seconds))
+        return "fresh"
+
     def more(self, seconds: float) -> str:
         self.asked.append((seconds,))
         return "fresh"
@@ -608,5 +612,16 @@ def test_a_style_that_was_learnt_goes_on_air(
         assert told[0].text == "learnt the style fresh"
         with pytest.raises(UsageError, match="no style is being learnt"):
             controller.send(commands.ForgetLearnt()).result(5)
+
+        # A painted frame is shown as soon as there is something, and then follows its file.
+        asked = commands.LearnKeyframe("a.png", "b.png", "fresh", 9)
+        assert controller.send(asked).result(5).details == {"style": "fresh"}
+        assert learning.asked[-1] == ("a.png", "b.png", "fresh", 9)
+        before = sum(isinstance(r, requests.ShowPreset) for r in pipeline.requests)
+        for exports in (0, 0, 1, 1, 2):
+            controller.tell(events.StyleLearning({**progress, "exports": exports}))
+            controller.send(commands.GetStatus()).result(5)
+        shown = [r for r in pipeline.requests if isinstance(r, requests.ShowPreset)]
+        assert len(shown) == before + 1
     finally:
         controller.stop()

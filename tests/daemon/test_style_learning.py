@@ -35,6 +35,14 @@ sys.exit(1)
 """
 
 
+PAINTS = """
+import json, sys
+print(json.dumps({"state": "learning", "exports": 1, "trouble": " ".join(sys.argv[1:]),
+    "style_ratio": 0}), flush=True)
+assert sys.stdin.readline().strip() == "forget"
+"""
+
+
 class Heard:
     """What was told of learning."""
 
@@ -137,6 +145,22 @@ def test_it_is_forgotten(
     learner.learn(str(picture), "blue mood", 5)
     heard.wait(is_at_work)
     assert learner.forget() == "blue-mood"
+    assert heard.wait(has_ended)["state"] == "forgotten"
+
+
+def test_a_painted_frame_is_watched_and_forgotten_by_who_learns_it(
+    learner_of: Callable[[str], StyleLearner], heard: Heard, picture: Path
+) -> None:
+    frame = picture.with_name("frame.png")
+    learner = learner_of(PAINTS)
+    with pytest.raises(UsageError, match="there is no picture"):
+        learner.learn_keyframe(str(frame), str(picture), "", 5)
+    frame.write_bytes(b"a picture")
+    assert learner.learn_keyframe(str(frame), str(picture), "", 5) == "my-drawing"
+    said = heard.wait(is_at_work)
+    assert said["exports"] == 1
+    assert f"learn --keyframe {frame}={picture} --watch --name my-drawing" in said["trouble"]
+    assert learner.forget() == "my-drawing"
     assert heard.wait(has_ended)["state"] == "forgotten"
 
 

@@ -183,11 +183,16 @@ def test_each_save_is_learnt_and_exported_again(
     assert "there is a generator poster already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("order", ["forget", "gone"])
 def test_a_learning_that_is_given_up_leaves_nothing(
-    frame: Path, painted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    frame: Path,
+    painted: Path,
+    order: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     orders = learning_session.Orders(listen=False)
-    orders.forget = True
+    setattr(orders, order, True)
     monkeypatch.setattr(keyframe_learn, "Orders", lambda listen: orders)
     assert run_command_line(["learn", "--keyframe", f"{frame}={painted}", "--json"]) == 0
     assert '"learnt"' not in capsys.readouterr().out

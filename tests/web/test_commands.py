@@ -253,6 +253,7 @@ NEED_THE_TOKEN = [
     ("GET", "/do/next", None),
     ("POST", "/api/learn", {"picture": "/etc/passwd"}),
     ("POST", "/api/learn-picture?name=a", {}),
+    ("POST", "/api/learn-keyframe", {"frame": "/a.png", "painted": "/b.png"}),
     ("POST", "/api/learn-forget", {}),
     ("POST", "/api/styles", {}),
     ("GET", "/api/learning/thumbnail.jpg", None),

@@ -68,8 +68,9 @@ export function showLearning(learning) {
   byId("learn-use").hidden = byId("learn-forget").hidden = !isOn;
   byId("learn-more").hidden = !wasLearnt;
   const name = learning.name ? title(learning.name) : "";
-  const left = `${Math.ceil(learning.seconds_left || 0)} s left`;
-  byId("learn-text").textContent = isOn ? `${name}: ${left}`
+  const waits = learning.share >= 1 && learning.exports;
+  const left = waits ? "on air; each save of the painting is learnt" : `${Math.ceil(learning.seconds_left || 0)} s left`;
+  byId("learn-text").textContent = isOn ? `${name}: ${learning.trouble || left}`
     : wasLearnt ? `${name} is learnt, and among the presets.`
       : learning.state === "failed" ? `${name} was not learnt: ${learning.trouble}.` : "";
   byId("learn-brief").textContent = isOn ? `${name}, ${left}` : "";
