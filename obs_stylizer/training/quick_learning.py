@@ -68,13 +68,12 @@ _LEARNING_RATE: Final = 0.05
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
-_BOLDNESS: Final = (0.3, 8.0)
-_BOLDNESS_GAIN: Final = 0.6
-_CONTENT_KEPT: Final = 0.48
+_BOLDNESS: Final = (0.5, 2.0)
+_BOLDNESS_GAIN: Final = 0.3
+_CONTENT_KEPT: Final = 0.56
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
-_MEASURED_EVERY: Final = 3
-_SMOOTHED: Final = 0.15
+_SMOOTHED: Final = 0.1
 _AVERAGED: Final = 0.9
 _FLAT: Final = 2.0
 _SMALLER: Final = "make it smaller: 1000 pixels a side are plenty"
@@ -91,8 +90,8 @@ class Progress:
         step: samples seen.
         style_ratio: distance of the made pictures' broad features from the style's, as a share of
             the photographs': 1 no style at all, 0 the style's own. Over the last samples.
-        content_kept: cosine of the mean-removed features (VGG-16 conv3_1) of made pictures and
-            photographs, over the last samples.
+        content_kept: cosine of the mean-removed features (VGG-16 conv3_1, of a part of each) of
+            made pictures and photographs, over the last samples.
     """
 
     step: int
@@ -108,6 +107,7 @@ class _Photograph:
     content: Tensor
     emphasis: Tensor
     place: int
+    kept: Tensor
     distances: Tensor
 
 
@@ -180,12 +180,11 @@ class QuickLearner:
             share: how much of the time that is meant for learning has gone, 0 to 1.
         """
         number = self._progress.step
-        measured = number % _MEASURED_EVERY == 0
         rate = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * min(1.0, share))) / 2
         for group in self._optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * rate * min(1.0, (number + 1) / 5)
         photograph = self._photograph(number % len(self._crops))
-        loss, ratio, made = self._losses(photograph)
+        loss, ratio, kept = self._losses(photograph)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         trained = [self._parameters[name] for name in self._names()]
@@ -194,15 +193,16 @@ class QuickLearner:
         self._average = self._average + (1 - min(_AVERAGED, number / 10)) * (
             self._current() - self._average
         )
+        new = 1.0 if number == 0 else max(_SMOOTHED, 1 / (number + 1))
         before = self._progress
-        new = max(_SMOOTHED, 1 / (number + 1))
-        kept = before.content_kept
-        if measured:
-            new_kept = max(2 * _SMOOTHED, 1 / (number // _MEASURED_EVERY + 1))
-            kept += new_kept * (self._kept(made, photograph) - kept)
-            self._trade(kept - _CONTENT_KEPT)
-        ratio = before.style_ratio + new * (ratio - before.style_ratio)
-        self._progress = Progress(number + 1, ratio, kept)
+        self._progress = Progress(
+            number + 1,
+            before.style_ratio + new * (ratio - before.style_ratio),
+            before.content_kept + new * (kept - before.content_kept),
+        )
+        excess = self._progress.content_kept - _CONTENT_KEPT
+        low, high = _BOLDNESS
+        self._boldness = min(high, max(low, self._boldness * math.exp(_BOLDNESS_GAIN * excess)))
         return self._progress
 
     @torch.no_grad()
@@ -214,22 +214,8 @@ class QuickLearner:
         self._take(trained)
         return to_pixels(made)
 
-    def _trade(self, excess: float) -> None:
-        """Let style count for more where more is kept of the photographs than need be."""
-        low, high = _BOLDNESS
-        changed = self._boldness * math.exp(_BOLDNESS_GAIN * _MEASURED_EVERY * excess)
-        self._boldness = min(high, max(low, changed))
-
-    @torch.no_grad()
-    def _kept(self, made: Tensor, photograph: _Photograph) -> float:
-        """Return how much of the photograph is kept in what was made of it."""
-        with self._precision.autocast():
-            found = self._features(made.detach(), [_KEPT])[_KEPT]
-            wanted = self._features(_inner(photograph.pixels), [_KEPT])[_KEPT]
-        return float(content_similarity(found, wanted))
-
-    def _losses(self, photograph: _Photograph) -> tuple[Tensor, float, Tensor]:
-        """Return the loss, the style ratio, and what was made of the inner photograph."""
+    def _losses(self, photograph: _Photograph) -> tuple[Tensor, float, float]:
+        """Return the loss, the style ratio and the content that is kept."""
         with self._precision.autocast():
             made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
             made = _inner(made)
@@ -242,7 +228,8 @@ class QuickLearner:
         loss = loss + _TONE * tone_distance(made, _inner(photograph.pixels)).sum()
         loss = loss + _VARIATION * total_variation(made)
         ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
-        return loss, ratio, made
+        kept = float(content_similarity(fine[_KEPT].detach(), photograph.kept))
+        return loss, ratio, kept
 
     def _distances(
         self, found: dict[str, Tensor], layers: dict[str, float], fine: bool = False
@@ -279,10 +266,12 @@ class QuickLearner:
             crop = int(self._random.integers(2**31))
             with self._precision.autocast():
                 found = self._features(small, {*_BROAD, _CONTENT})
+                part = self._features(cut(seen, _FINE_CROP, [crop]), [_KEPT])
             content = found[_CONTENT].float()
             mask = F.adaptive_avg_pool2d(skin_mask(small), content.shape[-2:])
             distances = self._distances(found, _BROAD).clamp_min(1e-6)
-            known = _Photograph(pixels, content, 1 + mask, crop, distances)
+            kept = part[_KEPT].float()
+            known = _Photograph(pixels, content, 1 + mask, crop, kept, distances)
             self._known[place] = known
         return known
 
