@@ -30,7 +30,6 @@ from obs_stylizer.training.generators import PictureGenerator, build_generator
 from obs_stylizer.training.image_metrics import ssim
 from obs_stylizer.training.keyframes import Keyframe
 from obs_stylizer.training.losses.adversarial import discriminator_loss, generator_loss
-from obs_stylizer.training.muon import Muon
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.optimization import MovingAverage, Precision
 from obs_stylizer.training.quick_learning import bundled_features
@@ -48,18 +47,18 @@ START: Final = "restore"
 
 _DISCRIMINATOR: Final = DiscriminatorRecipe(channels=(24, 48))
 _FEATURES: Final = ("conv1_2", "conv2_2")
-_CROP: Final = 160
-_BATCH: Final = 2
-_MARGIN: Final = 12
+_CROP: Final = 128
+_BATCH: Final = 4
+_MARGIN: Final = 16
 """Pixels at each side of a crop that no loss sees: the generator takes its border for a frame's."""
 _LEARNING_RATE: Final = 1.5e-3
 _LAST_RATE: Final = 0.02
 _WARM_UP: Final = 20
-_STRUCTURE: Final = 0.1
-_PERCEPTUAL: Final = 0.05
+_STRUCTURE: Final = 0.03
+_PERCEPTUAL: Final = 0.02
 _PERCEPTUAL_EVERY: Final = 8
-_ADVERSARIAL: Final = 1e-3
-_ADVERSARIAL_EVERY: Final = 6
+_ADVERSARIAL: Final = 5e-4
+_ADVERSARIAL_EVERY: Final = 8
 _AVERAGED: Final = 0.995
 _SMOOTHED: Final = 0.02
 
@@ -115,7 +114,7 @@ class KeyframeLearner:
         self._networks = nn.ModuleDict({"painter": generator})
         self._networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = MovingAverage(self._networks, _AVERAGED)
-        self._optimizer = Muon(self._networks.parameters(), _LEARNING_RATE)
+        self._optimizer = torch.optim.Adam(self._networks.parameters(), betas=(0.9, 0.99))
         self._judge = build_discriminator(_DISCRIMINATOR)
         self._judge_optimizer = torch.optim.Adam(
             self._judge.parameters(), lr=4e-4, betas=(0.5, 0.99)
@@ -211,7 +210,7 @@ class KeyframeLearner:
             return generator_loss("hinge", self._judge(made)[0])
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """Return crops of frames and of what was painted on them, float (B, 3, 160, 160)."""
+        """Return crops of frames and of what was painted on them, float (B, 3, 128, 128)."""
         random = self._random
         crops = [
             _crop(self._pairs[int(random.integers(len(self._pairs)))], random)
