@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from obs_stylizer.frames import FrameSize, Pixels, size_of
 from obs_stylizer.motion.carrying import Carrier, joined
-from obs_stylizer.motion.flow import Field, Motion, Share, alike, explained, grid
+from obs_stylizer.motion.flow import Field, Motion, Share, alike, explained, grid, shrunk
 
 _HOLES_FROM: Final = 0.002
 """Share of a frame below which holes are left to what is carried into them."""
 _SHARPEN: Final = 0.15
 _REACH: Final = (15, 15)
-"""Window, in pixels of half the small frames, from which a hole takes its shade."""
+"""Window, in pixels of the small frames, from which a hole takes its shade."""
 
 
 @dataclass(slots=True)
@@ -156,24 +156,15 @@ class Reprojector:
 
     def _filling(self, key: _Key, carried: Pixels, frame: Pixels, seen: Share) -> Pixels:
         """Return the frame in the colours of the style, at the size of ``carried``."""
-        small = (frame.shape[1], frame.shape[0])
-        half = (small[0] // 2, small[1] // 2)
+        size = size_of(frame)
         if key.colours is None:
             assert key.picture is not None
-            styled = cv2.resize(key.picture, small, interpolation=cv2.INTER_AREA)
-            key.colours = _colour_map(key.frame, styled)
-        plain = cv2.resize(frame, half, interpolation=cv2.INTER_AREA)
-        mapped = cv2.transform(plain.astype(np.float32), key.colours)
-        # Halved again and again it takes half the time.
-        around = cv2.resize(carried, small, interpolation=cv2.INTER_AREA)
-        around = cv2.resize(around, half, interpolation=cv2.INTER_AREA).astype(np.float32)
-        share = cv2.resize(seen, half, interpolation=cv2.INTER_AREA)
-        weight = cv2.merge([share, share, share])
+            key.colours = _colour_map(key.frame, shrunk(key.picture, size))
+        mapped = cv2.transform(frame.astype(np.float32), key.colours)
+        around = shrunk(carried, size).astype(np.float32)
+        weight = cv2.merge([seen, seen, seen])
         missing = cv2.blur(cv2.multiply(cv2.subtract(around, mapped), weight), _REACH)
         shade = cv2.divide(missing, cv2.add(cv2.blur(weight, _REACH), (0.02,) * 4))
-        shade = cv2.resize(shade, small, interpolation=cv2.INTER_LINEAR)
-        # The colours are mapped again at the frame's own size, which keeps what detail it has.
-        mapped = cv2.transform(frame.astype(np.float32), key.colours)
         filled = np.clip(cv2.add(mapped, shade), 0, 255).astype(np.uint8)
         filling: Pixels = cv2.resize(filled, (self._carrier.size.width, self._carrier.size.height))
         return filling
