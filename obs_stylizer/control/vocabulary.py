@@ -87,8 +87,6 @@ WORDS: Final[Mapping[str, Word]] = {
 _SWITCH: Final = {"on": True, "off": False, "toggle": None}
 _SWITCHES: Final = ("bypass", "freeze", "record", "swap", "mask")
 """Words whose one argument is on, off or toggle."""
-_TEXTS: Final = ("name", "source", "picture")
-"""Arguments that are text; all others are numbers."""
 _SHOWN: Final = 40
 """Letters of what was given that an error repeats."""
 
@@ -228,11 +226,17 @@ def _checked(word: str, name: str, value: Any) -> Any:
     """Return one argument's value; pydantic would take true for 1, and “nan” for a number."""
     if word in _SWITCHES:
         return _switch(word, value)
-    if name in _TEXTS or (name == "styles" and not isinstance(value, Mapping)):
+    if _is_text(word, name) or (name == "styles" and not isinstance(value, Mapping)):
         return value
     if name == "styles":
         return {style: _number(word, str(style), weight) for style, weight in value.items()}
     return None if value is None else _number(word, name, value)
+
+
+def _is_text(word: str, name: str) -> bool:
+    """Whether an argument is text, by the type of the command's field; all others are numbers."""
+    fields = dataclasses.fields(WORDS[word].command)
+    return any(field.name == name and str(field.type).startswith("str") for field in fields)
 
 
 def _number(word: str, name: str, value: Any) -> float:

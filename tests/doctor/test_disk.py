@@ -68,7 +68,7 @@ def test_memory_for_frames(
         return next(f for f in disk.examine(notes, here) if f.name == "shared memory")
 
     assert row().state is State.OK
-    assert "6 MB for 640x360 can be had" in row().seen
+    assert "7 MB for 640x360 can be had" in row().seen
     monkeypatch.setattr(disk, "make_memory", refuse)
     assert row().state is State.FAULT
     assert "are needed" in row().seen

@@ -146,7 +146,7 @@ def test_a_small_dev_shm_does_not_matter() -> None:
 def test_a_small_dev_shm_is_named_where_it_matters() -> None:
     done = in_a_small_container("named")
     assert done.returncode == 1
-    assert "/dev/shm has 4 MB, 11 MB are needed" in done.stderr
+    assert "/dev/shm has 4 MB, 15 MB are needed" in done.stderr
     assert "--shm-size=1g" in done.stderr
 
 
