@@ -139,9 +139,10 @@ class MotionEstimator:
         self._colour, self._grey = other._colour, other._grey
 
     def recall(self, before: Pixels | None) -> None:
-        """Go on from the last small frame of another."""
-        self._grey = None
-        self._colour = None if before is None else before.copy()
+        """Go on from the last frame of another, small or as it was observed."""
+        self._grey = self._colour = None
+        if before is not None:
+            self._colour = shrunk(before, flow_size(size_of(before))).copy()
 
     def observe(self, frame: Pixels) -> Motion:
         """Return the motion that led to ``frame``: uint8 (height, width, 3), RGB."""

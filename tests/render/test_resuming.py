@@ -199,7 +199,7 @@ def test_the_stylizer_remembers_nothing_that_is_not_kept() -> None:
     assert own - stateless == kept
     # The relief ends where a segment does, which is where a memory is taken.
     assert vars(Coherence(0.5)).keys() - {"share", "_carrier", "_relief"} == {"_last"}
-    searches = {"_back", "_forth", "_size", "_grid"}
+    searches = {"_search", "_size", "_grid"}
     assert vars(MotionEstimator()).keys() - searches == {"_colour", "_grey"}
     from obs_stylizer.frames import FrameSize
     from obs_stylizer.presets import Preset
