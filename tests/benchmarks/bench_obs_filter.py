@@ -53,6 +53,7 @@ from tests.fakes.real_obs import SCENES  # noqa: E402
 SECONDS = 12.0
 QUICK = ("--preset", "great-wave", "--process-size", "320x180")
 SLOW = ("--preset", "great-wave", "--process-size", "448x252")
+CARRIED = ("--preset", "great-wave", "--process-size", "832x468")
 BACKDROP = (0, 255, 0)
 
 
@@ -63,7 +64,7 @@ def row_skipped(bench: Rig) -> None:
         bench.put_filter("Clip")
         noted = tell_skipped(bench, "with the filter, nobody listening")
         print(f"  in the script {milliseconds(noted)}", flush=True)
-        for options in (QUICK, SLOW):
+        for options in (QUICK, SLOW, CARRIED):
             with bench.daemon(*options):
                 bench.settle()
                 tell_skipped(bench, f"with a daemon, {options[-1]}")
@@ -81,7 +82,7 @@ def row_latency(bench: Rig) -> None:
     stalls = Stalls()
     with clip(bench, "Clip"):
         bench.put_filter("Clip")
-        for options in (QUICK, SLOW):
+        for options in (QUICK, SLOW, CARRIED):
             with bench.daemon(*options) as daemon:
                 bench.settle()
                 noted, skipped, drawn = bench.watch(SECONDS)
@@ -113,7 +114,7 @@ def row_recorded(bench: Rig) -> None:
             place = {"positionY": float(SIZE.height - STRIP), "cropBottom": SIZE.height - STRIP}
             chosen = {"sceneName": SCENES[0], "sceneItemId": item["sceneItemId"]}
             bench.obs.ask("SetSceneItemTransform", **chosen, sceneItemTransform=place)
-        for options in (QUICK, SLOW):
+        for options in (QUICK, SLOW, CARRIED):
             with bench.daemon(*options) as daemon:
                 bench.settle()
                 bench.obs.ask("StartRecord")
@@ -257,27 +258,45 @@ def row_kills(bench: Rig) -> None:
     plain = slopes()
     bench.obs.show("Noise", plain)
     (info,) = await_filters(1)
-    before = bench.obs.ask("GetStats")
-    counts: Counter[str] = Counter()
-    for _ in range(25):
-        process = subprocess.Popen(
+    shots, alone = shoot(bench, plain, lambda: None)
+    print(f"nobody writing: {shots.total()} screenshots, {alone} frames skipped", flush=True)
+
+    def write() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-c", WRITER, str(info.path)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        until = time.monotonic() + 0.8 + random.random() * 0.5
-        while time.monotonic() < until:
-            counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
-        process.kill()
-        process.wait()
-        counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
-    after = bench.obs.ask("GetStats")
-    skipped = after["renderSkippedFrames"] - before["renderSkippedFrames"]
+
+    shots, skipped = shoot(bench, plain, write)
     print(
-        f"killed 25 times while writing: {counts.total()} screenshots, {counts['styled']} of them "
-        f"of its pictures, {counts['torn']} torn, {skipped} frames skipped",
+        f"killed 25 times while writing: {shots.total()} screenshots, {shots['styled']} of them "
+        f"of its pictures, {shots['torn']} torn, {skipped} frames skipped",
         flush=True,
     )
     bench.obs.remove("Noise")
+
+
+def shoot(
+    bench: Rig, plain: Pixels, begin: Callable[[], subprocess.Popen[bytes] | None]
+) -> tuple[Counter[str], int]:
+    """Take screenshots in 25 turns, a process begun in each and killed at its end.
+
+    Returns:
+        How many showed what, and the frames that OBS skipped meanwhile.
+    """
+    before = bench.obs.ask("GetStats")
+    counts: Counter[str] = Counter()
+    for _ in range(25):
+        process = begin()
+        until = time.monotonic() + 0.8 + random.random() * 0.5
+        while time.monotonic() < until:
+            counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
+        if process is not None:
+            process.kill()
+            process.wait()
+        counts[kind_of(bench.obs.shot("Noise"), plain)] += 1
+    after = bench.obs.ask("GetStats")
+    return counts, after["renderSkippedFrames"] - before["renderSkippedFrames"]
 
 
 def kind_of(shot: Pixels, plain: Pixels) -> str:
