@@ -265,6 +265,8 @@ def row_kills(bench: Rig) -> None:
         return subprocess.Popen(
             [sys.executable, "-c", WRITER, str(info.path)],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # An ordinary program, as a daemon is, however this one was started.
+            preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
         )
 
     shots, skipped = shoot(bench, plain, write)
