@@ -142,7 +142,7 @@ class MotionEstimator:
         """Go on from the last frame of another, small or as it was observed."""
         self._grey = self._colour = None
         if before is not None:
-            self._colour = shrunk(before, flow_size(size_of(before))).copy()
+            self._colour = shrunk(before, flow_size(size_of(before)))
 
     def observe(self, frame: Pixels) -> Motion:
         """Return the motion that led to ``frame``: uint8 (height, width, 3), RGB."""
