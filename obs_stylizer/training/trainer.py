@@ -24,12 +24,11 @@ from obs_stylizer.training.monitoring import Means, MetricsLog, Progress, Silent
 from obs_stylizer.training.muon import Muon
 from obs_stylizer.training.objectives import Objective, build_objective
 from obs_stylizer.training.objectives.base import Batch
-from obs_stylizer.training.objectives.segmentation import SegmentationObjective
 from obs_stylizer.training.optimization import MovingAverage, Precision, progress_of, rate_factor
 from obs_stylizer.training.prefetcher import Prefetcher
 from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.run_directory import RunDirectory
-from obs_stylizer.training.warm_start import load_from_model, load_from_run
+from obs_stylizer.training.warm_start import load_from_run
 
 logger = logging.getLogger(__name__)
 
@@ -140,10 +139,7 @@ class Trainer:
             ModelError: the file is no native generator.
         """
         networks = (self.objective.generators, self.average.network)
-        if isinstance(self.objective, SegmentationObjective):
-            self._note_start(self.objective.start_from_model(networks, path))
-        else:
-            self._note_start(load_from_model(networks, self.recipe, path))
+        self._note_start(self.objective.start_from_model(networks, path))
 
     def _note_start(self, facts: dict[str, Any]) -> None:
         if self.world.leads:

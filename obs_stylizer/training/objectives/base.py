@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from obs_stylizer.frames import FrameSize, Pixels
 from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.warm_start import load_from_model
 
 SAMPLE_SIZE: Final = FrameSize(256, 256)
 SAMPLE_PICTURES: Final = 4
@@ -50,6 +51,7 @@ class Objective(ABC, nn.Module):
     @abstractmethod
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         super().__init__()
+        self._recipe = recipe
 
     @abstractmethod
     def make_batch(self, step: int, samples: Sequence[int], turn: int = 0) -> Batch:
@@ -77,6 +79,18 @@ class Objective(ABC, nn.Module):
     @abstractmethod
     def sample_grid(self, generators: nn.ModuleDict) -> Pixels:
         """Return a picture that shows what ``generators`` do, uint8 (height, width, 3)."""
+
+    def start_from_model(self, networks: Sequence[nn.ModuleDict], path: Path) -> dict[str, Any]:
+        """Give each of ``networks`` the weights of an exported generator.
+
+        Returns:
+            What was taken, as plain values.
+
+        Raises:
+            TrainingError: the file is of another kind or shape, or has no trained weights.
+            ModelError: it is no native generator.
+        """
+        return load_from_model(networks, self._recipe, path)
 
     @abstractmethod
     def check(self) -> list[str]:

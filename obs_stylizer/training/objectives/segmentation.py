@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -173,7 +173,7 @@ class SegmentationObjective(Objective):
             for number in range(count)
         ]
 
-    def start_from_model(self, networks: Sequence[nn.ModuleDict], path: Path) -> dict[str, str]:
+    def start_from_model(self, networks: Sequence[nn.ModuleDict], path: Path) -> dict[str, Any]:
         """Give each of ``networks`` the weights of an exported mask network.
 
         Returns:
