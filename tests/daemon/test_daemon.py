@@ -91,7 +91,7 @@ def options(folder: Path, **changes: object) -> DaemonOptions:
 @contextmanager
 def on_air(folder: Path, **changes: object) -> Iterator[Daemon]:
     with Daemon(options(folder, **changes), PresetLibrary([folder])) as daemon:
-        until(lambda: styled(daemon) > 0)
+        until(lambda: level(daemon) >= 0)
         yield daemon
 
 
