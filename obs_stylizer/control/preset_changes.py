@@ -141,6 +141,7 @@ class PresetChanges:
         """Change the coherence of what is on air."""
         if not 0 <= coherence <= 1:
             raise UsageError(f"coherence {coherence:g} is out of range", "it goes from 0 to 1")
+        self.remember_gesture("coherence")
         self._worker.request(requests.SetCoherence(coherence))
         self._state.change(coherence=coherence)
         self.machine.alter(lambda choice: replace(choice, coherence=coherence))

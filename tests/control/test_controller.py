@@ -87,6 +87,7 @@ class Pipeline:
             FrameSize(640, 360),
             0.0,
             {} if name == "plain" else styles,
+            coherence=0.9 if request.coherence is None else request.coherence,
         )
 
     def replace_worker(self, reason: str) -> None:
@@ -389,6 +390,7 @@ def test_before_the_first_preset_there_is_nothing_to_mix(controller: Controller)
 def test_undo_goes_back_step_by_step(controller: Controller) -> None:
     apply(controller, "wave")
     do(controller, MixStyles({"wild": 1.0}))
+    do(controller, SetCoherence(0.2))
     do(controller, SetStrength(0.6))
     do(controller, SetStrength(0.3))
     apply(controller, "ink")
@@ -401,6 +403,10 @@ def test_undo_goes_back_step_by_step(controller: Controller) -> None:
     assert now() == ("wave", 0.3, 1.0)
     do(controller, Undo())
     assert now() == ("wave", 0.8, 1.0), "the two strengths were one gesture"
+    assert controller.on_air.coherence == 0.2
+    do(controller, Undo())
+    assert controller.on_air.coherence == 0.9
+    assert now() == ("wave", 0.8, 1.0)
     do(controller, Undo())
     assert now() == ("wave", 0.8, 0.0)
     with pytest.raises(UsageError, match="nothing to take back"):
