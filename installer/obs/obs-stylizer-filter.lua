@@ -9,7 +9,8 @@
 --    update and destroy with this script's lock held. So nothing but video_render and script_unload
 --    may touch the graphics (obs-studio #6674): OBS would hang. What destroy leaves over waits in
 --    a list for the next video_render.
---  * A filter may be taken off by one thread while another draws it: draw_plain looks right before.
+--  * A filter may be taken off by one thread while another draws it: its parent and its target are
+--    read once and looked at, see draw_plain.
 --  * One filter of this script around another hangs OBS: see refuse_to_surround.
 --  * Nothing here waits for the daemon, and this script has no timer, tick or signal handler.
 --
@@ -547,15 +548,31 @@ end
 -- script, which comes back into this Lua state.
 local drawing = nil
 
--- libobs takes a filter off while another thread may be drawing it, and does not look whether there
--- is still a parent. By SWIG and not by FFI, since it may come back here.
+local DRAWS_ITSELF = bit.bor(obs.OBS_SOURCE_CUSTOM_DRAW, obs.OBS_SOURCE_ASYNC)
+
+local function address(source)
+    return ffi.cast("sf_swig*", source).ptr
+end
+
+-- What obs_source_skip_video_filter does, with parent and target read once: one thread takes a
+-- filter off while another draws it, and that function reads the parent without looking whether
+-- there still is one. The parent lives on while it is drawn. By SWIG and not by FFI, since it may
+-- come back here.
 local function draw_plain(it)
-    if C.obs_filter_get_parent(it.pointer) ~= nil and C.obs_filter_get_target(it.pointer) ~= nil then
-        local before = drawing
-        drawing = it
-        pcall(obs.obs_source_skip_video_filter, it.source)
-        drawing = before
+    local parent, target = obs.obs_filter_get_parent(it.source), obs.obs_filter_get_target(it.source)
+    if parent == nil or target == nil then
+        return
     end
+    local before = drawing
+    drawing = it
+    local draws_itself = bit.band(obs.obs_source_get_output_flags(parent), DRAWS_ITSELF) ~= 0
+    if address(target) ~= address(parent) or draws_itself then
+        -- A parent that is drawn through its filters does not begin with them again.
+        pcall(obs.obs_source_video_render, target)
+    else
+        pcall(obs.obs_source_default_render, target)
+    end
+    drawing = before
 end
 
 -- Whoever saves a scene collection locks the filters of one source after another, and wants this
@@ -817,7 +834,7 @@ function info.create(settings, source)
     switch_on_again(source)
     return {
         source = source,
-        pointer = ffi.cast("sf_swig*", source).ptr,
+        pointer = address(source),
         preset = obs.obs_data_get_string(settings, "preset"),
         frame = 0,
         look_at = 0,
