@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from obs_stylizer.cli.learning_session import LearningReport, Orders, Sitting
-from obs_stylizer.cli.training import need_torch
-from obs_stylizer.errors import TrainingError, UsageError
+from obs_stylizer.cli.learning_session import LearningReport, Orders, Sitting, begin_learning
+from obs_stylizer.errors import ModelError, StylizerError, TrainingError, UsageError
 from obs_stylizer.inference.locate import model_files, model_folders
 from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.realtime.priority import take_low_priority, take_lowest_priority
 from obs_stylizer.settings import preset_folders
-from obs_stylizer.styling.installed_styles import PRESET_SIZE
-from obs_stylizer.yaml_text import write_yaml
+from obs_stylizer.styling.installed_styles import preset_path, style_title, write_preset
 
 if TYPE_CHECKING:
     from obs_stylizer.training.keyframe_learning import KeyframeLearner, KeyframeProgress
@@ -89,16 +86,14 @@ def learn_keyframes(
         threads: of the processor; 0 for torch's own choice.
 
     Raises:
-        TrainingError: torch is missing, a pair cannot be learnt, or the generator cannot be kept.
+        TrainingError: torch or room is missing, a pair cannot be learnt, or the generator cannot
+            be kept.
+        ModelError: its preset cannot be written.
         UsageError: the name is taken.
     """
-    need_torch()
-    if as_json:
-        take_lowest_priority()
-    else:
-        take_low_priority()
     began = time.monotonic()
     place = _Place.of(name, more=more)
+    begin_learning(place.model.parent, on_air=as_json)
     import torch
 
     from obs_stylizer.training.keyframe_learning import KeyframeLearner
@@ -159,28 +154,25 @@ class _Place:
                 raise UsageError(
                     f"there is a preset {name} already", "choose another name with --name"
                 )
-        return cls(model, own / f"{name}.yaml", not more)
+        return cls(model, preset_path(name), not more)
 
     def write_preset(self, thumbnail: bytes) -> None:
         """Write the preset, or let it be seen as changed: whoever shows it then loads it anew."""
-        name = self.model.stem
+        if not self.preset.exists():
+            name = self.model.stem
+            preset = {
+                "title": style_title(name),
+                "description": "Learnt from a painted frame.",
+                "model": name,
+            }
+            write_preset(name, preset, thumbnail)
+            return
         try:
-            if self.preset.exists():
-                os.utime(self.preset)
-            else:
-                self.preset.parent.mkdir(parents=True, exist_ok=True)
-                preset = {
-                    "title": name.replace("-", " ").capitalize(),
-                    "description": "Learnt from a painted frame.",
-                    "model": name,
-                    "process_size": PRESET_SIZE,
-                    "crossfade_ms": 400,
-                }
-                self.preset.write_text(write_yaml(preset), "utf-8")
+            os.utime(self.preset)
             self.preset.with_suffix(".jpg").write_bytes(thumbnail)
         except OSError as cause:
             raise TrainingError(
-                f"{self.preset} cannot be written: {cause.strerror or cause}",
+                f"{self.preset} cannot be changed: {cause.strerror or cause}",
                 "make room on the disk",
             ) from cause
 
@@ -208,7 +200,7 @@ class _Session:
         self._first_step = 0
         self._exports = 0
         self._exported_step = -1
-        self._trouble = ""
+        self._trouble = self._export_trouble = ""
         self._stamps = self._settled = _stamps(keyframes)
         self._looked = self._exported_at = time.monotonic()
 
@@ -221,13 +213,9 @@ class _Session:
             share = sitting.share(self._learner.progress.step - self._first_step)
             if share < 1:
                 self._learner.step(share)
-                if watch and time.monotonic() - self._exported_at >= _EXPORT_SECONDS:
-                    self.export()
             elif not watch:
                 return
-            elif self._exported_step < self._learner.progress.step:
-                self.export()
-            else:
+            if watch and not self._export_meanwhile(at_once=share >= 1) and share >= 1:
                 time.sleep(0.2)
             self._show(min(share, 1.0), sitting.seconds_left(share))
 
@@ -244,6 +232,33 @@ class _Session:
         self._place.write_preset(self._report.thumbnail())
         self._exports += 1
         self._exported_step, self._exported_at = progress.step, time.monotonic()
+
+    def _export_meanwhile(self, *, at_once: bool) -> bool:
+        """Export if it is time to; what hinders it is told, and may be over the next time.
+
+        Args:
+            at_once: there is nothing else to do.
+
+        Returns:
+            Whether it was tried.
+        """
+        waited = time.monotonic() - self._exported_at
+        waits = waited < _EXPORT_SECONDS and not (at_once and not self._export_trouble)
+        if waits or self._learner.progress.step == self._exported_step:
+            return False
+        try:
+            self.export()
+        except (ModelError, TrainingError) as error:
+            self._exported_at = time.monotonic()
+            self._export_trouble = error.message
+            self._warn("not kept", error)
+        else:
+            self._export_trouble = ""
+        return True
+
+    def _warn(self, what: str, error: StylizerError) -> None:
+        if not self._as_json:
+            typer.echo(f"\n{what}: {error}", err=True)
 
     def _saved_again(self) -> bool:
         """Take in paintings that were saved again; return whether there were any."""
@@ -262,8 +277,7 @@ class _Session:
             read = [read_keyframe(known.frame, known.painted) for known in self._keyframes]
         except TrainingError as error:
             self._trouble = error.message
-            if not self._as_json:
-                typer.echo(f"\nnot learnt: {error}", err=True)
+            self._warn("not learnt", error)
             return False
         self._trouble = ""
         self._keyframes = read
@@ -276,7 +290,7 @@ class _Session:
             "difference": round(progress.difference, 2),
             "samples": progress.step,
             "exports": self._exports,
-            "trouble": self._trouble,
+            "trouble": self._trouble or self._export_trouble,
         }
         self._report.show(figures, lambda: _told(progress), share, seconds_left)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from obs_stylizer.errors import TrainingError, UsageError
 from obs_stylizer.inference.locate import find_model, model_files, model_folders
 from obs_stylizer.presets import PresetLibrary
 from obs_stylizer.settings import preset_folders
+from obs_stylizer.styling.installed_styles import style_name, style_title, write_preset
 from obs_stylizer.yaml_text import read_yaml, write_yaml
 
 _RECIPE = Path(training.__file__).parent.parent / "training" / "recipes" / "one-painting.yaml"
@@ -119,7 +119,7 @@ def learn(
         pairs = keyframe_learn.read_pairs(keyframe)
         keyframe_learn.learn_keyframes(
             pairs,
-            _word(name or pairs[0][1].stem),
+            style_name(name or pairs[0][1].stem),
             seconds or keyframe_learn.SECONDS,
             watch=watch,
             more=more,
@@ -135,7 +135,7 @@ def learn(
             "there is nothing to learn", "name a picture, or a painted frame with --keyframe"
         )
     styles = _styles(pictures)
-    name = _word(name) if name else next(iter(styles))
+    name = style_name(name) if name else next(iter(styles))
     if quick:
         if len(pictures) > 1:
             raise UsageError("--quick learns one picture", "run it once for each")
@@ -170,17 +170,15 @@ def learn(
     _, own_models = model_folders()
     own_models.mkdir(parents=True, exist_ok=True)
     training.export(folder, own_models / f"{name}.onnx")
-    for path in _write_presets(name, styles):
-        typer.echo(f"written: {path}")
+    for style, picture in styles.items():
+        preset = {
+            "title": style_title(style),
+            "description": f"In the style of {picture.name}.",
+            "model": name,
+            "styles": {style: 1},
+        }
+        typer.echo(f"written: {write_preset(style, preset)}")
     typer.echo(f"On air with it:  obs-stylizer run --preset {next(iter(styles))}")
-
-
-def _word(text: str) -> str:
-    """Return ``text`` as the name of a style: lower-case words joined by hyphens."""
-    word = "-".join(re.findall(r"[a-z0-9]+", text.lower()))
-    if not word:
-        raise UsageError(f"“{text}” gives no name", "name it with letters from a to z or digits")
-    return word
 
 
 def _styles(pictures: list[Path]) -> dict[str, Path]:
@@ -188,7 +186,7 @@ def _styles(pictures: list[Path]) -> dict[str, Path]:
     for picture in pictures:
         if not picture.is_file():
             raise UsageError(f"there is no picture {picture}", "check the path")
-        word = _word(picture.stem)
+        word = style_name(picture.stem)
         if word in styles:
             raise UsageError(
                 f"{styles[word].name} and {picture.name} would have the same name",
@@ -219,11 +217,10 @@ def _recipe(
     features: Path | None,
 ) -> str:
     """Return the bundled recipe for one painting, with other pictures."""
-    from obs_stylizer.training.quick_learning import FEATURES, PHOTOGRAPHS
+    from obs_stylizer.training.bundled_data import FEATURES, PHOTOGRAPHS
 
     recipe, _ = read_yaml(_RECIPE.read_text(encoding="utf-8"), _RECIPE)
-    title = name.replace("-", " ").capitalize()
-    recipe.update(name=name, title=title, licence="unknown")
+    recipe.update(name=name, title=style_title(name), licence="unknown")
     example = recipe["painting"]["styles"].popitem()[1]
     recipe["painting"]["styles"] = {
         style: {**example, "picture": str(picture)} for style, picture in styles.items()
@@ -240,22 +237,3 @@ def _count(folder: Path) -> int:
     from obs_stylizer.training.pictures import find_pictures
 
     return len(find_pictures(folder))
-
-
-def _write_presets(name: str, styles: dict[str, Path]) -> list[Path]:
-    _, folder = preset_folders()
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for style, picture in styles.items():
-        preset = {
-            "title": style.replace("-", " ").capitalize(),
-            "description": f"In the style of {picture.name}.",
-            "model": name,
-            "styles": {style: 1},
-            "process_size": "640x360",
-            "crossfade_ms": 400,
-        }
-        path = folder / f"{style}.yaml"
-        path.write_text(write_yaml(preset), "utf-8")
-        written.append(path)
-    return written

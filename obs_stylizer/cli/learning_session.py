@@ -1,10 +1,11 @@
-"""What every learning of a style tells of itself while it runs, and takes orders by."""
+"""How learning a style begins, what it tells while it runs, and what it takes orders by."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
+import shutil
 import sys
 import threading
 import time
@@ -12,12 +13,41 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from obs_stylizer.cli.training import need_torch
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Frame, FrameSize, Pixels
+from obs_stylizer.realtime.priority import take_low_priority, take_lowest_priority
 from obs_stylizer.styling.geometry import reshape
 
 THUMBNAIL: Final = FrameSize(256, 144)
 _THUMBNAIL_SECONDS: Final = 4.0
+_ROOM: Final = 20_000_000
+"""Bytes; a generator with its preset takes a quarter of it."""
+
+
+def begin_learning(folder: Path, *, on_air: bool) -> None:
+    """Make ready for learning: the time it takes must not be lost in the end.
+
+    Args:
+        folder: where what was learnt will be kept; it need not be there yet.
+        on_air: whether a picture on air goes before all of it.
+
+    Raises:
+        TrainingError: torch is missing, or the disk is full.
+    """
+    need_torch()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < _ROOM:
+        raise TrainingError(
+            f"{folder} has {free / 1e6:.0f} MB of room, and what is learnt may take "
+            f"{_ROOM / 1e6:.0f}",
+            "make room on the disk",
+        )
+    if on_air:
+        take_lowest_priority()
+    else:
+        take_low_priority()
 
 
 class LearningReport:
@@ -86,8 +116,8 @@ class LearningReport:
         sys.stdout.flush()
 
     def _picture(self) -> Pixels:
+        from obs_stylizer.training.bundled_data import bundled_photographs
         from obs_stylizer.training.pictures import read_picture
-        from obs_stylizer.training.quick_learning import bundled_photographs
 
         if self._preview is not None:
             with contextlib.suppress(TrainingError):

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from obs_stylizer.cli.learning_session import LearningReport, Orders, Sitting
-from obs_stylizer.cli.training import need_torch
+from obs_stylizer.cli.learning_session import LearningReport, Orders, Sitting, begin_learning
 from obs_stylizer.errors import UsageError
 from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.native_model import NativeModel, load_native_model
-from obs_stylizer.inference.style_packs import StylePack, installed_packs
+from obs_stylizer.inference.style_packs import StylePack, installed_packs, styles_folder
 from obs_stylizer.inference.style_rows import row_text
-from obs_stylizer.realtime.priority import take_low_priority, take_lowest_priority
-from obs_stylizer.styling.installed_styles import generator_of, install, refuse_taken
+from obs_stylizer.styling.installed_styles import (
+    generator_of,
+    install,
+    refuse_taken,
+    style_title,
+)
 
 if TYPE_CHECKING:
     from obs_stylizer.training.quick_learning import Progress, QuickLearner
@@ -28,7 +31,6 @@ _LEAST_STEPS: Final = 3
 ENOUGH_STEPS: Final = 100
 """Samples after which a row has mostly been learnt; each takes a core a quarter of a second where
 it computes in bfloat16."""
-_TITLE_LENGTH: Final = 80
 
 
 def learn_quickly(
@@ -56,24 +58,22 @@ def learn_quickly(
         threads: of the processor; 0 for torch's own choice.
 
     Raises:
-        TrainingError: torch is missing, the picture has no style, the generator takes no rows.
+        TrainingError: torch or room is missing, the picture has no style, or the generator takes
+            no rows.
         ModelError: the pack cannot be kept.
         UsageError: the name is taken.
     """
-    need_torch()
-    if as_json:
-        # A daemon on air asked for it.
-        take_lowest_priority()
-    else:
-        take_low_priority()
     began = time.monotonic()
+    # Where a program is to be told, it is a daemon on air.
+    begin_learning(styles_folder(), on_air=as_json)
     model = load_native_model(find_model(generator))
     row = _known_row(name, model) if more else None
     if not more:
         refuse_taken(name, model)
     import torch
 
-    from obs_stylizer.training.quick_learning import QuickLearner, read_style
+    from obs_stylizer.training.quick_learning import QuickLearner
+    from obs_stylizer.training.style_pictures import read_style
 
     if threads:
         torch.set_num_threads(threads)
@@ -120,7 +120,7 @@ def _pack(learner: QuickLearner, name: str, thumbnail: bytes) -> StylePack:
     progress = learner.progress
     return StylePack(
         name=name,
-        title=name.replace("-", " ").capitalize()[:_TITLE_LENGTH],
+        title=style_title(name),
         description="Learnt from one picture.",
         generator=learner.spec.name,
         weights_hash=learner.spec.weights_hash,

@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from obs_stylizer.errors import UsageError
 from obs_stylizer.frames import Frame
 from obs_stylizer.realtime.events import Event, StyleLearning
 from obs_stylizer.styling.gallery import save_picture
-from obs_stylizer.styling.installed_styles import free_name
+from obs_stylizer.styling.installed_styles import free_name, style_name
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class StyleLearner:
             UsageError: another is being learnt, there is no such file, or it gives no name.
         """
         path = _file(picture)
-        word = _free_name(name or path.stem)
+        word = free_name(style_name(name or path.stem))
         self._begin(_Subject(path, word), seconds)
         return word
 
@@ -115,7 +114,7 @@ class StyleLearner:
             UsageError: as :meth:`learn`.
         """
         path = _file(painted)
-        word = _free_name(name or path.stem)
+        word = free_name(style_name(name or path.stem))
         self._begin(_Subject(path, word, frame=_file(frame)), seconds)
         return word
 
@@ -289,13 +288,6 @@ def _file(text: str) -> Path:
     if not path.is_file():
         raise UsageError(f"there is no picture {path}", "give the full path of its file")
     return path.absolute()
-
-
-def _free_name(text: str) -> str:
-    word = "-".join(re.findall(r"[a-z0-9]+", text.lower()))[:60].strip("-")
-    if not word:
-        raise UsageError(f"“{text}” gives no name", "name it with letters from a to z or digits")
-    return free_name(word)
 
 
 def _lines(stream: IO[str]) -> Any:

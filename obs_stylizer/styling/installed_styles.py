@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +25,9 @@ from obs_stylizer.yaml_text import write_yaml
 
 log = logging.getLogger(__name__)
 
-PRESET_SIZE: Final = "640x360"
-_CROSSFADE_MS: Final = 400
+_PRESET: Final = {"process_size": "640x360", "crossfade_ms": 400}
+"""What the presets of learnt and installed styles begin with."""
+_NAME_LENGTH: Final = 60
 
 
 def generator_of(pack: StylePack) -> NativeModel:
@@ -53,6 +56,23 @@ def generator_of(pack: StylePack) -> NativeModel:
             "the file is damaged; ask for it again",
         )
     return model
+
+
+def style_name(text: str) -> str:
+    """Return ``text`` as the name of a style: lower-case words joined by hyphens.
+
+    Raises:
+        UsageError: nothing is left of it.
+    """
+    name = "-".join(re.findall(r"[a-z0-9]+", text.lower()))[:_NAME_LENGTH].strip("-")
+    if not name:
+        raise UsageError(f"“{text}” gives no name", "name it with letters from a to z or digits")
+    return name
+
+
+def style_title(name: str) -> str:
+    """Return what a style is called of whose name nothing else is known."""
+    return name.replace("-", " ").capitalize()
 
 
 def refuse_taken(name: str, model: NativeModel) -> None:
@@ -108,15 +128,39 @@ def install(pack: StylePack, replace: bool = False) -> Path:
                 f"there are {len(known)} styles already", "remove one: obs-stylizer styles remove"
             )
     write_pack(pack, styles_folder() / f"{pack.name}{SUFFIX}")
-    path = _preset_path(pack.name)
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(write_yaml(_preset(pack)), "utf-8")
-            if pack.picture:
-                path.with_suffix(".jpg").write_bytes(pack.picture)
-        except OSError as cause:
-            raise ModelError(f"{path} cannot be written: {cause.strerror or cause}") from cause
+    path = preset_path(pack.name)
+    return path if path.exists() else write_preset(pack.name, _preset(pack), pack.picture)
+
+
+def preset_path(name: str) -> Path:
+    """Return the file of a preset of the user's own."""
+    return preset_folders()[1] / f"{name}.yaml"
+
+
+def write_preset(name: str, values: Mapping[str, Any], picture: bytes | None = None) -> Path:
+    """Write the preset of a style that was learnt or installed.
+
+    Args:
+        name: of the preset.
+        values: its keys, besides those that all such presets have.
+        picture: a JPEG to show it by.
+
+    Returns:
+        Its file.
+
+    Raises:
+        ModelError: it cannot be written.
+    """
+    path = preset_path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write_yaml({**values, **_PRESET}), "utf-8")
+        if picture:
+            path.with_suffix(".jpg").write_bytes(picture)
+    except OSError as cause:
+        raise ModelError(
+            f"{path} cannot be written: {cause.strerror or cause}", "make room on the disk"
+        ) from cause
     return path
 
 
@@ -135,7 +179,7 @@ def remove(name: str) -> list[Path]:
     if name not in installed and (Path(name).name != name or not path.is_file()):
         raise UsageError(f"there is no installed style {name}", "see: obs-stylizer styles list")
     gone = [path]
-    preset = _preset_path(name)
+    preset = preset_path(name)
     if preset.is_file() and _shows_only(preset, name):
         gone.append(preset)
         gone += [picture] if (picture := preset.with_suffix(".jpg")).is_file() else []
@@ -147,18 +191,12 @@ def remove(name: str) -> list[Path]:
     return gone
 
 
-def _preset_path(name: str) -> Path:
-    return preset_folders()[1] / f"{name}.yaml"
-
-
 def _preset(pack: StylePack) -> dict[str, Any]:
     preset = {
         "title": pack.title,
         "description": pack.description,
         "model": pack.generator,
         "styles": {pack.name: 1},
-        "process_size": PRESET_SIZE,
-        "crossfade_ms": _CROSSFADE_MS,
         "licence": pack.licence,
         "author": pack.author,
     }

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from obs_stylizer.errors import StylizerError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.locate import find_model
+from obs_stylizer.training.bundled_data import bundled_features
 from obs_stylizer.training.discriminators import build_discriminator
 from obs_stylizer.training.exported_weights import weights_of
 from obs_stylizer.training.generators import PictureGenerator, build_generator
@@ -32,7 +33,6 @@ from obs_stylizer.training.keyframes import Keyframe
 from obs_stylizer.training.losses.adversarial import discriminator_loss, generator_loss
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.optimization import MovingAverage, Precision
-from obs_stylizer.training.quick_learning import bundled_features
 from obs_stylizer.training.recipe import DiscriminatorRecipe, GeneratorRecipe
 from obs_stylizer.training.tensors import to_pixels, to_tensor
 

@@ -12,7 +12,7 @@ from obs_stylizer.errors import SourceError, TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.pictures import read_picture
 from obs_stylizer.training.pictures import scale_to_short_side
-from obs_stylizer.training.quick_learning import LEAST_SIDE, has_one_colour, refuse_huge
+from obs_stylizer.training.style_pictures import LEAST_SIDE, has_one_colour, refuse_huge
 
 MOST: Final = 5
 SHORT_SIDE: Final = 360

@@ -8,30 +8,25 @@ few photographs whose content features are computed once. What it needs comes wi
 
 from __future__ import annotations
 
-import itertools
 import math
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-import av
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import ModelSpec, spec_of
 from obs_stylizer.inference.style_rows import StyleRows, read_rows
+from obs_stylizer.training.bundled_data import bundled_features, bundled_photographs
 from obs_stylizer.training.exported_weights import weights_of
-from obs_stylizer.training.features import Vgg19
 from obs_stylizer.training.generators import PictureGenerator, build_generator
 from obs_stylizer.training.losses.perceptual import (
     content_distance,
@@ -43,18 +38,11 @@ from obs_stylizer.training.losses.perceptual import (
 )
 from obs_stylizer.training.losses.style_scales import cut, shrink, skin_mask
 from obs_stylizer.training.optimization import Precision
-from obs_stylizer.training.pictures import find_pictures, read_picture, scale_to_short_side
+from obs_stylizer.training.pictures import scale_to_short_side
 from obs_stylizer.training.recipe import load_recipe
+from obs_stylizer.training.style_pictures import STYLE_SIZE, check_picture
 from obs_stylizer.training.tensors import to_pixels, to_tensor
 
-BUNDLED: Final = Path(__file__).parent / "bundled"
-FEATURES: Final = BUNDLED / "vgg16_to_conv4_1_int8.npz"
-PHOTOGRAPHS: Final = BUNDLED / "photographs"
-MOST_PIXELS: Final = 50_000_000
-LEAST_SIDE: Final = 64
-"""A picture with a shorter side has no strokes to learn."""
-
-_STYLE_SIZE: Final = 512
 _BROAD: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_3": 1.0, "conv4_1": 1.0}
 _FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
 _CONTENT: Final = "conv3_3"
@@ -75,11 +63,6 @@ _CONTENT_KEPT: Final = 0.56
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
 _AVERAGED: Final = 0.9
-_FLAT: Final = 2.0
-_SMALLER: Final = "make it smaller: 1000 pixels a side are plenty"
-_FRAMES: Final = 6
-_MOST_DECODED: Final = 300
-FILMS: Final = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +229,7 @@ class QuickLearner:
     def _measure(self, pictures: Sequence[Pixels]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the style's Gram matrices at half and at full size: the mean of its pictures'."""
         grams = []
-        for size, layers in ((_STYLE_SIZE // 2, _BROAD), (_STYLE_SIZE, _FINE)):
+        for size, layers in ((STYLE_SIZE // 2, _BROAD), (STYLE_SIZE, _FINE)):
             found: dict[str, list[Tensor]] = {layer: [] for layer in layers}
             for picture in pictures:
                 seen = to_tensor([_bounded(scale_to_short_side(picture, size))])
@@ -302,110 +285,6 @@ class QuickLearner:
         for name, (_, width) in zip(self._names(), self._rows.parts, strict=True):
             self._parameters[name].copy_(torch.from_numpy(row[None, first : first + width].copy()))
             first += width
-
-
-def read_style(path: Path) -> list[Pixels]:
-    """Return the picture at ``path``, or some frames of it where it is a film.
-
-    Raises:
-        TrainingError: it is neither, or cannot be read.
-    """
-    if path.suffix.lower() not in FILMS:
-        refuse_huge(path)
-        return [_reduced(read_picture(path))]
-    frames: list[Pixels] = []
-    try:
-        with av.open(str(path)) as film:
-            stream = film.streams.video[0]
-            for number in range(_FRAMES):
-                moment = (film.duration or 0) * (2 * number + 1) // (2 * _FRAMES)
-                film.seek(moment)
-                frame = _frame_at(film.decode(stream), moment / av.time_base)
-                if frame is not None:
-                    frames.append(np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8))
-    except (OSError, IndexError, av.error.FFmpegError) as cause:
-        raise TrainingError(f"the film {path} cannot be read: {cause}") from cause
-    # Films begin and end in black, which is no style.
-    useful = [frame for frame in frames if not has_one_colour(frame)]
-    if not useful:
-        raise TrainingError(f"the film {path} shows nothing to learn from", "take another")
-    return useful
-
-
-def refuse_huge(path: Path) -> None:
-    """Refuse a picture that would take gigabytes of memory to open, by what its file says.
-
-    Raises:
-        TrainingError: it has more than :data:`MOST_PIXELS`.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                width, height = image.size
-    except Image.DecompressionBombError as cause:
-        raise TrainingError(f"{path} has too many pixels: {cause}", _SMALLER) from cause
-    except (OSError, ValueError):
-        # Reading it tells what is wrong with it.
-        return
-    if width * height > MOST_PIXELS:
-        raise TrainingError(
-            f"{path} has {width * height / 1e6:.0f} megapixels, more than {MOST_PIXELS / 1e6:.0f}",
-            _SMALLER,
-        )
-
-
-def _reduced(picture: Pixels) -> Pixels:
-    """Return a picture at no more than what is learnt from."""
-    large = min(picture.shape[:2]) > 2 * _STYLE_SIZE
-    return scale_to_short_side(picture, 2 * _STYLE_SIZE) if large else picture
-
-
-def _frame_at(frames: Iterator[av.VideoFrame], seconds: float) -> av.VideoFrame | None:
-    """Return the first frame from ``seconds`` on, or the last before; films may seek coarsely."""
-    found = None
-    for found in itertools.islice(frames, _MOST_DECODED):
-        if found.time is None or found.time >= seconds:
-            break
-    return found
-
-
-def check_picture(picture: Pixels) -> None:
-    """Refuse a picture that has no style to learn.
-
-    Raises:
-        TrainingError: it is too small, or has a single colour.
-    """
-    height, width = picture.shape[:2]
-    if min(height, width) < LEAST_SIDE:
-        raise TrainingError(
-            f"the picture is {width}x{height} pixels, too small to have strokes",
-            f"take one whose sides are {LEAST_SIDE} pixels or more",
-        )
-    if has_one_colour(picture):
-        raise TrainingError("the picture has a single colour and no style to learn", "take another")
-
-
-def has_one_colour(picture: Pixels) -> bool:
-    """Whether a picture, uint8 (H, W, 3), is hardly more than one colour."""
-    down, across = (max(1, side // 256) for side in picture.shape[:2])
-    return float(picture[::down, ::across].std(axis=(0, 1)).max()) < _FLAT
-
-
-@cache
-def bundled_photographs() -> tuple[Pixels, ...]:
-    """Return the photographs that the package brings, uint8 (H, W, 3)."""
-    return tuple(read_picture(path) for path in find_pictures(PHOTOGRAPHS))
-
-
-@cache
-def bundled_features() -> Vgg19:
-    """Return the VGG-16 up to conv4_1 that the package brings."""
-    features = Vgg19.load(FEATURES)
-    for name in features.names:
-        weight = getattr(features, f"{name}_weight")
-        setattr(features, f"{name}_weight", weight.contiguous(memory_format=torch.channels_last))
-    return features
 
 
 def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:

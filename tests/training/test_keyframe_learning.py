@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
@@ -20,10 +21,10 @@ from obs_stylizer.inference.generator import open_generator
 from obs_stylizer.inference.session import Provider, SessionOptions
 from obs_stylizer.presets import load_preset
 from obs_stylizer.settings import config_folder
+from obs_stylizer.training.bundled_data import bundled_photographs
 from obs_stylizer.training.keyframe_learning import KeyframeLearner
 from obs_stylizer.training.keyframes import Keyframe, read_keyframe
 from obs_stylizer.training.pictures import fit_frame
-from obs_stylizer.training.quick_learning import bundled_photographs
 
 pytestmark = pytest.mark.training
 
@@ -58,7 +59,7 @@ def own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A settings folder, and the right to the processor, which cannot be had back."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in ("take_low_priority", "take_lowest_priority"):
-        monkeypatch.setattr(keyframe_learn, name, lambda: None)
+        monkeypatch.setattr(learning_session, name, lambda: None)
 
 
 def test_what_was_painted_on_one_frame_comes_out_on_another() -> None:
@@ -181,6 +182,43 @@ def test_each_save_is_learnt_and_exported_again(
         assert opened.run(fit_frame(bundled_photographs()[4], SIZE), {}).shape == (176, 320, 3)
     assert run_command_line(command[:3]) == 2
     assert "there is a generator poster already" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+def test_a_full_disk_is_told_and_learning_goes_on(
+    frame: Path, painted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system itself refuses to write on, as it does on a full disk."""
+    import resource
+
+    monkeypatch.setattr(keyframe_learn, "_EXPORT_SECONDS", 0.2)
+    monkeypatch.setattr(keyframe_learn, "_ENOUGH_STEPS", 2)
+    orders = learning_session.Orders(listen=False)
+    monkeypatch.setattr(keyframe_learn, "Orders", lambda listen: orders)
+    said: list[str] = []
+    monkeypatch.setattr(keyframe_learn.typer, "echo", lambda text, **_: said.append(text))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    preset = config_folder() / "presets" / "poster.yaml"
+
+    def make_room() -> None:
+        ends = time.monotonic() + 60
+        while not any("not kept" in text for text in said) and time.monotonic() < ends:
+            time.sleep(0.05)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        while not preset.exists() and time.monotonic() < ends:
+            time.sleep(0.05)
+        orders.keep = True
+
+    thread = threading.Thread(target=make_room)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    thread.start()
+    try:
+        command = ["learn", "--keyframe", f"{frame}={painted}", "--watch", "--seconds", "1"]
+        assert run_command_line(command) == 0
+    finally:
+        thread.join()
+    assert any("poster.onnx cannot be written" in text and "make room" in text for text in said)
+    assert (config_folder() / "models" / "poster.onnx").is_file()
 
 
 @pytest.mark.parametrize("order", ["forget", "gone"])

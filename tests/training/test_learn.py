@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,15 @@ def test_what_is_wrong_is_said_before_anything_is_done(own: Path) -> None:
     with pytest.raises(StylizerError, match=r"gone\.npz"):
         learn("My Drawing.png", "--photos", "content", "--features", "gone.npz")
     assert not list(own.glob("*-training"))
+
+
+@pytest.mark.parametrize("kind", ["", "--quick", "--keyframe"])
+def test_without_torch_the_way_to_get_it_is_told(
+    own: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    picture = "My Drawing.png"
+    words = ("--keyframe", f"{picture}={picture}") if kind == "--keyframe" else (picture, kind)
+    with pytest.raises(StylizerError, match="needs torch") as caught:
+        learn(*filter(None, words))
+    assert "pip install 'obs-stylizer[training]'" in caught.value.remedy

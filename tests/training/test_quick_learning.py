@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from obs_stylizer.cli import quick_learn
+from obs_stylizer.cli import learning_session
 from obs_stylizer.cli.app import run_command_line
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize, Pixels
@@ -27,20 +27,15 @@ from obs_stylizer.inference.style_packs import StylePack, read_pack, styles_fold
 from obs_stylizer.inference.style_rows import row_text
 from obs_stylizer.presets import load_preset
 from obs_stylizer.settings import config_folder
+from obs_stylizer.training.bundled_data import FEATURES, PHOTOGRAPHS, bundled_photographs
 from obs_stylizer.training.export import describe, give_rows, to_onnx
 from obs_stylizer.training.exported_weights import keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
-from obs_stylizer.training.quick_learning import (
-    FEATURES,
-    PHOTOGRAPHS,
-    QuickLearner,
-    bundled_photographs,
-    check_picture,
-    read_style,
-)
+from obs_stylizer.training.quick_learning import QuickLearner
 from obs_stylizer.training.recipe import Recipe
+from obs_stylizer.training.style_pictures import check_picture, read_style
 from obs_stylizer.yaml_text import write_yaml
 
 pytestmark = pytest.mark.training
@@ -60,7 +55,7 @@ def stripes(side: int = 96) -> Pixels:
 def keep_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave these tests the right to the processor, which cannot be had back."""
     for name in ("take_low_priority", "take_lowest_priority"):
-        monkeypatch.setattr(quick_learn, name, lambda: None)
+        monkeypatch.setattr(learning_session, name, lambda: None)
 
 
 @pytest.fixture
@@ -242,3 +237,16 @@ def test_learning_that_is_given_up_leaves_nothing(
     assert run_command_line(command) == 0
     assert '"learnt"' not in capsys.readouterr().out
     assert not styles_folder().exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_learnt(
+    generator: Path,
+    picture: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = shutil.disk_usage(picture)._replace(free=3_000_000)
+    monkeypatch.setattr(learning_session.shutil, "disk_usage", lambda path: left)
+    command = ["learn", "--quick", str(picture), "--generator", generator.stem]
+    assert run_command_line(command) == 1
+    assert "has 3 MB of room" in capsys.readouterr().err
