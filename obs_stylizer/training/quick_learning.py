@@ -49,13 +49,14 @@ _CONTENT: Final = "conv3_3"
 _KEPT: Final = "conv3_1"
 _CROP: Final = 224
 _MARGIN: Final = 16
-"""Pixels at each side that no loss sees: the generator knows the border by the zeros beyond, and a
-style may paint bands along it."""
+"""Pixels at each side that neither style nor content sees: the generator knows the border by the
+zeros beyond, and a style may paint bands along it."""
 _FINE_CROP: Final = 96
 _LEARNING_RATE: Final = 0.05
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
+_BORDER: Final = 1.0
 _BOLDNESS: Final = (0.5, 2.0)
 _BOLDNESS_GAIN: Final = 0.3
 _CONTENT_KEPT: Final = 0.56
@@ -200,15 +201,16 @@ class QuickLearner:
     def _losses(self, photograph: _Photograph) -> tuple[Tensor, float, float]:
         """Return the loss, the style ratio and the content that is kept."""
         with self._precision.autocast():
-            made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
-            made = _inner(made)
+            whole = self._generator(photograph.pixels, torch.ones(1, 1)).float()
+            made = _inner(whole)
             broad = self._features(shrink(made, 0.5), _BROAD)
             fine = self._features(cut(made, _FINE_CROP, [photograph.place]), _FINE)
         broad_distances = self._distances(broad, _BROAD)
         style = broad_distances.sum() + self._distances(fine, _FINE, fine=True).sum()
         content = content_distance(broad[_CONTENT], photograph.content, photograph.emphasis).sum()
         loss = self._boldness * style + content
-        loss = loss + _TONE * tone_distance(made, _inner(photograph.pixels)).sum()
+        loss = loss + _TONE * tone_distance(whole, photograph.pixels).sum()
+        loss = loss + _BORDER * border_step(whole)
         loss = loss + _VARIATION * total_variation(made)
         ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
         kept = float(content_similarity(fine[_KEPT].detach(), photograph.kept))
@@ -318,6 +320,27 @@ def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:
 
 def _inner(pictures: Tensor) -> Tensor:
     return pictures[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+
+
+def border_step(pictures: Tensor) -> Tensor:
+    """Return by how much more the colours change at the border than beside it, a scalar.
+
+    What is painted along the border by itself is a band.
+
+    Args:
+        pictures: (B, 3, H, W), 0 to 1.
+    """
+    squares = F.avg_pool2d(pictures, _MARGIN // 2)
+    excess = []
+    for side in (
+        squares,
+        squares.flip(2),
+        squares.transpose(2, 3),
+        squares.transpose(2, 3).flip(2),
+    ):
+        steps = (side[:, :, :3] - side[:, :, 2:5]).abs()
+        excess.append(F.relu(steps[:, :, :2] - steps[:, :, 2:]).mean())
+    return torch.stack(excess).mean()
 
 
 def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:

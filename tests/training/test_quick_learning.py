@@ -33,7 +33,7 @@ from obs_stylizer.training.exported_weights import keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
-from obs_stylizer.training.quick_learning import QuickLearner
+from obs_stylizer.training.quick_learning import QuickLearner, border_step
 from obs_stylizer.training.recipe import Recipe
 from obs_stylizer.training.style_pictures import check_picture, read_style
 from obs_stylizer.yaml_text import write_yaml
@@ -137,6 +137,16 @@ def test_a_row_learns_the_style_and_nothing_else_changes(
     difference = np.abs(painted.astype(int) - made)[4:-4, 4:-4]
     assert difference.mean() < 0.5
     assert difference.max() <= 4
+
+
+@pytest.mark.parametrize(
+    "band", [np.s_[:, :, :8], np.s_[:, :, -8:], np.s_[..., :8], np.s_[..., -8:]]
+)
+def test_a_band_along_the_border_is_seen(band: tuple[slice, ...]) -> None:
+    ramp = torch.linspace(0, 1, 96).expand(1, 3, 96, 96).clone()
+    assert float(border_step(ramp)) < 1e-3
+    ramp[band] = 1 - ramp[band]
+    assert float(border_step(ramp)) > 0.01
 
 
 def test_what_is_brought_along_is_small_and_its_licences_are_named() -> None:
