@@ -101,7 +101,7 @@ def warp_errors(frames: Sequence[Pixels], clips: Sequence[Sequence[Pixels]]) -> 
     """Return the warp error of each of some clips of pictures, which move as ``frames`` do."""
     errors: list[list[float]] = []
     for number, (before, now) in enumerate(pairwise(frames), 1):
-        back, forth = _accurate_flow(now, before), _accurate_flow(before, now)
+        back, forth = accurate_flow(now, before), accurate_flow(before, now)
         places = cv2.add(grid(size_of(now)), back)
         home = cv2.add(back, _carried(forth, places))
         inside = (places >= 0) & (places <= (now.shape[1] - 1, now.shape[0] - 1))
@@ -154,7 +154,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _accurate_flow(first: Pixels, second: Pixels) -> Field:
+def accurate_flow(first: Pixels, second: Pixels) -> Field:
     """Return where each pixel of ``first`` went in ``second``: slower, and at full size."""
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second)]

@@ -27,8 +27,14 @@ sys.path.insert(0, str(ROOT))
 
 from obs_stylizer.frames import FrameSize, Pixels  # noqa: E402
 from obs_stylizer.inference.generator import open_generator  # noqa: E402
-from obs_stylizer.motion.flow import grid  # noqa: E402
-from obs_stylizer.motion.measures import motion_figures, on_air, psnr, reprojected  # noqa: E402
+from obs_stylizer.motion.flow import grid, sampled  # noqa: E402
+from obs_stylizer.motion.measures import (  # noqa: E402
+    accurate_flow,
+    motion_figures,
+    on_air,
+    psnr,
+    reprojected,
+)
 from obs_stylizer.presets import load_preset  # noqa: E402
 from obs_stylizer.realtime.memory import keep_freed_pictures  # noqa: E402
 from obs_stylizer.styling.geometry import reshape  # noqa: E402
@@ -82,16 +88,11 @@ def talking_head(path: Path, noise: float) -> list[Pixels]:
 
 def along_careful_flow(frames: list[Pixels], styled: list[Pixels], every: int) -> float:
     """Return the PSNR of carried pictures where no time is spared to find the motion."""
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     found = []
     for number in (number for number in range(every, len(frames)) if number % every):
         key = number - number % every
-        now, then = (cv2.cvtColor(frames[n], cv2.COLOR_RGB2GRAY) for n in (number, key))
-        places = grid(SIZE) + search.calc(now, then, None)
-        carried = cv2.remap(
-            styled[key], places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        found.append(psnr(carried, styled[number]))
+        places = grid(SIZE) + accurate_flow(frames[number], frames[key])
+        found.append(psnr(sampled(styled[key], places), styled[number]))
     return sum(found) / len(found)
 
 

@@ -55,6 +55,7 @@ QUICK = ("--preset", "great-wave", "--process-size", "320x180")
 SLOW = ("--preset", "great-wave", "--process-size", "448x252")
 CARRIED = ("--preset", "great-wave", "--process-size", "640x360")
 HEAVY = ("--preset", "great-wave", "--process-size", "832x468")
+ALL = (QUICK, SLOW, CARRIED, HEAVY)
 BACKDROP = (0, 255, 0)
 
 
@@ -65,7 +66,7 @@ def row_skipped(bench: Rig) -> None:
         bench.put_filter("Clip")
         noted = tell_skipped(bench, "with the filter, nobody listening")
         print(f"  in the script {milliseconds(noted)}", flush=True)
-        for options in (QUICK, SLOW, CARRIED, HEAVY):
+        for options in ALL:
             with bench.daemon(*options):
                 bench.settle()
                 tell_skipped(bench, f"with a daemon, {options[-1]}")
@@ -83,7 +84,7 @@ def row_latency(bench: Rig) -> None:
     stalls = Stalls()
     with clip(bench, "Clip"):
         bench.put_filter("Clip")
-        for options in (QUICK, SLOW, CARRIED, HEAVY):
+        for options in ALL:
             with bench.daemon(*options) as daemon:
                 bench.settle()
                 noted, skipped, drawn = bench.watch(SECONDS)
@@ -115,7 +116,7 @@ def row_recorded(bench: Rig) -> None:
             place = {"positionY": float(SIZE.height - STRIP), "cropBottom": SIZE.height - STRIP}
             chosen = {"sceneName": SCENES[0], "sceneItemId": item["sceneItemId"]}
             bench.obs.ask("SetSceneItemTransform", **chosen, sceneItemTransform=place)
-        for options in (QUICK, SLOW, CARRIED, HEAVY):
+        for options in ALL:
             with bench.daemon(*options) as daemon:
                 bench.settle()
                 bench.obs.ask("StartRecord")
