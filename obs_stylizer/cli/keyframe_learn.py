@@ -13,9 +13,12 @@ import typer
 from obs_stylizer.cli.learning_session import LearningReport, Orders, Sitting, begin_learning
 from obs_stylizer.errors import ModelError, StylizerError, TrainingError, UsageError
 from obs_stylizer.inference.locate import model_files, model_folders
-from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.settings import preset_folders
-from obs_stylizer.styling.installed_styles import preset_path, style_title, write_preset
+from obs_stylizer.styling.installed_styles import (
+    preset_path,
+    refuse_taken_preset,
+    style_title,
+    write_preset,
+)
 
 if TYPE_CHECKING:
     from obs_stylizer.training.keyframe_learning import KeyframeLearner, KeyframeProgress
@@ -141,7 +144,6 @@ class _Place:
     @classmethod
     def of(cls, name: str, *, more: bool) -> _Place:
         model = model_folders()[1] / f"{name}.onnx"
-        bundled, own = preset_folders()
         if more and not model.is_file():
             raise UsageError(f"there is no generator {name} to go on from", "leave out --more")
         if not more:
@@ -150,10 +152,7 @@ class _Place:
                     f"there is a generator {name} already",
                     "choose another name with --name, or go on with it: --more",
                 )
-            if name in PresetLibrary([bundled, own], bundled).names():
-                raise UsageError(
-                    f"there is a preset {name} already", "choose another name with --name"
-                )
+            refuse_taken_preset(name)
         return cls(model, preset_path(name), not more)
 
     def write_preset(self, thumbnail: bytes) -> None:
@@ -211,11 +210,12 @@ class _Session:
                 sitting = Sitting(max(1.0, seconds * _AGAIN), round(_ENOUGH_STEPS * _AGAIN))
                 self._first_step = self._learner.progress.step
             share = sitting.share(self._learner.progress.step - self._first_step)
-            if share < 1:
+            is_learnt = share >= 1
+            if not is_learnt:
                 self._learner.step(share)
             elif not watch:
                 return
-            if watch and not self._export_meanwhile(at_once=share >= 1) and share >= 1:
+            if watch and not self._export_meanwhile(at_once=is_learnt) and is_learnt:
                 time.sleep(0.2)
             self._show(min(share, 1.0), sitting.seconds_left(share))
 
@@ -243,8 +243,8 @@ class _Session:
             Whether it was tried.
         """
         waited = time.monotonic() - self._exported_at
-        waits = waited < _EXPORT_SECONDS and not (at_once and not self._export_trouble)
-        if waits or self._learner.progress.step == self._exported_step:
+        is_time = waited >= _EXPORT_SECONDS or (at_once and not self._export_trouble)
+        if not is_time or self._learner.progress.step == self._exported_step:
             return False
         try:
             self.export()

@@ -90,6 +90,15 @@ def refuse_taken(name: str, model: NativeModel) -> None:
             f"there is a style {name} already",
             f"choose another name with --name, or: obs-stylizer styles remove {name}",
         )
+    refuse_taken_preset(name)
+
+
+def refuse_taken_preset(name: str) -> None:
+    """Refuse a name for a new preset that another one has.
+
+    Raises:
+        UsageError: it is taken.
+    """
     bundled, own = preset_folders()
     if name in PresetLibrary([bundled, own], bundled).names():
         raise UsageError(f"there is a preset {name} already", "choose another name with --name")
