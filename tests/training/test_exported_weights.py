@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+import yaml
 
 from obs_stylizer.errors import TrainingError
+from obs_stylizer.frames import FrameSize
 from obs_stylizer.inference.model_spec import write_spec
 from obs_stylizer.inference.style_rows import style_feed
-from obs_stylizer.training.export import describe, give_rows, to_onnx
+from obs_stylizer.training.export import EXPORTED, check_parity, describe, give_rows, to_onnx
 from obs_stylizer.training.exported_weights import keep_weights, read_spec, weights_of
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
@@ -21,6 +24,19 @@ from obs_stylizer.training.recipe import GeneratorRecipe, load_recipe
 from .conftest import RecipeWriter
 
 pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
+
+
+def _is_trained(path: Path) -> bool:
+    """Whether a file is of a picture-to-picture generator that a training made."""
+    recipe = yaml.safe_load(path.with_suffix(".yaml").read_text("utf-8"))
+    return recipe["objective"] in EXPORTED
+
+
+BUNDLED = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "onnx").glob("*.onnx"))
+    if path.with_suffix(".yaml").is_file() and _is_trained(path)
+]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +75,16 @@ def test_the_weights_read_back_paint_the_same_picture(
         other.load_state_dict(weights_of(path, other))
         with torch.no_grad():
             assert torch.allclose(trained(frame, mix), other(frame, mix), atol=2e-3)
+
+
+@pytest.mark.parametrize("path", BUNDLED, ids=lambda path: path.stem)
+def test_every_bundled_generator_can_be_trained_further(path: Path) -> None:
+    recipe = load_recipe(path.with_suffix(".yaml"))
+    generator = build_generator(recipe.generator, len(read_spec(path).styles))
+    generator.load_state_dict(weights_of(path, generator))
+    if recipe.finish is None:
+        picture = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+        check_parity(NativeGenerator(generator), path, [picture], FrameSize(64, 48))
 
 
 def test_another_shape_is_refused_by_name(tmp_path: Path, recipe_of: RecipeWriter) -> None:
