@@ -1,10 +1,11 @@
 """Style rows: all that tells one style of a generator from another, as numbers that the host mixes.
 
 Conditional instance normalisation (Dumoulin et al. 2017, "A Learned Representation for Artistic
-Style") gives each style a scale and a shift for every feature map, and nothing else: some 2 400
-numbers, its *row*. An exported generator takes one row as the input ``rows``, so that styles which
-its file has never seen can be mixed with those that it brings. The file's metadata hold the rows
-of the latter, and from which part of a row each norm reads.
+Style") gives each style a scale and a shift for every feature map; a gain of the frame's local
+contrast may join them. They are some 2 400 numbers, its *row*. An exported generator takes one row
+as the input ``rows``, so that styles which its file has never seen can be mixed with those that it
+brings. The file's metadata hold the rows of the latter, and from which part of a row each norm
+reads.
 
 Older files take the weights of a fixed list of styles as the input ``style`` and mix in the graph.
 """

@@ -1,9 +1,10 @@
 """Learning one more style of a generator within a minute or two.
 
 A style of a generator with conditional instance norms is nothing but its row of scales and shifts
-(Dumoulin et al. 2017). The network keeps its weights, and only a row is trained: from that of the
-known style nearest to the picture, with the perceptual losses of the paintings' own training, on a
-few photographs whose content features are computed once. What it needs comes with the package.
+(Dumoulin et al. 2017), and of how much local contrast it wants. The network keeps its weights, and
+only a row is trained: from that of the known style nearest to the picture, with the perceptual
+losses of the paintings' own training, on a few photographs whose content features are computed
+once. What it needs comes with the package.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ _FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
 _CONTENT: Final = "conv3_3"
 _KEPT: Final = "conv3_1"
 _CROP: Final = 224
+_SHORT_SIDES: Final = (280, 320)
+"""Of a photograph that a crop is cut from: smaller, and strokes are learnt for finer shapes than
+the frames on air have."""
 _MARGIN: Final = 16
 """Pixels at each side that neither style nor content sees: the generator knows the border by the
 zeros beyond, and a style may paint bands along it."""
@@ -57,9 +61,9 @@ _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
 _BORDER: Final = 1.0
-_BOLDNESS: Final = (0.5, 2.0)
+_BOLDNESS: Final = (0.4, 3.0)
 _BOLDNESS_GAIN: Final = 0.3
-_CONTENT_KEPT: Final = 0.56
+_CONTENT_KEPT: Final = 0.53
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
 style's weight rises while more is, and falls while less is."""
 _SMOOTHED: Final = 0.1
@@ -345,7 +349,8 @@ def border_step(pictures: Tensor) -> Tensor:
 
 def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:
     """Return a square of the photograph, mirrored in half of the cases."""
-    short = int(random.integers(_CROP, 321))
+    least, most = _SHORT_SIDES
+    short = int(random.integers(least, most + 1))
     scaled = scale_to_short_side(picture, short)
     top, left = (int(random.integers(side - _CROP + 1)) for side in scaled.shape[:2])
     square = scaled[top : top + _CROP, left : left + _CROP]

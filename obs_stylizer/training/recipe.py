@@ -128,7 +128,8 @@ class GeneratorRecipe(Section):
     draw fine lines."""
     contrast: float = Field(default=0.0, ge=0, le=4)
     """How much farther than it is each pixel is moved from the mean around it before the first
-    layer sees it (fast, lite): a pale sky then has something for strokes to follow."""
+    layer sees it (fast, lite): a pale sky then has something for strokes to follow. Each style
+    begins with it and learns its own; 0 leaves it out for good."""
     correction: bool = False
     """Add what the network makes to the frame instead of putting it in its place."""
 

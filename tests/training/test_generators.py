@@ -311,9 +311,10 @@ def test_local_contrast_moves_pixels_from_what_is_around_them() -> None:
     ramp = torch.linspace(0.4, 0.6, 128).expand(1, 3, 128, 128).clone()
     ramp[:, 1, 60:68] += 0.1
     gathered = F.pixel_unshuffle(ramp, 4)
-    layer = LocalContrast(2.0, 4)
-    seen = F.pixel_shuffle(layer(gathered), 4)
-    assert torch.equal(LocalContrast(0.0, 4)(gathered), gathered)
+    layer = LocalContrast(2.0, 4).requires_grad_(False)
+    seen = F.pixel_shuffle(layer(gathered, None), 4)
+    assert torch.equal(LocalContrast(0.0, 4)(gathered, None), gathered)
+    assert not list(LocalContrast(0.0, 4).parameters())
     # Far from borders a plain slope is its own mean, and stays.
     torch.testing.assert_close(seen[:, ::2, :, 40:88], ramp[:, ::2, :, 40:88])
     line = (seen - ramp)[0, 1, 64, 64].item()
@@ -323,4 +324,23 @@ def test_local_contrast_moves_pixels_from_what_is_around_them() -> None:
     # As a frame's bytes lie in memory, it is the same.
     order = as_they_lie(4)
     layer.reorder(order)
-    torch.testing.assert_close(layer(gathered[:, order]), F.pixel_unshuffle(seen, 4)[:, order])
+    found = layer(gathered[:, order], None)
+    torch.testing.assert_close(found, F.pixel_unshuffle(seen, 4)[:, order])
+
+
+def test_each_style_has_its_own_local_contrast_and_learns_it() -> None:
+    gathered = torch.rand(2, 48, 16, 16) * 0.2 + 0.4
+    layer = LocalContrast(1.5, 4, 2)
+    with torch.no_grad():
+        layer.gain[1] = 0
+    first, second, mixed = torch.eye(2)[:1], torch.eye(2)[1:], torch.full((1, 2), 0.5)
+    torch.testing.assert_close(layer(gathered, second), gathered)
+    torch.testing.assert_close(
+        layer(gathered, mixed), (layer(gathered, first) + gathered) / 2, atol=1e-6, rtol=0
+    )
+    # Two pictures of a batch, each in its own style.
+    torch.testing.assert_close(layer(gathered, torch.eye(2))[1], gathered[1])
+    layer(gathered, first).square().mean().backward()
+    assert layer.gain.grad is not None
+    assert layer.gain.grad[0] != 0
+    assert layer.gain.grad[1] == 0

@@ -24,7 +24,7 @@ from obs_stylizer.inference.locate import find_model
 from obs_stylizer.inference.model_spec import write_spec
 from obs_stylizer.inference.session import Provider, SessionOptions
 from obs_stylizer.inference.style_packs import StylePack, read_pack, styles_folder, write_pack
-from obs_stylizer.inference.style_rows import row_text
+from obs_stylizer.inference.style_rows import StyleRows, read_rows, row_text
 from obs_stylizer.presets import load_preset
 from obs_stylizer.settings import config_folder
 from obs_stylizer.training.bundled_data import FEATURES, PHOTOGRAPHS, bundled_photographs
@@ -103,6 +103,11 @@ def generator(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return folder / exported.name
 
 
+def _firsts(rows: StyleRows) -> list[int]:
+    """Return the place in a row at which each of its parts begins."""
+    return [sum(width for _, width in rows.parts[:number]) for number in range(len(rows.parts))]
+
+
 def test_a_row_learns_the_style_and_nothing_else_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +125,12 @@ def test_a_row_learns_the_style_and_nothing_else_changes(
         progress = learner.step(number / steps)
     assert progress.step == steps
     assert progress.style_ratio < 0.9 * first.style_ratio
+    # How much local contrast the style wants is learnt as well.
+    rows = read_rows(onnx.load(PAINTINGS), PAINTINGS)
+    assert rows is not None
+    first_of = dict(zip((name for name, _ in rows.parts), _firsts(rows), strict=True))
+    gain = first_of["generator.contrast.gain"]
+    assert learner.row[gain] != other[gain]
 
     # What torch painted with the row is what the exported file paints with it.
     frame = np.ascontiguousarray(photographs[0][:160, :160])

@@ -33,7 +33,8 @@ class FastGenerator(GatheringGenerator):
         normalise: whether instance norms are used.
         detail: whether features at a quarter and the frame's own pixels join in on the way up,
             and the last blur is left out: for looks that draw fine lines.
-        contrast: gain of the local contrast that the first layer sees more of.
+        contrast: gain of the local contrast that the first layer sees more of, as each style
+            begins with it.
     """
 
     size_multiple = 8
@@ -53,7 +54,7 @@ class FastGenerator(GatheringGenerator):
         self.styles = styles
         self.joins_pixels = detail
         deep, half = 2 * channels, max(4, channels // 2)
-        self.contrast = LocalContrast(contrast, self.input_factor)
+        self.contrast = LocalContrast(contrast, self.input_factor, styles)
         self.stem = ConvNorm(3 * self.input_factor**2, channels, styles, 1, normalise)
         self.down = ConvNorm(channels, deep, styles, 2, normalise)
         self.blocks = nn.ModuleList(ResidualBlock(deep, styles, normalise) for _ in range(blocks))
@@ -85,7 +86,7 @@ class FastGenerator(GatheringGenerator):
         return self._encode(F.pixel_unshuffle(frame, self.input_factor), style)
 
     def _encode(self, gathered: Tensor, style: Tensor | None) -> list[Tensor]:
-        quarter = self.stem(self.contrast(gathered), style)
+        quarter = self.stem(self.contrast(gathered, style), style)
         features = eighth = self.down(quarter, style)
         for block in self.blocks:
             features = block(features, style)

@@ -23,14 +23,19 @@ class LocalContrast(nn.Module):
     15 pixels, two box blurs of 36 pixels each way, sloping from square to square of the gathered
     pixels. Done without convolutions, so that 8-bit variants leave it in float.
 
+    How much farther each pixel is moved is a number of every style, learnt with its norms: flat
+    shapes want less of it than strokes.
+
     Args:
-        gain: how much farther than it is each pixel is moved, 0 to leave it.
+        gain: that it begins with; 0 leaves the pixels as they are and learns nothing.
         factor: side f of the squares that were gathered.
+        styles: length S of the style vector, 0 for one gain without it.
     """
 
-    def __init__(self, gain: float, factor: int) -> None:
+    def __init__(self, gain: float, factor: int, styles: int = 0) -> None:
         super().__init__()
-        self.gain = gain
+        self.styles = styles
+        self.gain = nn.Parameter(torch.full((max(styles, 1), 1), gain)) if gain else None
         places = factor * factor
         colours = torch.eye(3).repeat_interleave(places, 0)
         offset = (torch.arange(factor) - (factor - 1) / 2) / factor
@@ -38,13 +43,15 @@ class LocalContrast(nn.Module):
         self.averaging: torch.Tensor
         self.spreading: torch.Tensor
         self.register_buffer("averaging", colours.T / places, persistent=False)
-        sloping = [colours, *(colours * plane.repeat(3)[:, None] for plane in (down, across))]
-        self.register_buffer("spreading", torch.cat(sloping, 1), persistent=False)
+        # Half, because a slope is the difference of two squares that are two apart.
+        slopes = (colours * plane.repeat(3)[:, None] / 2 for plane in (down, across))
+        self.register_buffer("spreading", torch.cat([colours, *slopes], 1), persistent=False)
 
-    def forward(self, gathered: Tensor) -> Tensor:
-        """(B, 3 f², h, w), 0 to 1, to the same."""
-        if not self.gain:
+    def forward(self, gathered: Tensor, style: Tensor | None) -> Tensor:
+        """(B, 3 f², h, w), 0 to 1, and (B, S), weights of the styles, to the shape of the first."""
+        if self.gain is None:
             return gathered
+        gain = self.gain[:1] if style is None or not self.styles else style @ self.gain
         height, width = gathered.shape[-2:]
         flat = gathered.flatten(2)
         around = (self.averaging.to(flat) @ flat).reshape(-1, 3, height, width)
@@ -53,7 +60,8 @@ class LocalContrast(nn.Module):
             padding = (kernel[0] // 2, kernel[1] // 2)
             around = F.avg_pool2d(around, kernel, 1, padding, count_include_pad=False)
         terms = torch.cat([around, _slope(around, 2), _slope(around, 3)], 1).flatten(2)
-        moved = (1 + self.gain) * flat - (self.gain * self.spreading.to(flat)) @ terms
+        gain = gain[:, :, None].to(flat)
+        moved = (1 + gain) * flat - self.spreading.to(flat) @ (gain * terms)
         return moved.clamp(0, 1).reshape(gathered.shape)
 
     def reorder(self, order: list[int]) -> None:
@@ -63,12 +71,12 @@ class LocalContrast(nn.Module):
 
 
 def _slope(maps: Tensor, axis: int) -> Tensor:
-    """Return half the difference of both neighbours along ``axis``, of one at the ends."""
+    """Return the difference of both neighbours along ``axis``, of one and itself at the ends."""
     size = maps.shape[axis]
     first, last = maps.narrow(axis, 0, 1), maps.narrow(axis, size - 1, 1)
     after = torch.cat([maps.narrow(axis, 1, size - 1), last], axis)
     before = torch.cat([first, maps.narrow(axis, 0, size - 1)], axis)
-    return (after - before) / 2
+    return after - before
 
 
 class ConditionalInstanceNorm(nn.Module):
