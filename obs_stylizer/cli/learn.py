@@ -11,9 +11,12 @@ import typer
 from obs_stylizer.cli import keyframe_learn, quick_learn, training
 from obs_stylizer.errors import TrainingError, UsageError
 from obs_stylizer.inference.locate import find_model, model_files, model_folders
-from obs_stylizer.presets import PresetLibrary
-from obs_stylizer.settings import preset_folders
-from obs_stylizer.styling.installed_styles import style_name, style_title, write_preset
+from obs_stylizer.styling.installed_styles import (
+    refuse_taken_preset,
+    style_name,
+    style_title,
+    write_preset,
+)
 from obs_stylizer.yaml_text import read_yaml, write_yaml
 
 _RECIPE = Path(training.__file__).parent.parent / "training" / "recipes" / "one-painting.yaml"
@@ -199,14 +202,8 @@ def _styles(pictures: list[Path]) -> dict[str, Path]:
 def _refuse_taken(name: str, styles: dict[str, Path]) -> None:
     if name in model_files():
         raise UsageError(f"there is a generator {name} already", "choose another with --name")
-    bundled, own = preset_folders()
-    library = PresetLibrary([bundled, own], bundled)
-    library.refresh()
-    taken = [style for style in styles if style in library.names()]
-    if taken:
-        raise UsageError(
-            f"there is a preset {taken[0]} already", "rename the picture, or remove the preset"
-        )
+    for style in styles:
+        refuse_taken_preset(style, "rename the picture, or remove the preset")
 
 
 def _recipe(

@@ -93,15 +93,15 @@ def refuse_taken(name: str, model: NativeModel) -> None:
     refuse_taken_preset(name)
 
 
-def refuse_taken_preset(name: str) -> None:
+def refuse_taken_preset(name: str, remedy: str = "choose another name with --name") -> None:
     """Refuse a name for a new preset that another one has.
 
     Raises:
-        UsageError: it is taken.
+        UsageError: it is taken; ``remedy`` is what to do then.
     """
     bundled, own = preset_folders()
     if name in PresetLibrary([bundled, own], bundled).names():
-        raise UsageError(f"there is a preset {name} already", "choose another name with --name")
+        raise UsageError(f"there is a preset {name} already", remedy)
 
 
 def free_name(name: str) -> str:
