@@ -49,9 +49,6 @@ _FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
 _CONTENT: Final = "conv3_3"
 _KEPT: Final = "conv3_1"
 _CROP: Final = 224
-_SHORT_SIDES: Final = (280, 320)
-"""Of a photograph that a crop is cut from: smaller, and strokes are learnt for finer shapes than
-the frames on air have."""
 _MARGIN: Final = 16
 """Pixels at each side that neither style nor content sees: the generator knows the border by the
 zeros beyond, and a style may paint bands along it."""
@@ -349,8 +346,7 @@ def border_step(pictures: Tensor) -> Tensor:
 
 def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:
     """Return a square of the photograph, mirrored in half of the cases."""
-    least, most = _SHORT_SIDES
-    short = int(random.integers(least, most + 1))
+    short = int(random.integers(_CROP, 321))
     scaled = scale_to_short_side(picture, short)
     top, left = (int(random.integers(side - _CROP + 1)) for side in scaled.shape[:2])
     square = scaled[top : top + _CROP, left : left + _CROP]

@@ -16,14 +16,14 @@ fewer fresh frames than before, no tick missed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,10 @@ def learn_alone(pictures: list[Path], seconds: float) -> None:
     for number, picture in enumerate(pictures):
         name = f"learnt-{number}"
         command = [sys.executable, "-m", "obs_stylizer", "learn", "--quick", str(picture)]
+        command += ["--name", name, "--seconds", f"{seconds:g}"]
         began = time.monotonic()
-        subprocess.run([*command, "--name", name, "--seconds", f"{seconds:g}"], check=True)
+        memory = peak_of(subprocess.Popen(command))
         took = time.monotonic() - began
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         style = metric.examine(scale_to_short_side(read_picture(picture), 512))
         with open_generator("paintings", FRAME_SIZE) as generator:
             made = [metric.examine(generator.run(frame, {name: 1.0})) for frame in frames]
@@ -91,6 +91,19 @@ def learn_alone(pictures: list[Path], seconds: float) -> None:
             f"{took:.0f} s, {memory:.2f} GB",
             flush=True,
         )
+
+
+def peak_of(process: subprocess.Popen[bytes]) -> float:
+    """Return the most memory that a process ever had, in gigabytes, when it has ended well."""
+    peak = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            told = Path(f"/proc/{process.pid}/status").read_text("utf-8")
+            peak = max(peak, *map(int, re.findall(r"VmHWM:\s+(\d+) kB", told)), 0)
+        time.sleep(0.2)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return peak / 1e6
 
 
 def learn_on_air(picture: Path, port: int) -> None:
@@ -126,7 +139,7 @@ def learn_on_air(picture: Path, port: int) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def daemon(port: int) -> Iterator[Path]:
     """Run a daemon with settings of its own, from when it sends styled pictures on."""
     with tempfile.TemporaryDirectory(prefix="bench-learning-") as name:
