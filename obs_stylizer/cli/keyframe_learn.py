@@ -15,7 +15,7 @@ from obs_stylizer.errors import ModelError, StylizerError, TrainingError, UsageE
 from obs_stylizer.inference.locate import model_files, model_folders
 from obs_stylizer.styling.installed_styles import (
     preset_path,
-    refuse_taken_preset,
+    refuse_taken_presets,
     style_title,
     write_preset,
 )
@@ -152,7 +152,7 @@ class _Place:
                     f"there is a generator {name} already",
                     "choose another name with --name, or go on with it: --more",
                 )
-            refuse_taken_preset(name)
+            refuse_taken_presets([name])
         return cls(model, preset_path(name), not more)
 
     def write_preset(self, thumbnail: bytes) -> None:

@@ -12,7 +12,7 @@ from obs_stylizer.cli import keyframe_learn, quick_learn, training
 from obs_stylizer.errors import TrainingError, UsageError
 from obs_stylizer.inference.locate import find_model, model_files, model_folders
 from obs_stylizer.styling.installed_styles import (
-    refuse_taken_preset,
+    refuse_taken_presets,
     style_name,
     style_title,
     write_preset,
@@ -202,8 +202,7 @@ def _styles(pictures: list[Path]) -> dict[str, Path]:
 def _refuse_taken(name: str, styles: dict[str, Path]) -> None:
     if name in model_files():
         raise UsageError(f"there is a generator {name} already", "choose another with --name")
-    for style in styles:
-        refuse_taken_preset(style, "rename the picture, or remove the preset")
+    refuse_taken_presets(styles, "rename the picture, or remove the preset")
 
 
 def _recipe(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,18 +90,22 @@ def refuse_taken(name: str, model: NativeModel) -> None:
             f"there is a style {name} already",
             f"choose another name with --name, or: obs-stylizer styles remove {name}",
         )
-    refuse_taken_preset(name)
+    refuse_taken_presets([name])
 
 
-def refuse_taken_preset(name: str, remedy: str = "choose another name with --name") -> None:
-    """Refuse a name for a new preset that another one has.
+def refuse_taken_presets(
+    names: Iterable[str], remedy: str = "choose another name with --name"
+) -> None:
+    """Refuse names for new presets of which another one has any.
 
     Raises:
-        UsageError: it is taken; ``remedy`` is what to do then.
+        UsageError: one is taken; ``remedy`` is what to do then.
     """
     bundled, own = preset_folders()
-    if name in PresetLibrary([bundled, own], bundled).names():
-        raise UsageError(f"there is a preset {name} already", remedy)
+    taken = PresetLibrary([bundled, own], bundled).names()
+    for name in names:
+        if name in taken:
+            raise UsageError(f"there is a preset {name} already", remedy)
 
 
 def free_name(name: str) -> str:
