@@ -23,25 +23,32 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
+from bench_web import Interval, end, start_daemon, token_in, wait_until_styled
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from obs_stylizer.inference.generator import open_generator  # noqa: E402
-from obs_stylizer.training.evaluation import FRAME_SIZE, StyleMetric  # noqa: E402
+from obs_stylizer.frames import Pixels  # noqa: E402
+from obs_stylizer.inference.generator import Generator, open_generator  # noqa: E402
+from obs_stylizer.training.evaluation import (  # noqa: E402
+    FRAME_SIZE,
+    Mix,
+    StyleMetric,
+    evaluate_styles,
+)
 from obs_stylizer.training.features import Vgg19  # noqa: E402
 from obs_stylizer.training.pictures import (  # noqa: E402
-    fit_frame,
     read_picture,
     scale_to_short_side,
 )
 from obs_stylizer.training.run_evaluation import STYLE_LAYERS  # noqa: E402
+from obs_stylizer.training.style_pictures import STYLE_SIZE  # noqa: E402
 
 LONGEST = 400
 BEFORE = 30
@@ -71,8 +78,7 @@ def learn_alone(pictures: list[Path], seconds: float) -> None:
     metric = StyleMetric(features, STYLE_LAYERS)
     unseen = sorted((data / "content").glob("unsplash_*"))[1::6][:4]
     unseen += sorted((data / "faces").glob("*.jpg"))[2:16:13]
-    frames = [fit_frame(read_picture(path), FRAME_SIZE) for path in unseen]
-    plain = [metric.examine(frame) for frame in frames]
+    photographs = [read_picture(path) for path in unseen]
     for number, picture in enumerate(pictures):
         name = f"learnt-{number}"
         command = [sys.executable, "-m", "obs_stylizer", "learn", "--quick", str(picture)]
@@ -80,17 +86,23 @@ def learn_alone(pictures: list[Path], seconds: float) -> None:
         began = time.monotonic()
         memory = peak_of(subprocess.Popen(command))
         took = time.monotonic() - began
-        style = metric.examine(scale_to_short_side(read_picture(picture), 512))
+        style = scale_to_short_side(read_picture(picture), STYLE_SIZE)
         with open_generator("paintings", FRAME_SIZE) as generator:
-            made = [metric.examine(generator.run(frame, {name: 1.0})) for frame in frames]
-        pairs = list(zip(made, plain, strict=True))
-        ratio = np.mean([metric.style_ratio(new, old, style) for new, old in pairs])
-        kept = np.mean([metric.content_kept(new, old) for new, old in pairs])
+            found = evaluate_styles(
+                partial(painted, generator, name), {name: style}, metric, photographs
+            )
+        figures = found[name].figures
         print(
-            f"{picture.stem}: style ratio {ratio:.3f}, content kept {kept:.3f}; "
+            f"{picture.stem}: style ratio {figures['style_ratio']:.3f}, "
+            f"content kept {figures['content_kept']:.3f}; "
             f"{took:.0f} s, {memory:.2f} GB",
             flush=True,
         )
+
+
+def painted(generator: Generator, name: str, frame: Pixels, _mix: Mix | None) -> Pixels:
+    """Return a frame in one style, as :func:`evaluate_styles` asks for it."""
+    return generator.run(frame, {name: 1.0}).copy()
 
 
 def peak_of(process: subprocess.Popen[bytes]) -> float:
@@ -109,8 +121,11 @@ def peak_of(process: subprocess.Popen[bytes]) -> float:
 def learn_on_air(picture: Path, port: int) -> None:
     """Learn a picture beside a daemon, and print what it cost that."""
     url = f"http://127.0.0.1:{port}"
-    with daemon(port) as folder:
-        token = (folder / "obs-stylizer" / "token").read_text("utf-8").strip()
+    with tempfile.TemporaryDirectory(prefix="bench-learning-") as name, ExitStack() as stack:
+        options = ("--sink", "null", "--process-size", "640x360")
+        stack.callback(end, start_daemon(Path(name), port, *options))
+        wait_until_styled(url)
+        token = token_in(Path(name))
         time.sleep(5)
         before = Interval(url)
         time.sleep(BEFORE)
@@ -125,7 +140,7 @@ def learn_on_air(picture: Path, port: int) -> None:
         sent.raise_for_status()
         first = None
         while time.monotonic() - began < LONGEST:
-            learning: dict[str, Any] = status_of(url)["learning"]
+            learning: dict[str, Any] = httpx.get(f"{url}/api/status", timeout=30).json()["learning"]
             if first is None and learning.get("samples"):
                 first = time.monotonic() - began
             if learning.get("state") in ("learnt", "failed", "forgotten"):
@@ -137,61 +152,6 @@ def learn_on_air(picture: Path, port: int) -> None:
             f"{picture.stem}: {learning.get('state')} after {took:.0f} s, "
             f"{learning.get('samples')} samples, first thumbnail after {first or 0:.0f} s"
         )
-
-
-@contextlib.contextmanager
-def daemon(port: int) -> Iterator[Path]:
-    """Run a daemon with settings of its own, from when it sends styled pictures on."""
-    with tempfile.TemporaryDirectory(prefix="bench-learning-") as name:
-        folder = Path(name)
-        settings = folder / "config.yaml"
-        settings.write_text(f"web: {{port: {port}}}\nlisten_for_keys: false\n", "utf-8")
-        command = [sys.executable, "-m", "obs_stylizer", "run", "--config", str(settings)]
-        command += ["--source", "pattern", "--sink", "null", "--fps", "30", "--size", "1280x720"]
-        command += ["--process-size", "640x360", "--preset", "great-wave"]
-        environment = {**os.environ, "XDG_CONFIG_HOME": name, "XDG_CACHE_HOME": name}
-        with (folder / "daemon.log").open("wb") as log:
-            runs = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
-        try:
-            end_at = time.monotonic() + 120
-            while status_of(f"http://127.0.0.1:{port}").get("picture") != "styled":
-                if time.monotonic() > end_at:
-                    sys.exit(f"it does not go on air:\n{(folder / 'daemon.log').read_text()}")
-                time.sleep(0.2)
-            yield folder
-        finally:
-            runs.terminate()
-            runs.wait(30)
-
-
-def status_of(url: str) -> dict[str, Any]:
-    """Return the daemon's status, empty before there is one."""
-    try:
-        found: dict[str, Any] = httpx.get(f"{url}/api/status", timeout=10).json()
-    except (httpx.TransportError, ValueError):
-        return {}
-    return found
-
-
-class Interval:
-    """What a daemon sent between two readings of its statistics."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._before = status_of(url)
-
-    def end(self) -> dict[str, float]:
-        """Return what was sent since."""
-        before, after = self._before, status_of(self._url)
-        seconds = after["uptime_s"] - before["uptime_s"]
-        sent = after["sent"] - before["sent"]
-        repeated = after["repeated"] - before["repeated"]
-        return {
-            "seconds": round(seconds, 1),
-            "sent_fps": round(sent / seconds, 2),
-            "fresh_fps": round((sent - repeated) / seconds, 2),
-            "missed_ticks": after["missed_ticks"] - before["missed_ticks"],
-        }
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-web-") as name, ExitStack() as stack:
         url = f"http://127.0.0.1:{chosen.port}"
-        daemon = start_daemon(Path(name), chosen.port)
+        sink = ("--sink", f"http:{chosen.port}", "--process-size", _PROCESS_SIZE)
+        daemon = start_daemon(Path(name), chosen.port, *sink)
         stack.callback(end, daemon)
         wait_until_styled(url)
         # For the processes that look on, too.
@@ -66,13 +67,13 @@ def main() -> int:
     return 0
 
 
-def start_daemon(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a daemon with settings of its own; its log is in ``daemon.log``."""
+def start_daemon(folder: Path, port: int, *options: str) -> subprocess.Popen[bytes]:
+    """Start a daemon with settings of its own and ``options``; its log is in ``daemon.log``."""
     settings = folder / "config.yaml"
     settings.write_text(f"web: {{port: {port}}}\nlisten_for_keys: false\n", "utf-8")
     command = [sys.executable, "-m", "obs_stylizer", "run", "--config", str(settings)]
-    command += ["--source", "pattern", "--sink", f"http:{port}", "--fps", f"{FPS:g}"]
-    command += ["--size", _SIZE, "--process-size", _PROCESS_SIZE, "--preset", "great-wave"]
+    command += ["--source", "pattern", "--fps", f"{FPS:g}", "--size", _SIZE]
+    command += ["--preset", "great-wave", *options]
     environment = {**os.environ, "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
     with (folder / "daemon.log").open("wb") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
@@ -119,11 +120,13 @@ class Interval:
             time.sleep(0.02)
 
     def end(self) -> dict[str, float]:
-        """Return frames a second sent and ticks missed since then."""
+        """Return frames a second sent, how many of them new, and ticks missed since then."""
         before, after = self._before, self._read()
         seconds = after["uptime_s"] - before["uptime_s"]
+        sent, repeated = (after[key] - before[key] for key in ("sent", "repeated"))
         return {
-            "sink_fps": round((after["sent"] - before["sent"]) / seconds, 3),
+            "sink_fps": round(sent / seconds, 3),
+            "fresh_fps": round((sent - repeated) / seconds, 3),
             "missed_ticks": after["missed_ticks"] - before["missed_ticks"],
             "dropped_by_sink": after["sinks"][0]["dropped"] - before["sinks"][0]["dropped"],
         }
