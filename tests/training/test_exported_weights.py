@@ -9,7 +9,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-import yaml
 
 from obs_stylizer.errors import TrainingError
 from obs_stylizer.frames import FrameSize
@@ -20,6 +19,7 @@ from obs_stylizer.training.exported_weights import keep_weights, read_spec, weig
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import NativeGenerator
 from obs_stylizer.training.recipe import GeneratorRecipe, load_recipe
+from obs_stylizer.yaml_text import read_yaml
 
 from .conftest import RecipeWriter
 
@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.training, pytest.mark.usefixtures("small_frames")]
 
 def _is_trained(path: Path) -> bool:
     """Whether a file is of a picture-to-picture generator that a training made."""
-    recipe = yaml.safe_load(path.with_suffix(".yaml").read_text("utf-8"))
-    return recipe["objective"] in EXPORTED
+    recipe = path.with_suffix(".yaml")
+    values, _ = read_yaml(recipe.read_text("utf-8"), recipe)
+    return values["objective"] in EXPORTED
 
 
 BUNDLED = [
