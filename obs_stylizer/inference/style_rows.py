@@ -66,7 +66,8 @@ def write_rows(model: onnx.ModelProto, rows: StyleRows) -> None:
         "parts": [list(part) for part in rows.parts],
         "values": [row_text(row) for row in rows.values],
     }
-    model.metadata_props.add(key=METADATA_KEY, value=json.dumps(document))
+    compact = json.dumps(document, separators=(",", ":"))
+    model.metadata_props.add(key=METADATA_KEY, value=compact)
 
 
 def read_rows(model: onnx.ModelProto, path: Path) -> StyleRows | None:

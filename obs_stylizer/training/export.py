@@ -36,7 +36,7 @@ from obs_stylizer.inference.style_rows import (
     take_rows_as_input,
     write_rows,
 )
-from obs_stylizer.training.exported_weights import keep_weights
+from obs_stylizer.training.exported_weights import WEIGHT_PREFIX, keep_weights
 from obs_stylizer.training.generators import build_generator
 from obs_stylizer.training.native import FrameNetwork, NativeGenerator
 from obs_stylizer.training.pictures import fit_frame
@@ -133,8 +133,10 @@ def export_run(
     keep_weights(model, native)
     spec = describe(run.recipe, native.size_multiple, quality or {})
     if native.styles:
-        spec = spec.model_copy(update={"weights_hash": give_rows(model)})
+        give_rows(model)
     make_compact(model.graph)
+    if native.styles:
+        spec = spec.model_copy(update={"weights_hash": hash_weights(model)})
     write_spec(model, spec)
     return save_checked(
         model,
@@ -194,12 +196,17 @@ def to_onnx(native: FrameNetwork) -> onnx.ModelProto:
 def make_compact(graph: onnx.GraphProto) -> None:
     """Leave out of a graph what nothing needs, in place: some kilobytes of a file.
 
-    What passes between nodes gets a short name; inputs, outputs and weights keep theirs. Of the
-    nodes only convolutions, which quantization goes by, keep one. Their attributes that say what
-    is said by leaving them out go.
+    What passes between nodes and constants get short names; inputs, outputs and weights keep
+    theirs. Of the nodes only convolutions, which quantization goes by, keep one. Their attributes
+    that say what is said by leaving them out go.
     """
-    kept = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    kept = {value.name for value in (*graph.input, *graph.output)}
     names: dict[str, str] = {}
+    for constant in graph.initializer:
+        if constant.name.startswith(WEIGHT_PREFIX):
+            kept.add(constant.name)
+        else:
+            constant.name = names.setdefault(constant.name, f"c{len(names)}")
     for number, node in enumerate(graph.node):
         node.ClearField("doc_string")
         node.ClearField("name")
@@ -273,14 +280,9 @@ def export_graph(
     return model
 
 
-def give_rows(model: onnx.ModelProto) -> str:
-    """Have ``model`` take a style's row instead of weights of its styles, and bring their rows.
-
-    Returns:
-        The hash of the weights that the styles share.
-    """
+def give_rows(model: onnx.ModelProto) -> None:
+    """Have ``model`` take a style's row instead of weights of its styles, and bring their rows."""
     write_rows(model, take_rows_as_input(model))
-    return hash_weights(model)
 
 
 def cut_empty_taps(model: onnx.ModelProto) -> None:

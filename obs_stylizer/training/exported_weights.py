@@ -40,7 +40,8 @@ from obs_stylizer.training.generators.layers import (
 from obs_stylizer.training.native import NativeGenerator, as_they_lie
 from obs_stylizer.training.reparameterization import doubled
 
-_PREFIX: Final = "generator."
+WEIGHT_PREFIX: Final = "generator."
+"""Of the names that the generator's parameters have in an exported graph."""
 _METADATA_KEY: Final = "obs_stylizer_weights"
 
 
@@ -62,11 +63,11 @@ def keep_weights(model: onnx.ModelProto, native: NativeGenerator) -> None:
     lost = {
         name: onnx.numpy_helper.from_array(value.numpy())
         for name, value in native.generator.state_dict().items()
-        if f"{_PREFIX}{name}" not in named
+        if f"{WEIGHT_PREFIX}{name}" not in named
     }
     if lost:
         texts = {n: base64.b64encode(t.SerializeToString()).decode() for n, t in lost.items()}
-        model.metadata_props.add(key=_METADATA_KEY, value=json.dumps(texts))
+        model.metadata_props.add(key=_METADATA_KEY, value=json.dumps(texts, separators=(",", ":")))
 
 
 def weights_of(path: Path, generator: PictureGenerator) -> dict[str, Tensor]:
@@ -112,12 +113,12 @@ def weights_of(path: Path, generator: PictureGenerator) -> dict[str, Tensor]:
 
 def _stored(model: onnx.ModelProto, path: Path) -> dict[str, NDArray[Any]]:
     stored = {
-        entry.name.removeprefix(_PREFIX): onnx.numpy_helper.to_array(entry)
+        entry.name.removeprefix(WEIGHT_PREFIX): onnx.numpy_helper.to_array(entry)
         for entry in model.graph.initializer
-        if entry.name.startswith(_PREFIX)
+        if entry.name.startswith(WEIGHT_PREFIX)
     }
     if rows := read_rows(model, path):
-        stored |= {name.removeprefix(_PREFIX): rows.part(name) for name, _ in rows.parts}
+        stored |= {name.removeprefix(WEIGHT_PREFIX): rows.part(name) for name, _ in rows.parts}
     for entry in model.metadata_props:
         if entry.key == _METADATA_KEY:
             for name, text in json.loads(entry.value).items():
