@@ -75,7 +75,11 @@ class NativeGenerator(FrameNetwork):
         if near != far and (inner.joins_pixels or isinstance(self.generator, Correction)):
             pixels = _gather(frame, far).float() / 255.0
         made = inner.body(gathered, style, pixels if inner.joins_pixels else None)
-        if self.styles and isinstance(self.generator, FastGenerator) and not inner.joins_pixels:
+        if (
+            self.styles
+            and isinstance(self.generator, FastGenerator)
+            and not (self.generator.joins_pixels or self.generator.margin)
+        ):
             made = _repeat_inside(made)
         if isinstance(self.generator, Correction):
             made = self.generator.corrected(pixels, made)

@@ -68,6 +68,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     [
         FastGenerator(8, 1, 2),
         FastGenerator(8, 1, 2, contrast=2.0),
+        FastGenerator(8, 1, 2, margin=8),
+        FastGenerator(8, 1, 2, detail=True, margin=4),
         FastGenerator(8, 1, 2, detail=True),
         Correction(FastGenerator(8, 1, 2)),
         Correction(FastGenerator(8, 1, 2, normalise=False, detail=True)),
@@ -78,6 +80,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     ids=[
         "fast",
         "contrast",
+        "margin",
+        "detail-margin",
         "detail",
         "correction",
         "detail-correction",
@@ -99,7 +103,7 @@ def test_a_native_generator_is_the_generator_in_bytes(
         wanted = generator(frame.movedim(-1, 1).float() / 255, style).movedim(1, -1) * 255
     assert made.dtype == torch.uint8
     difference = (made - wanted).abs()
-    if isinstance(generator, FastGenerator) and not generator.joins_pixels:
+    if isinstance(generator, FastGenerator) and not (generator.joins_pixels or generator.margin):
         # A painting's border is what lies inside of it.
         assert torch.equal(made[:, 4:-4, :2], made[:, 4:-4, 4:6])
         assert torch.equal(made[:, -2:, 4:-4], made[:, -6:-4, 4:-4])

@@ -344,3 +344,18 @@ def test_each_style_has_its_own_local_contrast_and_learns_it() -> None:
     assert layer.gain.grad is not None
     assert layer.gain.grad[0] != 0
     assert layer.gain.grad[1] == 0
+
+
+def test_a_margin_keeps_the_size_and_hides_the_border_from_the_style() -> None:
+    torch.manual_seed(0)
+    bare, wide = FastGenerator(8, 1, 2), FastGenerator(8, 1, 2, margin=32)
+    wide.load_state_dict(bare.state_dict())
+    even, style = torch.full((1, 3, 64, 96), 0.4), torch.tensor([[1.0, 0.0]])
+    with torch.no_grad():
+        # Losses see the border.
+        framed = wide.train()(even, style)
+        assert torch.equal(framed, bare(even, style))
+        plain = wide.eval()(even, style)
+    assert plain.shape == even.shape
+    middle = plain[:, :, 32:33, 48:49]
+    assert float((plain - middle).abs().max()) < 0.2 * float((framed - middle).abs().max())

@@ -40,7 +40,9 @@ def build_generator(recipe: GeneratorRecipe, styles: int = 0) -> PictureGenerato
     channels, blocks, normalise = recipe.channels, recipe.blocks, recipe.normalise
     made: PictureGenerator
     if recipe.kind in ("fast", "lite"):
-        made = FastGenerator(channels, blocks, styles, normalise, recipe.detail, recipe.contrast)
+        made = FastGenerator(
+            channels, blocks, styles, normalise, recipe.detail, recipe.contrast, recipe.margin
+        )
     elif recipe.kind == "unet":
         made = UNetGenerator(channels, recipe.depth, styles, normalise, recipe.gather)
     elif recipe.kind == "residual":
