@@ -48,21 +48,21 @@ _BROAD: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_3": 1.0, "conv4_1": 1.0}
 _FINE: Final = {"conv1_2": 1.0, "conv2_2": 1.0, "conv3_1": 1.0}
 _CONTENT: Final = "conv3_3"
 _KEPT: Final = "conv3_1"
-_CROP: Final = 224
-_MARGIN: Final = 16
-"""Pixels at each side that neither style nor content sees: the generator knows the border by the
-zeros beyond, and a style may paint bands along it."""
+_CROP: Final = 192
+_SHORT_SIDE: Final = (224, 320)
 _FINE_CROP: Final = 96
 _LEARNING_RATE: Final = 0.05
 _LAST_RATE: Final = 0.05
 _TONE: Final = 0.3
 _VARIATION: Final = 0.05
-_BORDER: Final = 1.0
 _BOLDNESS: Final = (0.4, 3.0)
 _BOLDNESS_GAIN: Final = 0.3
-_CONTENT_KEPT: Final = 0.53
+_CONTENT_KEPT: Final = (0.545, 0.5)
 """How much of the photograph is to be kept, as :attr:`Progress.content_kept` measures it: the
-style's weight rises while more is, and falls while less is."""
+style's weight rises while more is, and falls while less is. The first where the style is near,
+the second, which leaves it more room, where it is not: the ends of :data:`_NEAR`."""
+_NEAR: Final = (0.34, 0.44)
+"""Style ratios, as :attr:`Progress.style_ratio` measures them."""
 _SMOOTHED: Final = 0.1
 _AVERAGED: Final = 0.9
 
@@ -102,7 +102,7 @@ class QuickLearner:
     Args:
         model: the generator's ``.onnx``, with its recipe beside it.
         pictures: of the style, uint8 (H, W, 3) each: one, or frames of a film.
-        photographs: to learn on, uint8 (H, W, 3) each, both sides 224 pixels or more; None for
+        photographs: to learn on, uint8 (H, W, 3) each, larger is better; None for
             those that the package brings.
         row: where to go on from, (R,); None to begin at the nearest known style.
         seed: of the crops.
@@ -185,7 +185,8 @@ class QuickLearner:
             before.style_ratio + new * (ratio - before.style_ratio),
             before.content_kept + new * (kept - before.content_kept),
         )
-        excess = self._progress.content_kept - _CONTENT_KEPT
+        wanted = float(np.interp(self._progress.style_ratio, _NEAR, _CONTENT_KEPT))
+        excess = self._progress.content_kept - wanted
         low, high = _BOLDNESS
         self._boldness = min(high, max(low, self._boldness * math.exp(_BOLDNESS_GAIN * excess)))
         return self._progress
@@ -195,23 +196,22 @@ class QuickLearner:
         """Return what the style makes of ``picture``, whose sides suit the generator."""
         trained = self._current()
         self._take(self._average)
-        made = self._generator(to_tensor([picture]), torch.ones(1, 1))[0]
+        made = self._generator.eval()(to_tensor([picture]), torch.ones(1, 1))[0]
+        self._generator.train()
         self._take(trained)
         return to_pixels(made)
 
     def _losses(self, photograph: _Photograph) -> tuple[Tensor, float, float]:
         """Return the loss, the style ratio and the content that is kept."""
         with self._precision.autocast():
-            whole = self._generator(photograph.pixels, torch.ones(1, 1)).float()
-            made = _inner(whole)
+            made = self._generator(photograph.pixels, torch.ones(1, 1)).float()
             broad = self._features(shrink(made, 0.5), _BROAD)
             fine = self._features(cut(made, _FINE_CROP, [photograph.place]), _FINE)
         broad_distances = self._distances(broad, _BROAD)
         style = broad_distances.sum() + self._distances(fine, _FINE, fine=True).sum()
         content = content_distance(broad[_CONTENT], photograph.content, photograph.emphasis).sum()
         loss = self._boldness * style + content
-        loss = loss + _TONE * tone_distance(whole, photograph.pixels).sum()
-        loss = loss + _BORDER * border_step(whole)
+        loss = loss + _TONE * tone_distance(made, photograph.pixels).sum()
         loss = loss + _VARIATION * total_variation(made)
         ratio = float((broad_distances.detach() / photograph.distances).sqrt().mean())
         kept = float(content_similarity(fine[_KEPT].detach(), photograph.kept))
@@ -247,12 +247,11 @@ class QuickLearner:
         known = self._known.get(place)
         if known is None:
             pixels = to_tensor([self._crops[place]])
-            seen = _inner(pixels)
-            small = shrink(seen, 0.5)
+            small = shrink(pixels, 0.5)
             crop = int(self._random.integers(2**31))
             with self._precision.autocast():
                 found = self._features(small, {*_BROAD, _CONTENT})
-                part = self._features(cut(seen, _FINE_CROP, [crop]), [_KEPT])
+                part = self._features(cut(pixels, _FINE_CROP, [crop]), [_KEPT])
             content = found[_CONTENT].float()
             mask = F.adaptive_avg_pool2d(skin_mask(small), content.shape[-2:])
             distances = self._distances(found, _BROAD).clamp_min(1e-6)
@@ -316,37 +315,12 @@ def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:
     generator.load_state_dict(
         {name: value[:1] if name in by_row else value for name, value in weights.items()}
     )
-    return spec, rows, generator.eval().requires_grad_(False)
-
-
-def _inner(pictures: Tensor) -> Tensor:
-    return pictures[..., _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-
-
-def border_step(pictures: Tensor) -> Tensor:
-    """Return by how much more the colours change at the border than beside it, a scalar.
-
-    What is painted along the border by itself is a band.
-
-    Args:
-        pictures: (B, 3, H, W), 0 to 1.
-    """
-    squares = F.avg_pool2d(pictures, _MARGIN // 2)
-    excess = []
-    for side in (
-        squares,
-        squares.flip(2),
-        squares.transpose(2, 3),
-        squares.transpose(2, 3).flip(2),
-    ):
-        steps = (side[:, :, :3] - side[:, :, 2:5]).abs()
-        excess.append(F.relu(steps[:, :, :2] - steps[:, :, 2:]).mean())
-    return torch.stack(excess).mean()
+    return spec, rows, generator.requires_grad_(False)
 
 
 def _crop(picture: Pixels, random: np.random.Generator) -> Pixels:
     """Return a square of the photograph, mirrored in half of the cases."""
-    short = int(random.integers(_CROP, 321))
+    short = int(random.integers(_SHORT_SIDE[0], _SHORT_SIDE[1] + 1))
     scaled = scale_to_short_side(picture, short)
     top, left = (int(random.integers(side - _CROP + 1)) for side in scaled.shape[:2])
     square = scaled[top : top + _CROP, left : left + _CROP]
