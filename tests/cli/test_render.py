@@ -347,6 +347,7 @@ def test_cues_from_a_file(home: Path, tmp_path: Path) -> None:
     assert b"cues.yaml:2" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_is_watched(home: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

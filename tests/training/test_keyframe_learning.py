@@ -138,6 +138,7 @@ def test_the_command_line_refuses_what_it_cannot_do(
         assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_each_save_is_learnt_and_exported_again(
     frame: Path, painted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,8 @@ def start(folder: Path, name: str = "run", *replacements: tuple[str, str]) -> Tr
     return Trainer(RunDirectory.create(folder / name, recipe), CPU)
 
 
-@pytest.mark.parametrize("form", ["cycle", pytest.param("contrastive", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["cycle", "contrastive"])
 def test_red_is_taken_away_and_the_rest_kept(form: str, tmp_path: Path) -> None:
     trainer = start(tmp_path, "run", ("form: cycle", f"form: {form}"))
     networks = trainer.average.network
