@@ -77,7 +77,7 @@ def colours_made(trainer: Trainer) -> tuple[int, float]:
 
 @pytest.mark.slow
 def test_wgan_gp_makes_every_colour_of_the_pictures(tmp_path: Path) -> None:
-    trainer = start(tmp_path, WGAN_GP, 220)
+    trainer = start(tmp_path, WGAN_GP, 400)
     assert colours_made(trainer) == (0, 0.0)
     trainer.objective.generators.train()
     assert trainer.train().finished
