@@ -19,11 +19,15 @@ from obs_stylizer.training.generators.layers import (
     JoinConvNorm,
     SmoothSubpixelConv,
     UpConvNorm,
+    with_margin,
+    without_margin,
 )
 from obs_stylizer.training.reparameterization import SplitConvNorm, TransposedConvNorm
 
 _BORDER: Final = 2
-"""Gathered pixels, each of two by two, that the border of a painting takes."""
+"""Gathered pixels, each of two by two, at the border of a painting without a margin, in whose
+place those beside them are repeated: zeros beyond the border tell a style where it is, and the
+losses, which see them too, hardly mind that the outermost pixels come out in another colour."""
 
 
 class FrameNetwork(nn.Module):
@@ -80,7 +84,7 @@ class NativeGenerator(FrameNetwork):
             and isinstance(self.generator, FastGenerator)
             and not (self.generator.joins_pixels or self.generator.margin)
         ):
-            made = _repeat_inside(made)
+            made = with_margin(without_margin(made, _BORDER), _BORDER)
         if isinstance(self.generator, Correction):
             made = self.generator.corrected(pixels, made)
         return _spread(_to_bytes(made), far)
@@ -94,20 +98,6 @@ class NativeGenerator(FrameNetwork):
 def _to_bytes(made: Tensor) -> Tensor:
     # Nothing is above 1, so this stays under 255.5 and the cast, which cuts, also rounds.
     return (made * 255.0 + 0.5).to(torch.uint8)
-
-
-def _repeat_inside(pixels: Tensor) -> Tensor:
-    """Put what is :data:`_BORDER` places inside the picture in the place of its border.
-
-    The zeros beyond the border tell a style where it is, and the losses, which see such zeros as
-    well, hardly mind: the outermost pixels come out in another colour.
-    """
-    made = pixels[..., _BORDER:-_BORDER, _BORDER:-_BORDER]
-    # Not a padding: that exists for bytes and floats alike in later operator sets only.
-    for axis in (-2, -1):
-        first, last = made.narrow(axis, 0, 1), made.narrow(axis, made.shape[axis] - 1, 1)
-        made = torch.cat([*[first] * _BORDER, made, *[last] * _BORDER], axis)
-    return made
 
 
 def _gather(frame: Tensor, factor: int) -> Tensor:

@@ -27,7 +27,7 @@ from obs_stylizer.frames import Pixels
 from obs_stylizer.inference.model_spec import ModelSpec, spec_of
 from obs_stylizer.inference.style_rows import StyleRows, read_rows
 from obs_stylizer.training.bundled_data import bundled_features, bundled_photographs
-from obs_stylizer.training.exported_weights import weights_of
+from obs_stylizer.training.exported_weights import WEIGHT_PREFIX, weights_of
 from obs_stylizer.training.generators import PictureGenerator, build_generator
 from obs_stylizer.training.losses.perceptual import (
     content_distance,
@@ -102,8 +102,8 @@ class QuickLearner:
     Args:
         model: the generator's ``.onnx``, with its recipe beside it.
         pictures: of the style, uint8 (H, W, 3) each: one, or frames of a film.
-        photographs: to learn on, uint8 (H, W, 3) each, larger is better; None for
-            those that the package brings.
+        photographs: to learn on, uint8 (H, W, 3) each, of any size; None for those that the
+            package brings.
         row: where to go on from, (R,); None to begin at the nearest known style.
         seed: of the crops.
 
@@ -275,7 +275,7 @@ class QuickLearner:
         return np.array(self._rows.values[best], np.float32)
 
     def _names(self) -> list[str]:
-        return [name.removeprefix("generator.") for name, _ in self._rows.parts]
+        return [name.removeprefix(WEIGHT_PREFIX) for name, _ in self._rows.parts]
 
     def _current(self) -> NDArray[np.float32]:
         parts = [self._parameters[name].detach().flatten() for name in self._names()]
@@ -308,7 +308,7 @@ def _open(model: Path) -> tuple[ModelSpec, StyleRows, PictureGenerator]:
     section = load_recipe(beside).generator
     several = build_generator(section, len(spec.styles))
     weights = weights_of(model, several)
-    by_row = {name.removeprefix("generator.") for name, _ in rows.parts}
+    by_row = {name.removeprefix(WEIGHT_PREFIX) for name, _ in rows.parts}
     generator = build_generator(section, 1)
     if len(by_row) < len(rows.parts) or not by_row <= weights.keys():
         raise TrainingError(f"the rows of {model} do not tell which norms they belong to")

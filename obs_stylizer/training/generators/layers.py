@@ -84,7 +84,9 @@ def with_margin(maps: Tensor, places: int) -> Tensor:
 
     Not by padding: providers split a graph at any but zeros.
     """
-    for axis in (-2, -1) if places else ():
+    if not places:
+        return maps
+    for axis in (-2, -1):
         first, last = maps.narrow(axis, 0, 1), maps.narrow(axis, maps.shape[axis] - 1, 1)
         maps = torch.cat([*[first] * places, maps, *[last] * places], axis)
     return maps
